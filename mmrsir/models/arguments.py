@@ -1,0 +1,68 @@
+"""Checks of users' arguments, with errors that name the value and what is allowed."""
+
+from collections.abc import Collection, Sequence
+from difflib import get_close_matches
+from typing import Any
+
+
+def check_choice(name: str, value: Any, allowed: Collection[str | None]) -> None:
+    """Check that a value is one of a few.
+
+    Args:
+        name: The argument's name, for the message.
+        value: What was given.
+        allowed: What may be given.
+
+    Raises:
+        ValueError: ``value`` is not allowed; names the nearest match.
+    """
+    if value in allowed:
+        return
+    names = [choice for choice in allowed if choice is not None]
+    nearest = get_close_matches(str(value), names, n=1)
+    hint = f' Did you mean {nearest[0]!r}?' if nearest else ''
+    choices = ', '.join(repr(choice) for choice in allowed)
+    raise ValueError(f'{name}={value!r} is unknown; allowed: {choices}.{hint}')
+
+
+def check_int(name: str, value: Any, minimum: int, maximum: int | None = None) -> None:
+    """Check that a value is an integer of a range.
+
+    Args:
+        name: The argument's name, for the message.
+        value: What was given.
+        minimum: Smallest allowed value.
+        maximum: Largest allowed value; None for no bound.
+
+    Raises:
+        TypeError: ``value`` is not an integer.
+        ValueError: ``value`` is out of range.
+    """
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f'{name}={value!r} must be an integer')
+    if value < minimum or (maximum is not None and value > maximum):
+        bound = f'at least {minimum}' if maximum is None else f'from {minimum} to {maximum}'
+        raise ValueError(f'{name}={value} must be {bound}')
+
+
+def check_ints(name: str, values: Any, minimum: int, maximum: int | None = None) -> tuple[int, ...]:
+    """Check a sequence of integers of a range.
+
+    Args:
+        name: The argument's name, for the message.
+        values: What was given.
+        minimum: Smallest allowed value.
+        maximum: Largest allowed value; None for no bound.
+
+    Returns:
+        The values as a tuple.
+
+    Raises:
+        TypeError: ``values`` is not a sequence of integers.
+        ValueError: One of them is out of range.
+    """
+    if isinstance(values, str) or not isinstance(values, Sequence):
+        raise TypeError(f'{name}={values!r} must be a sequence of integers')
+    for index, value in enumerate(values):
+        check_int(f'{name}[{index}]', value, minimum, maximum)
+    return tuple(values)

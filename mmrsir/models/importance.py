@@ -1,0 +1,67 @@
+"""Importance maps: which tokens IR-Win counts as important.
+
+The paper gives two: the channel mean (Algorithm 1) and a map "similar to CBAM"
+(Section 3.2; CBAM is arXiv 1807.06521). Both are taken on the residual stream, as
+right after a fresh LayerNorm the channel mean of every token is 0.
+
+Shape suffixes: B batch, L tokens, C channels, H W grid.
+"""
+
+import torch
+import torch.nn.functional as F
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+
+from .order import permute
+
+
+class MeanImportance(BaseModule):
+    """Channel mean of each token, without a gradient (Algorithm 1)."""
+
+    gates = False
+
+    def forward(self, x_BLC: Tensor, inverse_BL: Tensor | None, grid: tuple[int, int]) -> Tensor:
+        """Rate tokens.
+
+        Args:
+            x_BLC: Tokens of the residual stream in their present order, (B, L, C).
+            inverse_BL: Inverse of that order; None where it is raster order.
+            grid: (H, W), with H * W == L.
+
+        Returns:
+            Importance in raster order, at least float32, (B, L).
+        """
+        x_BLC = x_BLC.detach()
+        # Half precision would tie many tokens.
+        means_BL = x_BLC.mean(-1, dtype=torch.promote_types(x_BLC.dtype, torch.float32))
+        return means_BL if inverse_BL is None else means_BL.gather(1, inverse_BL)
+
+
+class CBAMImportance(BaseModule):
+    """Spatial attention map of CBAM: channel max and mean, 7x7 convolution, sigmoid.
+
+    A sort passes no gradient, so the block also scales its attention output by this map
+    (``gates``): that is what the convolution learns from (our reading, docs/paper.md).
+    """
+
+    gates = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(2, 1, kernel_size=7, padding=3, bias=False)
+
+    def forward(self, x_BLC: Tensor, inverse_BL: Tensor | None, grid: tuple[int, int]) -> Tensor:
+        """Rate tokens; arguments and result as in :class:`MeanImportance`, with a gradient."""
+        dtype = torch.promote_types(x_BLC.dtype, torch.float32)
+        pooled_BL2 = torch.stack([x_BLC.amax(-1).to(dtype), x_BLC.mean(-1, dtype=dtype)], dim=-1)
+        if inverse_BL is not None:
+            pooled_BL2 = permute(pooled_BL2, inverse_BL)
+        pooled_B2HW = pooled_BL2.transpose(1, 2).unflatten(2, grid)
+        with torch.autocast(x_BLC.device.type, enabled=False):
+            return F.conv2d(pooled_B2HW, self.conv.weight.to(dtype), padding=3).sigmoid().flatten(1)
+
+
+IMPORTANCE_MAPS: dict[str, type[MeanImportance] | type[CBAMImportance]] = {
+    'mean': MeanImportance,
+    'cbam': CBAMImportance,
+}

@@ -1,0 +1,81 @@
+"""What every token mixer takes and gives.
+
+Shape suffixes: B batch, L tokens, C channels.
+"""
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from mmengine.model import BaseModule
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class MixerSettings:
+    """Settings from which a mixer picks what it needs.
+
+    Args:
+        embed_dims: C.
+        num_heads: Attention heads.
+        window_size: Side of a window; a window holds ``window_size ** 2`` tokens.
+        block: Index of the block in the whole network.
+        importance: Importance map of IR-Win, ``'mean'`` or ``'cbam'``.
+        eval_sampling: ``'fixed'`` or ``'random'`` windows of RS-Win in evaluation.
+        seed: Seed of the fixed windows.
+    """
+
+    embed_dims: int
+    num_heads: int
+    window_size: int
+    block: int
+    importance: str
+    eval_sampling: str
+    seed: int
+
+
+class Arrangement(NamedTuple):
+    """How a mixer wants its tokens.
+
+    Args:
+        order_BL: Order in which the tokens are to stand, (B, L); None for raster order.
+        gate_BL: Factor for the mixer's output, in that order, (B, L); None for 1.
+    """
+
+    order_BL: Tensor | None
+    gate_BL: Tensor | None = None
+
+
+class Mixer(BaseModule):
+    """Mixes the tokens of one block.
+
+    ``arrange`` runs outside the block that may be recomputed in the backward pass, so it
+    is the only place for randomness; ``forward`` is a pure function of its input.
+    """
+
+    @abstractmethod
+    def arrange(
+        self, x_BLC: Tensor, inverse_BL: Tensor | None, grid: tuple[int, int]
+    ) -> Arrangement:
+        """Choose the order of the tokens.
+
+        Args:
+            x_BLC: Tokens of the residual stream in their present order, (B, L, C).
+            inverse_BL: Inverse of that order, (B, L); None where it is raster order.
+            grid: (H, W), with H * W == L.
+
+        Returns:
+            Order and gate.
+        """
+
+    @abstractmethod
+    def forward(self, x_BLC: Tensor, grid: tuple[int, int]) -> Tensor:
+        """Mix tokens.
+
+        Args:
+            x_BLC: Normalized tokens in the order that ``arrange`` chose, (B, L, C).
+            grid: (H, W), with H * W == L.
+
+        Returns:
+            Mixed tokens in the same order, (B, L, C).
+        """

@@ -1,0 +1,42 @@
+"""Random sampling windows (RS-Win): arXiv 2304.06250, Section 3.1.
+
+Shape suffixes: B batch, L tokens, C channels.
+"""
+
+from torch import Tensor
+
+from ..order import fixed_order, random_order
+from ..windows import WindowAttention
+from .base import Arrangement, Mixer, MixerSettings
+
+
+class RandomSamplingWindows(Mixer):
+    """Attention inside windows of tokens drawn uniformly from the whole feature map.
+
+    In training each sample gets an order of its own from the global generator. In
+    evaluation the order is fixed by (seed, block, L), or drawn as in training with
+    ``eval_sampling='random'``.
+    """
+
+    def __init__(self, settings: MixerSettings) -> None:
+        super().__init__()
+        self.block = settings.block
+        self.seed = settings.seed
+        self.eval_sampling = settings.eval_sampling
+        self.attn = WindowAttention(
+            settings.embed_dims, settings.num_heads, settings.window_size**2
+        )
+
+    def arrange(
+        self, x_BLC: Tensor, inverse_BL: Tensor | None, grid: tuple[int, int]
+    ) -> Arrangement:
+        """Draw or look up the order; see :meth:`Mixer.arrange`."""
+        batch_size, num_tokens, _ = x_BLC.shape
+        if self.training or self.eval_sampling == 'random':
+            return Arrangement(random_order(batch_size, num_tokens, x_BLC.device))
+        order_L = fixed_order(self.seed, self.block, num_tokens, x_BLC.device)
+        return Arrangement(order_L.expand(batch_size, -1))
+
+    def forward(self, x_BLC: Tensor, grid: tuple[int, int]) -> Tensor:
+        """Attend inside windows; see :meth:`Mixer.forward`."""
+        return self.attn(x_BLC)

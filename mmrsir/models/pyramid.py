@@ -1,0 +1,266 @@
+"""PyramidTransformer: patch embedding, stages, merging, and the pyramid that comes out.
+
+Shape suffixes: B batch, L tokens, C channels, H W grid.
+
+Source: arXiv 2304.06250, Section 3.4; the hierarchy is Swin's (arXiv 2103.14030).
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
+from typing import Any
+
+from mmcv.cnn import is_norm
+from mmcv.cnn.bricks.transformer import PatchEmbed, PatchMerging
+from mmengine.model import BaseModule, ModuleList
+from mmengine.registry import MODELS
+from torch import Tensor, nn
+
+from .arguments import check_choice, check_int, check_ints
+from .blocks import Stage
+from .importance import IMPORTANCE_MAPS
+from .mixers import MIXERS, MixerSettings
+
+ARCH_KEYS = ('embed_dims', 'depths', 'num_heads')
+LAYER_NORM = dict(type='LN')
+SCRATCH_INIT = [
+    dict(type='TruncNormal', layer='Linear', std=0.02, bias=0.0),
+    dict(type='Kaiming', layer='Conv2d', mode='fan_out', bias=0.0),
+    dict(type='Constant', layer='LayerNorm', val=1.0, bias=0.0),
+]
+
+
+class OverlapMerging(PatchEmbed):
+    """Halve the grid and widen the channels with a 3x3 stride-2 convolution, then LayerNorm."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__(
+            in_channels, out_channels, kernel_size=3, stride=2, padding=1, norm_cfg=LAYER_NORM
+        )
+
+    def forward(self, x_BLC: Tensor, grid: tuple[int, int]) -> tuple[Tensor, tuple[int, int]]:
+        """Merge patches.
+
+        Args:
+            x_BLC: Tokens in raster order, (B, L, C).
+            grid: (H, W), with H * W == L.
+
+        Returns:
+            Tokens of the merged grid, (B, L', C'), and (ceil(H/2), ceil(W/2)).
+        """
+        return super().forward(x_BLC.transpose(1, 2).unflatten(2, grid))
+
+
+@MODELS.register_module()
+class PyramidTransformer(BaseModule):
+    """Four-stage transformer backbone whose token mixers are chosen by name.
+
+    Args:
+        arch: ``dict(embed_dims=…, depths=(…), num_heads=(…))``: channels of the first
+            stage (they double each stage), blocks and attention heads of each stage.
+        mixers: Names from ``mmrsir.models.mixers.MIXERS``, in turn over the blocks of a
+            stage.
+        downsampling: ``'overlap'``: 7x7 stride-4 and 3x3 stride-2 convolutions;
+            ``'linear'``: Swin's patch embedding and merging.
+        window_size: Side of a window, for all stages or one a stage; a window holds
+            ``window_size ** 2`` tokens.
+        importance: Importance map of the ``'ir'`` mixer, ``'mean'`` or ``'cbam'``.
+        position: ``'peg'``: a residual 3x3 depthwise convolution at the entrance of
+            each stage; None: nothing.
+        eval_sampling: Windows of the ``'rs'`` mixer in evaluation: ``'fixed'`` by
+            (seed, block, L) or ``'random'``.
+        seed: Seed of the fixed windows.
+        drop_path_rate: Stochastic depth of the last block; it grows linearly from 0.
+        out_indices: Stages whose output is returned, ascending. Later stages are not
+            built.
+        frozen_stages: -1: none; k: the patch embedding and the first k stages
+            (as in mmdet and mmseg) get no gradient and stay in evaluation mode.
+        norm_eval: Keep all normalization layers in evaluation mode.
+        with_cp: Recompute the blocks' activations in the backward pass to save memory.
+        init_cfg: Initialization on top of the usual one (truncated normal, std 0.02):
+            for instance ``dict(type='Pretrained', checkpoint=…, prefix='backbone.')``.
+
+    Raises:
+        TypeError: An argument has the wrong type.
+        ValueError: An argument is unknown or out of range.
+    """
+
+    def __init__(
+        self,
+        arch: Mapping[str, Any],
+        mixers: Sequence[str] = ('rs', 'ir'),
+        downsampling: str = 'overlap',
+        window_size: int | Sequence[int] = 7,
+        importance: str = 'mean',
+        position: str | None = 'peg',
+        eval_sampling: str = 'fixed',
+        seed: int = 0,
+        drop_path_rate: float = 0.1,
+        out_indices: Sequence[int] = (0, 1, 2, 3),
+        frozen_stages: int = -1,
+        norm_eval: bool = False,
+        with_cp: bool = False,
+        init_cfg: dict | list[dict] | None = None,
+    ) -> None:
+        user_init = [init_cfg] if isinstance(init_cfg, dict) else list(init_cfg or [])
+        super().__init__(init_cfg=[*SCRATCH_INIT, *user_init])
+
+        embed_dims, depths, num_heads = _check_arch(arch)
+        num_stages = len(depths)
+        if isinstance(mixers, str) or not mixers:
+            raise TypeError(f'mixers={mixers!r} must be a sequence of one or more names')
+        for name in mixers:
+            check_choice('mixers', name, MIXERS)
+        check_choice('downsampling', downsampling, ('overlap', 'linear'))
+        check_choice('importance', importance, IMPORTANCE_MAPS)
+        check_choice('position', position, ('peg', None))
+        check_choice('eval_sampling', eval_sampling, ('fixed', 'random'))
+        check_int('seed', seed, minimum=0)
+        check_int('frozen_stages', frozen_stages, minimum=-1, maximum=num_stages)
+        if not 0 <= drop_path_rate < 1:
+            raise ValueError(f'drop_path_rate={drop_path_rate} must be at least 0 and below 1')
+        window_sizes = _check_window_size(window_size, num_stages)
+        out_indices = check_ints('out_indices', out_indices, minimum=0, maximum=num_stages - 1)
+        if len(set(out_indices)) != len(out_indices) or not out_indices:
+            raise ValueError(f'out_indices={out_indices} must name each stage at most once')
+
+        self.out_indices = tuple(sorted(out_indices))
+        self.frozen_stages = frozen_stages
+        self.norm_eval = norm_eval
+
+        num_built = self.out_indices[-1] + 1
+        widths = [embed_dims * 2**stage for stage in range(num_built)]
+        if downsampling == 'overlap':
+            self.patch_embed = PatchEmbed(
+                3, embed_dims, kernel_size=7, stride=4, padding=3, norm_cfg=LAYER_NORM
+            )
+        else:
+            self.patch_embed = PatchEmbed(
+                3, embed_dims, kernel_size=4, stride=4, norm_cfg=LAYER_NORM
+            )
+        merging = OverlapMerging if downsampling == 'overlap' else PatchMerging
+        self.merging = ModuleList(
+            merging(width // 2, width) for width in widths[1:]
+        )
+
+        num_blocks = sum(depths)
+        drop_path_rates = [drop_path_rate * i / max(1, num_blocks - 1) for i in range(num_blocks)]
+        first_blocks = [0, *accumulate(depths)]
+        self.stages = ModuleList()
+        for stage, depth in enumerate(depths[:num_built]):
+            first = first_blocks[stage]
+            stage_mixers = [
+                MIXERS[mixers[i % len(mixers)]](
+                    MixerSettings(
+                        embed_dims=widths[stage],
+                        num_heads=num_heads[stage],
+                        window_size=window_sizes[stage],
+                        block=first + i,
+                        importance=importance,
+                        eval_sampling=eval_sampling,
+                        seed=seed,
+                    )
+                )
+                for i in range(depth)
+            ]
+            rates = drop_path_rates[first : first + depth]
+            self.stages.append(Stage(stage_mixers, widths[stage], rates, position, with_cp))
+        for stage in self.out_indices:  # a norm without a gradient would upset DDP
+            self.add_module(f'norm{stage}', nn.LayerNorm(widths[stage]))
+        self._freeze_stages()
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Extract a feature pyramid.
+
+        Args:
+            x: Normalized images, (B, 3, H, W), any H, W >= 1.
+
+        Returns:
+            One feature map for each of ``out_indices``: (B, C_i, ceil(H/s_i), ceil(W/s_i)),
+            C_i = embed_dims * 2**i, s_i = 4 * 2**i.
+
+        Raises:
+            ValueError: ``x`` has another shape.
+        """
+        if x.ndim != 4 or x.shape[1] != 3 or 0 in x.shape:
+            raise ValueError(
+                f'{type(self).__name__} takes images of shape (B, 3, H, W) with B, H, W >= 1, '
+                f'got {tuple(x.shape)}'
+            )
+        outputs = []
+        x_BLC, grid = self.patch_embed(x)
+        for index, stage in enumerate(self.stages):
+            if index > 0:
+                x_BLC, grid = self.merging[index - 1](x_BLC, grid)
+            x_BLC = stage(x_BLC, grid)
+            if index in self.out_indices:
+                normed_BLC = getattr(self, f'norm{index}')(x_BLC)
+                outputs.append(normed_BLC.transpose(1, 2).unflatten(2, grid).contiguous())
+        return tuple(outputs)
+
+    def train(self, mode: bool = True) -> 'PyramidTransformer':
+        """Set the mode; what is frozen stays in evaluation mode.
+
+        Args:
+            mode: True for training.
+
+        Returns:
+            Itself.
+        """
+        super().train(mode)
+        self._freeze_stages()
+        if self.norm_eval:
+            for module in self.modules():
+                if is_norm(module):
+                    module.eval()
+        return self
+
+    def _freeze_stages(self) -> None:
+        if self.frozen_stages < 0:
+            return
+        frozen: list[nn.Module] = [self.patch_embed]
+        for index in range(min(self.frozen_stages, len(self.stages))):
+            frozen.append(self.stages[index])
+            if index > 0:
+                frozen.append(self.merging[index - 1])
+            if index in self.out_indices:
+                frozen.append(getattr(self, f'norm{index}'))
+        for module in frozen:
+            module.eval()
+            module.requires_grad_(False)
+
+
+def _check_arch(arch: Mapping[str, Any]) -> tuple[int, tuple[int, ...], tuple[int, ...]]:
+    """Check the shape of the network and return (embed_dims, depths, num_heads)."""
+    if not isinstance(arch, Mapping):
+        raise TypeError(f'arch={arch!r} must be a dict with the keys {", ".join(ARCH_KEYS)}')
+    for key in arch:
+        check_choice('arch key', key, ARCH_KEYS)
+    missing = [key for key in ARCH_KEYS if key not in arch]
+    if missing:
+        raise ValueError(f'arch={dict(arch)} lacks {", ".join(missing)}')
+    embed_dims = arch['embed_dims']
+    check_int('embed_dims', embed_dims, minimum=1)
+    depths = check_ints('depths', arch['depths'], minimum=1)
+    num_heads = check_ints('num_heads', arch['num_heads'], minimum=1)
+    if not depths or len(depths) != len(num_heads):
+        raise ValueError(
+            f'depths={depths} and num_heads={num_heads} must have one entry for each stage'
+        )
+    for stage, heads in enumerate(num_heads):
+        width = embed_dims * 2**stage
+        if width % heads:
+            raise ValueError(
+                f'embed_dims={embed_dims} gives stage {stage} {width} channels, '
+                f'which num_heads[{stage}]={heads} does not divide'
+            )
+    return embed_dims, depths, num_heads
+
+
+def _check_window_size(window_size: int | Sequence[int], num_stages: int) -> tuple[int, ...]:
+    """Return one window size a stage."""
+    if isinstance(window_size, int):
+        window_size = (window_size,) * num_stages
+    sizes = check_ints('window_size', window_size, minimum=1)
+    if len(sizes) != num_stages:
+        raise ValueError(f'window_size={sizes} must have one entry for each of {num_stages} stages')
+    return sizes

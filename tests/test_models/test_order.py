@@ -1,0 +1,108 @@
+"""Token orders."""
+
+import pytest
+import torch
+
+from mmrsir.models.order import (
+    compose,
+    fixed_order,
+    importance_order,
+    invert,
+    permute,
+    random_order,
+)
+
+CPU = torch.device('cpu')
+
+
+def test_random_order_is_a_permutation_of_its_own_for_each_sample():
+    order = random_order(3, 100, CPU)
+    assert order.dtype == torch.int64
+    assert torch.equal(order.sort(dim=1)[0], torch.arange(100).expand(3, -1))
+    assert not torch.equal(order[0], order[1])
+
+
+def test_random_order_is_uniform():
+    torch.manual_seed(0)
+    counts = torch.zeros(4, 4)  # how often token t stands at place p
+    for order in random_order(4000, 4, CPU):
+        counts[order, torch.arange(4)] += 1
+    assert (counts - 1000).abs().max() < 5 * (4000 * 0.25 * 0.75) ** 0.5
+
+
+def test_random_order_repeats_from_the_global_seed():
+    torch.manual_seed(7)
+    first = random_order(2, 50, CPU)
+    torch.manual_seed(7)
+    assert torch.equal(first, random_order(2, 50, CPU))
+    assert not torch.equal(first, random_order(2, 50, CPU))
+
+
+def test_fixed_order_depends_on_seed_block_and_length_only():
+    torch.manual_seed(0)
+    state = torch.get_rng_state()
+    order = fixed_order(0, 3, 100, CPU).clone()
+    assert torch.equal(order.sort()[0], torch.arange(100))
+    fixed_order.cache_clear()
+    torch.manual_seed(1)
+    assert torch.equal(order, fixed_order(0, 3, 100, CPU))
+    torch.manual_seed(0)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert not torch.equal(order, fixed_order(1, 3, 100, CPU))
+    assert not torch.equal(order, fixed_order(0, 4, 100, CPU))
+    assert not torch.equal(order[:99], fixed_order(0, 3, 99, CPU))
+
+
+def test_fixed_order_made_in_inference_mode_serves_training():
+    fixed_order.cache_clear()
+    with torch.inference_mode():
+        order = fixed_order(0, 0, 10, CPU)
+    x = torch.randn(1, 10, 2, requires_grad=True)
+    permute(x, order.expand(1, -1)).sum().backward()
+    assert torch.equal(x.grad, torch.ones(1, 10, 2))
+
+
+def test_importance_order_is_descending():
+    assert importance_order(torch.tensor([[0.1, 3.0, -2.0, 0.5]])).tolist() == [[1, 3, 0, 2]]
+
+
+def test_ties_keep_raster_order():
+    importance = torch.zeros(1, 1000)
+    importance[0, 500] = 1
+    expected = [500, *range(500), *range(501, 1000)]
+    assert importance_order(importance)[0].tolist() == expected
+
+
+def test_nan_sorts_last():
+    nan, inf = float('nan'), float('inf')
+    importance = torch.tensor([[nan, 1.0, -inf, nan, inf]])
+    assert importance_order(importance).tolist() == [[4, 1, 2, 0, 3]]
+
+
+def test_inverse_restores_and_composition_leads_over():
+    x = torch.randn(3, 60, 5)
+    order, target = random_order(3, 60, CPU), random_order(3, 60, CPU)
+    assert torch.equal(permute(permute(x, order), invert(order)), x)
+    moved = permute(permute(x, order), compose(invert(order), target))
+    assert torch.equal(moved, permute(x, target))
+
+
+def test_permute_takes_the_token_that_the_order_names():
+    x = torch.randn(2, 10, 3)
+    order = random_order(2, 10, CPU)
+    out = permute(x, order)
+    for b in range(2):
+        for place in range(10):
+            assert torch.equal(out[b, place], x[b, order[b, place]])
+
+
+@pytest.mark.parametrize('batch_size', [1, 2])
+def test_gradient_of_permute_is_right_to_second_order(batch_size):
+    order = random_order(batch_size, 6, CPU)
+    x = torch.randn(batch_size, 6, 2, dtype=torch.float64, requires_grad=True)
+
+    def cube(x):
+        return permute(x, order) ** 3
+
+    assert torch.autograd.gradcheck(cube, x)
+    assert torch.autograd.gradgradcheck(cube, x)
