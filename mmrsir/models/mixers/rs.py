@@ -34,7 +34,8 @@ class RandomSamplingWindows(Mixer):
         batch_size, num_tokens, _ = x_BLC.shape
         if self.training or self.eval_sampling == 'random':
             return Arrangement(random_order(batch_size, num_tokens, x_BLC.device))
-        order_L = fixed_order(self.seed, self.block, num_tokens, x_BLC.device)
+        # A tracer gives the length as a tensor.
+        order_L = fixed_order(self.seed, self.block, int(num_tokens), x_BLC.device)
         return Arrangement(order_L.expand(batch_size, -1))
 
     def forward(self, x_BLC: Tensor, grid: tuple[int, int]) -> Tensor:

@@ -1,0 +1,2 @@
+_base_ = 'mmpretrain::_base_/default_runtime.py'
+custom_imports = dict(imports=['mmrsir'], allow_failed_imports=False)

@@ -1,0 +1,43 @@
+"""UperNet with a nano RSIR on generated shapes: the segmentation job in small, on a CPU.
+
+Command    python tools/dataset_converters/make_shapes.py
+           python tools/train.py configs/upernet/rsir_n_shapes.py
+Cost       2 CPU cores; not measured
+Measured   not measured
+"""
+
+_base_ = [
+    '../_base_/models/upernet_rsir.py',
+    '../_base_/datasets/shapes_ade20k.py',
+    '../_base_/runtimes/mmseg.py',
+]
+num_classes = 5
+channels = 64
+model = dict(
+    data_preprocessor=dict(size=(256, 256)),
+    backbone=dict(arch='nano', drop_path_rate=0.0),
+    decode_head=dict(
+        in_channels=[32, 64, 128, 256],
+        channels=channels,
+        num_classes=num_classes,
+        norm_cfg=dict(type='BN'),
+    ),
+    auxiliary_head=dict(
+        in_channels=128, channels=channels, num_classes=num_classes, norm_cfg=dict(type='BN')
+    ),
+)
+max_iters = 400
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=max_iters, val_interval=200)
+val_cfg = dict(type='ValLoop')
+test_cfg = dict(type='TestLoop')
+optim_wrapper = dict(
+    type='OptimWrapper',
+    optimizer=dict(type='AdamW', lr=0.001, betas=(0.9, 0.999), weight_decay=0.01),
+    paramwise_cfg=dict(norm_decay_mult=0.0),
+)
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=40),
+    dict(type='PolyLR', eta_min=0.0, power=1.0, by_epoch=False, begin=40, end=max_iters),
+]
+auto_scale_lr = dict(enable=False, base_batch_size=4)
+default_hooks = dict(logger=dict(interval=10), checkpoint=dict(interval=200))

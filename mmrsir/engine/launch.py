@@ -1,0 +1,158 @@
+"""Command line and config of ``tools/train.py`` and ``tools/test.py``.
+
+Everything that differs between mmdet, mmseg and mmpretrain is in :mod:`.scopes`.
+"""
+
+import argparse
+import os
+from difflib import get_close_matches
+from pathlib import Path
+
+import torch
+from mmengine.config import Config, DictAction
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner
+
+from . import scopes
+
+
+def argument_parser(description: str) -> argparse.ArgumentParser:
+    """Return a parser with the flags that training and testing share."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument('config', help='config file of mmdet, mmseg or mmpretrain')
+    parser.add_argument(
+        '--work-dir', help='folder for logs and checkpoints (default: work_dirs/<config name>)'
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        help='settings that replace those of the config, as key=value; '
+        'lists as key="[a,b]" or key=a,b, nested ones as key="[(a,b),(c,d)]"',
+    )
+    parser.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        default='none',
+        help='what started the processes (default: none, a single process)',
+    )
+    # torch.distributed.launch passes one spelling or the other; torchrun none.
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
+    return parser
+
+
+def load_config(args: argparse.Namespace) -> Config:
+    """Load the config that the command line names and apply the shared flags.
+
+    Args:
+        args: What :func:`argument_parser` parsed.
+
+    Returns:
+        The config, ready for a runner.
+
+    Raises:
+        FileNotFoundError: The config file does not exist; names the nearest one.
+        ValueError: Its ``default_scope`` is not one of the three libraries.
+    """
+    check_file('config', args.config)
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    cfg = Config.fromfile(args.config)
+    if args.cfg_options is not None:
+        cfg.merge_from_dict(args.cfg_options)
+    scopes.check_scope(cfg)
+    scopes.set_dataloader_defaults(cfg)
+
+    cfg.launcher = args.launcher
+    if args.launcher != 'none' and not torch.cuda.is_available():
+        _distribute_on_cpu(cfg)
+    if args.work_dir is not None:
+        cfg.work_dir = args.work_dir
+    elif cfg.get('work_dir') is None:
+        cfg.work_dir = os.path.join('work_dirs', Path(args.config).stem)
+    return cfg
+
+
+def build_runner(cfg: Config) -> Runner:
+    """Build mmengine's runner, or the one that the config's ``runner_type`` names."""
+    return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+
+
+def enable_amp(cfg: Config) -> None:
+    """Train in mixed precision: float16 with loss scaling.
+
+    Args:
+        cfg: The config to change.
+
+    Raises:
+        RuntimeError: There is no GPU.
+        ValueError: The config's optimizer wrapper is of another kind.
+    """
+    if not torch.cuda.is_available():
+        raise RuntimeError('--amp needs a CUDA device, and none is available')
+    kind = cfg.optim_wrapper.get('type', 'OptimWrapper')
+    if kind not in ('OptimWrapper', 'AmpOptimWrapper'):
+        raise ValueError(f'--amp needs optim_wrapper.type=OptimWrapper, the config has {kind}')
+    cfg.optim_wrapper.type = 'AmpOptimWrapper'
+    cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
+
+
+def enable_auto_scale_lr(cfg: Config) -> None:
+    """Scale the learning rate by the batch size over ``auto_scale_lr.base_batch_size``.
+
+    Args:
+        cfg: The config to change.
+
+    Raises:
+        KeyError: The config does not say for which batch size its learning rate is.
+    """
+    if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
+        raise KeyError('--auto-scale-lr needs auto_scale_lr.base_batch_size in the config')
+    cfg.auto_scale_lr.enable = True
+
+
+def enable_resume(cfg: Config, checkpoint: str) -> None:
+    """Resume a training.
+
+    Args:
+        cfg: The config to change.
+        checkpoint: Path of a checkpoint, or ``'auto'`` for the latest in the work folder.
+
+    Raises:
+        FileNotFoundError: The checkpoint does not exist.
+    """
+    cfg.resume = True
+    if checkpoint == 'auto':
+        cfg.load_from = None
+    else:
+        check_file('checkpoint', checkpoint)
+        cfg.load_from = checkpoint
+
+
+def check_file(what: str, path: str) -> None:
+    """Check that a file exists.
+
+    Args:
+        what: What the file is, for the message.
+        path: Its path; an address such as ``https://…`` is not checked.
+
+    Raises:
+        FileNotFoundError: It does not exist; names the nearest file beside it.
+    """
+    if '://' in path or Path(path).is_file():
+        return
+    folder = Path(path).parent
+    siblings = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
+    nearest = get_close_matches(Path(path).name, siblings, n=1)
+    hint = f'; did you mean {folder / nearest[0]}?' if nearest else ''
+    raise FileNotFoundError(f'{what} {path} does not exist{hint}')
+
+
+def _distribute_on_cpu(cfg: Config) -> None:
+    """Let processes without a GPU talk through gloo."""
+    cfg.merge_from_dict({'env_cfg.dist_cfg.backend': 'gloo'})
+    if cfg.get('model_wrapper_cfg') is None:  # mmengine's default names a GPU for the model
+        cfg.model_wrapper_cfg = dict(
+            type='MMDistributedDataParallel',
+            broadcast_buffers=False,
+            find_unused_parameters=cfg.get('find_unused_parameters', False),
+        )

@@ -1,0 +1,146 @@
+"""What differs between mmdet, mmseg and mmpretrain when a config is trained or tested.
+
+The library is the one that the config's ``default_scope`` names.
+"""
+
+import os
+from copy import deepcopy
+
+from mmengine.config import Config, ConfigDict
+from mmengine.runner import Runner
+
+from ..models.arguments import check_choice
+
+SCOPES = ('mmdet', 'mmseg', 'mmpretrain')
+DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+
+
+def check_scope(cfg: Config) -> None:
+    """Check that the config is one of the three libraries'.
+
+    Args:
+        cfg: The config.
+
+    Raises:
+        ValueError: ``default_scope`` is missing or unknown.
+    """
+    check_choice('default_scope', cfg.get('default_scope'), SCOPES)
+
+
+def set_dataloader_defaults(cfg: Config) -> None:
+    """Fill in what mmpretrain's own tools add to the data loaders of its configs."""
+    if cfg.default_scope != 'mmpretrain':
+        return
+    for name in DATALOADERS:
+        if cfg.get(name) is not None:
+            defaults = dict(pin_memory=True, collate_fn=dict(type='default_collate'))
+            if cfg[name].get('num_workers', 0) > 0:
+                defaults['persistent_workers'] = True
+            cfg[name] = ConfigDict(defaults, **cfg[name])
+
+
+def enable_visualization(
+    cfg: Config, show_dir: str | None, show: bool = False, wait_time: float = 2.0
+) -> None:
+    """Draw the predictions of a test.
+
+    Args:
+        cfg: The config to change.
+        show_dir: Folder for the pictures; None for none.
+        show: Show them in a window.
+        wait_time: How long a window stays, in seconds.
+
+    Raises:
+        KeyError: The config has no visualization hook.
+    """
+    if 'visualization' not in cfg.default_hooks:
+        raise KeyError('drawing needs default_hooks.visualization in the config')
+    hook = cfg.default_hooks.visualization
+    hook.update(show=show)
+    if show_dir is not None:
+        show_dir = os.path.abspath(show_dir)  # mmdet joins a relative one to each picture's
+    if cfg.default_scope == 'mmpretrain':
+        hook.update(enable=True, interval=1, wait_time=wait_time, out_dir=show_dir)
+        return
+    hook.update(draw=True, wait_time=wait_time)
+    if show_dir is None:
+        return
+    if cfg.default_scope == 'mmdet':
+        hook.test_out_dir = show_dir
+    else:
+        cfg.visualizer.save_dir = show_dir
+
+
+def enable_tta(cfg: Config) -> None:
+    """Switch to test-time augmentation.
+
+    The config's ``tta_model`` and ``tta_pipeline`` are used; where it has none, the
+    library's usual: a horizontal flip for mmdet and mmpretrain.
+
+    Args:
+        cfg: The config to change.
+
+    Raises:
+        KeyError: A config of mmseg lacks one of the two.
+    """
+    if cfg.default_scope == 'mmseg':
+        missing = [key for key in ('tta_model', 'tta_pipeline') if key not in cfg]
+        if missing:
+            raise KeyError(f'--tta needs {" and ".join(missing)} in a config of mmseg')
+    elif cfg.default_scope == 'mmdet':
+        cfg.setdefault(
+            'tta_model',
+            dict(
+                type='DetTTAModel',
+                tta_cfg=dict(nms=dict(type='nms', iou_threshold=0.5), max_per_img=100),
+            ),
+        )
+    else:
+        cfg.setdefault('tta_model', dict(type='AverageClsScoreTTA'))
+    if 'tta_pipeline' not in cfg:
+        cfg.tta_pipeline = _flip_pipeline(cfg)
+    cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
+    _innermost_dataset(cfg).pipeline = cfg.tta_pipeline
+
+
+def save_predictions(cfg: Config, runner: Runner, out: str) -> None:
+    """Keep the predictions of a test.
+
+    Args:
+        cfg: The config.
+        runner: The runner that tests.
+        out: mmdet and mmpretrain: a pickle file; mmseg: a folder for label maps.
+
+    Raises:
+        ValueError: ``out`` is not a pickle file where it should be.
+    """
+    if cfg.default_scope == 'mmseg':
+        for metric in runner.test_evaluator.metrics:
+            metric.output_dir = out
+        os.makedirs(out, exist_ok=True)
+        return
+    if cfg.default_scope == 'mmdet':
+        from mmdet.evaluation import DumpDetResults as Dump
+    else:
+        from mmengine.evaluator import DumpResults as Dump
+    if not out.endswith(('.pkl', '.pickle')):
+        raise ValueError(f'--out={out} must end in .pkl or .pickle for {cfg.default_scope}')
+    runner.test_evaluator.metrics.append(Dump(out_file_path=out))
+
+
+def _innermost_dataset(cfg: Config) -> ConfigDict:
+    """Return the test data set below its wrappers."""
+    dataset = cfg.test_dataloader.dataset
+    while 'dataset' in dataset:
+        dataset = dataset.dataset
+    return dataset
+
+
+def _flip_pipeline(cfg: Config) -> list[dict]:
+    """Return the test pipeline with each image plain and flipped."""
+    pipeline = deepcopy(_innermost_dataset(cfg).pipeline)
+    pack = pipeline.pop()
+    if cfg.default_scope == 'mmdet':
+        pack['meta_keys'] = (*pack.get('meta_keys', ()), 'flip', 'flip_direction')
+    flips = [dict(type='RandomFlip', prob=1.0), dict(type='RandomFlip', prob=0.0)]
+    return [*pipeline, dict(type='TestTimeAug', transforms=[flips, [pack]])]

@@ -1,0 +1,125 @@
+"""Configs and flags of the tools."""
+
+import argparse
+
+import pytest
+import torch
+from mmengine.config import Config
+
+from mmrsir.engine import launch, scopes
+
+from .commands import ROOT, tool
+
+
+def load(config, *flags):
+    args = launch.argument_parser('').parse_args([str(ROOT / config), *flags])
+    return launch.load_config(args)
+
+
+def test_missing_config_names_the_nearest():
+    output = tool('train.py', 'configs/mask_rcnn/rsir_t_1x_cocoo.py', expect=1)
+    assert 'config configs/mask_rcnn/rsir_t_1x_cocoo.py does not exist' in output
+    assert 'did you mean configs/mask_rcnn/rsir_t_1x_coco.py?' in output
+
+
+def test_missing_checkpoint_is_named_before_anything_is_built(tmp_path):
+    (tmp_path / 'epoch_1.pth').touch()
+    with pytest.raises(FileNotFoundError, match='did you mean .*epoch_1.pth'):
+        launch.check_file('checkpoint', str(tmp_path / 'epoch_11.pth'))
+    launch.check_file('checkpoint', 'https://example.org/epoch_11.pth')
+
+
+def test_unknown_scope_is_named():
+    with pytest.raises(ValueError, match="default_scope='mmdett' is unknown.*mean 'mmdet'"):
+        scopes.check_scope(Config(dict(default_scope='mmdett')))
+
+
+def test_work_dir_is_named_after_the_config_unless_given():
+    config = 'configs/mask_rcnn/rsir_t_1x_coco.py'
+    assert load(config).work_dir == 'work_dirs/rsir_t_1x_coco'
+    assert load(config, '--work-dir', 'elsewhere').work_dir == 'elsewhere'
+    assert load(config, '--cfg-options', 'work_dir=here').work_dir == 'here'
+
+
+def test_processes_without_a_gpu_use_gloo(monkeypatch):
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    config = 'configs/mask_rcnn/rsir_t_1x_coco.py'
+    assert load(config).env_cfg.dist_cfg.backend == 'nccl'
+    assert load(config, '--launcher', 'pytorch').env_cfg.dist_cfg.backend == 'gloo'
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+    assert load(config, '--launcher', 'pytorch').env_cfg.dist_cfg.backend == 'nccl'
+
+
+def test_amp(monkeypatch):
+    cfg = load('configs/mask_rcnn/rsir_t_1x_coco.py')
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    with pytest.raises(RuntimeError, match='needs a CUDA device'):
+        launch.enable_amp(cfg)
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+    launch.enable_amp(cfg)
+    assert (cfg.optim_wrapper.type, cfg.optim_wrapper.loss_scale) == ('AmpOptimWrapper', 'dynamic')
+    cfg.optim_wrapper.type = 'Other'
+    with pytest.raises(ValueError, match='the config has Other'):
+        launch.enable_amp(cfg)
+
+
+def test_auto_scale_lr_needs_a_base_batch_size():
+    cfg = load('configs/mask_rcnn/rsir_t_1x_coco.py')
+    launch.enable_auto_scale_lr(cfg)
+    assert cfg.auto_scale_lr.enable
+    cfg.pop('auto_scale_lr')
+    with pytest.raises(KeyError, match='auto_scale_lr.base_batch_size'):
+        launch.enable_auto_scale_lr(cfg)
+
+
+def test_resume(tmp_path):
+    cfg = load('configs/mask_rcnn/rsir_t_1x_coco.py')
+    launch.enable_resume(cfg, 'auto')
+    assert (cfg.resume, cfg.load_from) == (True, None)
+    (tmp_path / 'a.pth').touch()
+    launch.enable_resume(cfg, str(tmp_path / 'a.pth'))
+    assert cfg.load_from == str(tmp_path / 'a.pth')
+    with pytest.raises(FileNotFoundError):
+        launch.enable_resume(cfg, str(tmp_path / 'b.pth'))
+
+
+@pytest.mark.parametrize(
+    ('config', 'model', 'views'),
+    [
+        ('configs/mask_rcnn/rsir_n_shapes.py', 'DetTTAModel', 2),
+        ('configs/upernet/rsir_n_shapes.py', 'SegTTAModel', 6),
+        ('configs/cls/rsir_n_shapes.py', 'AverageClsScoreTTA', 2),
+    ],
+)
+def test_tta_wraps_model_and_pipeline(config, model, views):
+    cfg = load(config)
+    detector = cfg.model
+    scopes.enable_tta(cfg)
+    assert cfg.model.type == model
+    assert cfg.model.module == detector
+    augmentation = cfg.test_dataloader.dataset.pipeline[-1]
+    assert augmentation.type == 'TestTimeAug'
+    number = 1
+    for transforms in augmentation.transforms:
+        number *= len(transforms)
+    assert number == views
+
+
+def test_tta_of_mmseg_needs_its_settings():
+    cfg = load('configs/upernet/rsir_n_shapes.py')
+    cfg.pop('tta_model')
+    with pytest.raises(KeyError, match='tta_model'):
+        scopes.enable_tta(cfg)
+
+
+def test_out_of_a_detector_must_be_a_pickle_file():
+    cfg = load('configs/mask_rcnn/rsir_n_shapes.py')
+    with pytest.raises(ValueError, match='--out=here.json must end in .pkl'):
+        scopes.save_predictions(cfg, argparse.Namespace(), 'here.json')
+
+
+def test_drawing_needs_the_hook():
+    cfg = load('configs/mask_rcnn/rsir_n_shapes.py')
+    del cfg.default_hooks.visualization
+    with pytest.raises(KeyError, match='default_hooks.visualization'):
+        scopes.enable_visualization(cfg, 'pictures')

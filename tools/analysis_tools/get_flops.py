@@ -1,0 +1,44 @@
+"""Count parameters and multiply-adds of a model of mmdet, mmseg or mmpretrain.
+
+Example:
+    python tools/analysis_tools/get_flops.py configs/mask_rcnn/rsir_t_1x_coco.py --shape 800 1280
+"""
+
+import argparse
+
+from mmengine.config import Config, DictAction
+
+from mmrsir.analysis.flops import count_config
+from mmrsir.engine import launch, scopes
+
+PAPER_SHAPES = {'mmdet': (800, 1280), 'mmseg': (512, 2048), 'mmpretrain': (224, 224)}
+
+
+def main() -> None:
+    """Parse the command line and print the cost."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('config', help='config file')
+    parser.add_argument(
+        '--shape',
+        type=int,
+        nargs=2,
+        metavar=('HEIGHT', 'WIDTH'),
+        help="image size in pixels (default: the paper's for the task)",
+    )
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='as in train.py')
+    args = parser.parse_args()
+
+    launch.check_file('config', args.config)
+    cfg = Config.fromfile(args.config)
+    if args.cfg_options is not None:
+        cfg.merge_from_dict(args.cfg_options)
+    scopes.check_scope(cfg)
+    height, width = args.shape or PAPER_SHAPES[cfg.default_scope]
+    cost = count_config(cfg, height, width)
+    print(f'{args.config} at {height} x {width}:')
+    print(f'  parameters {cost.params / 1e6:.2f} M')
+    print(f'  FLOPs (multiply-adds) {cost.flops / 1e9:.2f} G')
+
+
+if __name__ == '__main__':
+    main()

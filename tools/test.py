@@ -1,0 +1,39 @@
+"""Test a model of mmdet, mmseg or mmpretrain: AP, mIoU or accuracy.
+
+Example:
+    python tools/test.py configs/mask_rcnn/rsir_t_1x_coco.py work_dirs/rsir_t_1x_coco/epoch_12.pth
+"""
+
+from mmrsir.engine import launch, scopes
+
+
+def main() -> None:
+    """Parse the command line and test."""
+    parser = launch.argument_parser(__doc__.splitlines()[0])
+    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument(
+        '--out', help='keep predictions: a .pkl file (mmdet, mmpretrain) or a folder (mmseg)'
+    )
+    parser.add_argument('--show', action='store_true', help='show predictions in a window')
+    parser.add_argument('--show-dir', help='folder for pictures of predictions')
+    parser.add_argument(
+        '--wait-time', type=float, default=2, help='seconds that a window stays (default: 2)'
+    )
+    parser.add_argument('--tta', action='store_true', help='test-time augmentation')
+    args = parser.parse_args()
+
+    launch.check_file('checkpoint', args.checkpoint)
+    cfg = launch.load_config(args)
+    cfg.load_from = args.checkpoint
+    if args.show or args.show_dir:
+        scopes.enable_visualization(cfg, args.show_dir, args.show, args.wait_time)
+    if args.tta:
+        scopes.enable_tta(cfg)
+    runner = launch.build_runner(cfg)
+    if args.out is not None:
+        scopes.save_predictions(cfg, runner, args.out)
+    runner.test()
+
+
+if __name__ == '__main__':
+    main()

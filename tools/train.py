@@ -1,0 +1,38 @@
+"""Train a model of mmdet, mmseg or mmpretrain.
+
+Example:
+    python tools/train.py configs/mask_rcnn/rsir_t_1x_coco.py
+"""
+
+from mmrsir.engine import launch
+
+
+def main() -> None:
+    """Parse the command line and train."""
+    parser = launch.argument_parser(__doc__.splitlines()[0])
+    parser.add_argument('--amp', action='store_true', help='train in mixed precision')
+    parser.add_argument(
+        '--auto-scale-lr',
+        action='store_true',
+        help="scale the learning rate by batch size over the config's base_batch_size",
+    )
+    parser.add_argument(
+        '--resume',
+        nargs='?',
+        const='auto',
+        help='resume from this checkpoint; without a path, from the latest in the work folder',
+    )
+    args = parser.parse_args()
+
+    cfg = launch.load_config(args)
+    if args.amp:
+        launch.enable_amp(cfg)
+    if args.auto_scale_lr:
+        launch.enable_auto_scale_lr(cfg)
+    if args.resume is not None:
+        launch.enable_resume(cfg, args.resume)
+    launch.build_runner(cfg).train()
+
+
+if __name__ == '__main__':
+    main()
