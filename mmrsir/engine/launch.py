@@ -63,8 +63,6 @@ def load_config(args: argparse.Namespace) -> Config:
     scopes.set_dataloader_defaults(cfg)
 
     cfg.launcher = args.launcher
-    if args.launcher != 'none' and not torch.cuda.is_available():
-        _distribute_on_cpu(cfg)
     if args.work_dir is not None:
         cfg.work_dir = args.work_dir
     elif cfg.get('work_dir') is None:
@@ -73,7 +71,19 @@ def load_config(args: argparse.Namespace) -> Config:
 
 
 def build_runner(cfg: Config) -> Runner:
-    """Build mmengine's runner, or the one that the config's ``runner_type`` names."""
+    """Build mmengine's runner, or the one that the config's ``runner_type`` names.
+
+    Args:
+        cfg: What :func:`load_config` loaded.
+
+    Returns:
+        The runner. Processes without a GPU talk through gloo.
+
+    Raises:
+        RuntimeError: The launcher needs GPUs, and there is none.
+    """
+    if cfg.launcher != 'none' and not torch.cuda.is_available():
+        _distribute_on_cpu(cfg)
     return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
 
 
@@ -148,11 +158,17 @@ def check_file(what: str, path: str) -> None:
 
 
 def _distribute_on_cpu(cfg: Config) -> None:
-    """Let processes without a GPU talk through gloo."""
-    cfg.merge_from_dict({'env_cfg.dist_cfg.backend': 'gloo'})
+    """Join processes without a GPU, which mmengine's launchers do not support."""
+    if cfg.launcher != 'pytorch':
+        raise RuntimeError(
+            f'--launcher {cfg.launcher} needs CUDA devices, and none is available; '
+            'processes on CPUs are started with torchrun and --launcher pytorch'
+        )
+    torch.distributed.init_process_group('gloo')
     if cfg.get('model_wrapper_cfg') is None:  # mmengine's default names a GPU for the model
         cfg.model_wrapper_cfg = dict(
             type='MMDistributedDataParallel',
+            device_ids=None,
             broadcast_buffers=False,
             find_unused_parameters=cfg.get('find_unused_parameters', False),
         )

@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,15 @@ ROOT = Path(__file__).parents[2]
 
 def run(*command, expect=0):
     """Run a command in the repository's root and return its output."""
-    environment = {**os.environ, 'PYTHON': sys.executable, 'OMP_NUM_THREADS': '1'}
+    with socket.socket() as free:
+        free.bind(('127.0.0.1', 0))
+        port = str(free.getsockname()[1])
+    environment = {
+        **os.environ,
+        'PYTHON': sys.executable,
+        'OMP_NUM_THREADS': '1',
+        'PORT': port,
+    }
     done = subprocess.run(
         [str(part) for part in command],
         cwd=ROOT,

@@ -41,13 +41,11 @@ def test_work_dir_is_named_after_the_config_unless_given():
     assert load(config, '--cfg-options', 'work_dir=here').work_dir == 'here'
 
 
-def test_processes_without_a_gpu_use_gloo(monkeypatch):
+def test_slurm_without_a_gpu_is_refused(monkeypatch):
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
-    config = 'configs/mask_rcnn/rsir_t_1x_coco.py'
-    assert load(config).env_cfg.dist_cfg.backend == 'nccl'
-    assert load(config, '--launcher', 'pytorch').env_cfg.dist_cfg.backend == 'gloo'
-    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
-    assert load(config, '--launcher', 'pytorch').env_cfg.dist_cfg.backend == 'nccl'
+    cfg = load('configs/mask_rcnn/rsir_n_shapes.py', '--launcher', 'slurm')
+    with pytest.raises(RuntimeError, match='--launcher slurm needs CUDA devices'):
+        launch.build_runner(cfg)
 
 
 def test_amp(monkeypatch):
