@@ -12,7 +12,9 @@ _base_ = [
     '../_base_/runtimes/mmpretrain.py',
 ]
 model = dict(
-    backbone=dict(arch='nano', drop_path_rate=0.0), head=dict(num_classes=4, in_channels=256)
+    backbone=dict(arch='nano', drop_path_rate=0.0),
+    head=dict(num_classes=4, in_channels=256),
+    train_cfg=dict(_delete_=True),
 )
 max_epochs = 20
 train_cfg = dict(by_epoch=True, max_epochs=max_epochs, val_interval=5)

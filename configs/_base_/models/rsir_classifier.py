@@ -9,4 +9,5 @@ model = dict(
         init_cfg=dict(type='TruncNormal', layer='Linear', std=0.02, bias=0.0),
         loss=dict(type='LabelSmoothLoss', label_smooth_val=0.1, mode='original'),
     ),
+    train_cfg=dict(augments=[dict(type='Mixup', alpha=0.8), dict(type='CutMix', alpha=1.0)]),
 )

@@ -1,0 +1,525 @@
+"""The synthetic shapes: formats that agree, the same bytes for the same seed, safe folders."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from pycocotools import mask as coco_mask
+from pycocotools.coco import COCO
+
+from mmrsir.datasets import shapes
+from mmrsir.datasets.shapes import CATEGORY_IDS, CLASSES, make_shapes
+from mmrsir.datasets.shapes_annotation import (
+    BACKGROUND_LABEL,
+    IGNORED_LABEL,
+    annotate,
+    mask_polygons,
+    polygon_area,
+    run_lengths,
+)
+from mmrsir.datasets.shapes_drawing import (
+    SUBPIXELS,
+    Pose,
+    fine_mask,
+    outline_area,
+    photograph_crop,
+    place_outline,
+    unit_outline,
+)
+from mmrsir.datasets.shapes_scene import Scene
+
+TINY: dict[str, Any] = {
+    'num_train': 12,
+    'num_val': 6,
+    'image_size': 128,
+    'num_cls_train': 2,
+    'num_cls_val': 1,
+    'cls_image_size': 32,
+}
+SMALLEST = {**TINY, 'num_train': 4, 'num_val': 1, 'num_cls_train': 1}
+SPLITS = ('train', 'val')
+ADE_SPLITS = {'train': 'training', 'val': 'validation'}
+TOOL = Path(__file__).parents[2] / 'tools/dataset_converters/make_shapes.py'
+
+
+def _digest(content: bytes) -> str:
+    # pytest would take minutes to explain how two long strings of bytes differ.
+    return hashlib.sha256(content).hexdigest()
+
+
+def _digests(root: Path) -> dict[str, str]:
+    files = (path for path in sorted(root.rglob('*')) if path.is_file())
+    return {path.relative_to(root).as_posix(): _digest(path.read_bytes()) for path in files}
+
+
+def _coco(root: Path, split: str) -> COCO:
+    return COCO(str(root / f'coco/annotations/instances_{split}.json'))
+
+
+def _annotations(coco: COCO, crowd: bool) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = coco.loadAnns(coco.getAnnIds(iscrowd=crowd))
+    return found
+
+
+def _labels(root: Path, split: str, file_name: str) -> NDArray[np.uint8]:
+    path = root / 'ade/annotations' / ADE_SPLITS[split] / file_name.replace('.jpg', '.png')
+    return np.asarray(cv2.imread(str(path), cv2.IMREAD_UNCHANGED), np.uint8)
+
+
+def _scene(size: int = 128) -> Scene:
+    return Scene(photograph_crop(np.random.default_rng(0), size, False))
+
+
+@pytest.fixture(scope='session')
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny data set, only to be read."""
+    folder = tmp_path_factory.mktemp('shapes') / 'data'
+    make_shapes(folder, **TINY)
+    return folder
+
+
+@pytest.fixture(params=SPLITS)
+def split(request: pytest.FixtureRequest) -> str:
+    """Each split in turn."""
+    return str(request.param)
+
+
+def test_coco_lists_exactly_the_pictures_there_are(root: Path, split: str) -> None:
+    coco = _coco(root, split)
+    names = sorted(image['file_name'] for image in coco.imgs.values())
+    assert names == sorted(path.name for path in (root / 'coco' / split).iterdir())
+    assert len(names) == TINY[f'num_{split}']
+    for image in coco.imgs.values():
+        pixels = cv2.imread(str(root / 'coco' / split / image['file_name']))
+        assert pixels is not None
+        assert pixels.shape == (image['height'], image['width'], 3)
+
+
+def test_categories_are_the_classes_and_not_contiguous(root: Path, split: str) -> None:
+    categories = _coco(root, split).dataset['categories']
+    assert [c['name'] for c in categories] == list(CLASSES)
+    ids = [c['id'] for c in categories]
+    assert ids == list(CATEGORY_IDS)
+    assert ids[0] == 1
+    assert ids != list(range(1, len(ids) + 1))
+
+
+def test_annotation_ids_are_unique_and_refer_to_images_and_categories(
+    root: Path, split: str
+) -> None:
+    dataset = _coco(root, split).dataset
+    ids = [a['id'] for a in dataset['annotations']]
+    assert len(ids) == len(set(ids)) > 0
+    assert {a['image_id'] for a in dataset['annotations']} <= {i['id'] for i in dataset['images']}
+    assert {a['category_id'] for a in dataset['annotations']} <= set(CATEGORY_IDS)
+
+
+def test_training_split_has_every_class(root: Path) -> None:
+    found = {a['category_id'] for a in _annotations(_coco(root, 'train'), crowd=False)}
+    assert found == set(CATEGORY_IDS)
+
+
+def test_polygon_mask_agrees_with_bbox_and_area(root: Path, split: str) -> None:
+    coco = _coco(root, split)
+    annotations = _annotations(coco, crowd=False)
+    assert annotations
+    for annotation in annotations:
+        assert all(len(p) >= 6 and len(p) % 2 == 0 for p in annotation['segmentation'])
+        mask = coco.annToMask(annotation)
+        x, y, width, height = annotation['bbox']
+        low_x, low_y, mask_width, mask_height = cv2.boundingRect(mask)
+        edges = np.array([x, y, x + width, y + height])
+        mask_edges = [low_x, low_y, low_x + mask_width, low_y + mask_height]
+        np.testing.assert_allclose(mask_edges, edges, atol=1.5)
+        assert edges.min() >= 0
+        assert edges.max() <= TINY['image_size']
+        perimeter = 2 * (width + height)
+        assert abs(int(mask.sum()) - annotation['area']) < 0.15 * perimeter
+
+
+def test_crowd_is_run_lengths_that_decode_to_its_bbox_and_area(root: Path, split: str) -> None:
+    coco = _coco(root, split)
+    crowds = _annotations(coco, crowd=True)
+    assert crowds
+    for crowd in crowds:
+        counts, size = crowd['segmentation']['counts'], crowd['segmentation']['size']
+        assert isinstance(counts, list)
+        assert size == [TINY['image_size']] * 2
+        mask = coco.annToMask(crowd)
+        assert int(mask.sum()) == crowd['area'] > 0
+        assert list(cv2.boundingRect(mask)) == crowd['bbox']
+
+
+def test_object_masks_of_a_picture_are_disjoint(root: Path, split: str) -> None:
+    coco = _coco(root, split)
+    for image_id in coco.getImgIds():
+        found = coco.loadAnns(coco.getAnnIds(image_id))
+        claimed = np.zeros((TINY['image_size'],) * 2, np.uint8)
+        for annotation in found:
+            mask = coco.annToMask(annotation)
+            # Rounding leaves at most a thread of shared pixels, which an erosion removes.
+            shared = cv2.erode(mask & claimed, np.ones((2, 2), np.uint8))
+            assert shared.sum() == 0
+            claimed |= mask
+
+
+def test_some_pictures_have_no_object(root: Path, split: str) -> None:
+    coco = _coco(root, split)
+    empty = [i for i in coco.getImgIds() if not coco.getAnnIds(i)]
+    assert len(empty) == 1
+    labels = _labels(root, split, coco.imgs[empty[0]]['file_name'])
+    assert np.all(labels == BACKGROUND_LABEL)
+
+
+def test_label_maps_agree_with_coco_masks(root: Path, split: str) -> None:
+    coco = _coco(root, split)
+    for image in coco.imgs.values():
+        labels = _labels(root, split, image['file_name'])
+        assert labels.shape == (image['height'], image['width'])
+        assert labels.max() <= BACKGROUND_LABEL
+        expected = np.full_like(labels, BACKGROUND_LABEL)
+        for annotation in coco.loadAnns(coco.getAnnIds(image['id'])):
+            value = CATEGORY_IDS.index(annotation['category_id']) + 1
+            expected[coco.annToMask(annotation) > 0] = value
+        for value in np.unique(expected):
+            ours, theirs = labels == value, (expected == value) & (labels != IGNORED_LABEL)
+            assert (ours & theirs).sum() > 0.9 * (ours | theirs).sum()
+
+
+def test_label_map_ignores_a_rim_of_one_pixel_around_an_object() -> None:
+    scene = _scene()
+    scene.add_object(1, Pose(64.0, 64.0, 30.0, 0.0), np.random.default_rng(0))
+    row = annotate(scene)[1][64]
+    runs = row[np.flatnonzero(np.diff(row, prepend=255))].tolist()
+    assert runs == [BACKGROUND_LABEL, IGNORED_LABEL, 2, IGNORED_LABEL, BACKGROUND_LABEL]
+    assert np.count_nonzero(row == IGNORED_LABEL) == 2
+
+
+def test_crowd_region_holds_its_class_and_ignored_ground(root: Path, split: str) -> None:
+    coco = _coco(root, split)
+    for crowd in _annotations(coco, crowd=True):
+        labels = _labels(root, split, coco.imgs[crowd['image_id']]['file_name'])
+        values = set(np.unique(labels[coco.annToMask(crowd) > 0]).tolist())
+        assert values == {IGNORED_LABEL, CATEGORY_IDS.index(crowd['category_id']) + 1}
+
+
+def test_ade_pictures_are_the_coco_pictures(root: Path, split: str) -> None:
+    assert _digests(root / 'ade/images' / ADE_SPLITS[split]) == _digests(root / 'coco' / split)
+
+
+def test_image_folders_have_every_class_and_the_lists_name_them(root: Path, split: str) -> None:
+    folder = root / 'imagenet' / split
+    assert sorted(path.name for path in folder.iterdir()) == list(CLASSES)
+    lines = (root / f'imagenet/meta/{split}.txt').read_text().splitlines()
+    listed = dict(line.split() for line in lines)
+    found = {p.relative_to(folder).as_posix(): p for p in folder.glob('*/*.jpg')}
+    assert sorted(listed) == sorted(found)
+    assert len(found) == len(CLASSES) * TINY[f'num_cls_{split}']
+    for name, path in found.items():
+        assert int(listed[name]) == CLASSES.index(path.parent.name)
+        picture = cv2.imread(str(path))
+        assert picture is not None
+        assert picture.shape == (TINY['cls_image_size'],) * 2 + (3,)
+
+
+def test_no_picture_occurs_twice_in_training_or_validation(root: Path) -> None:
+    pictures = [_digest(p.read_bytes()) for p in root.glob('coco/*/*.jpg')]
+    pictures += [_digest(p.read_bytes()) for p in root.glob('imagenet/*/*/*.jpg')]
+    assert len(pictures) == TINY['num_train'] + TINY['num_val'] + 3 * len(CLASSES)
+    assert len(set(pictures)) == len(pictures)
+
+
+def test_training_and_validation_place_their_objects_differently(root: Path) -> None:
+    boxes = [
+        {tuple(a['bbox']) for a in _annotations(_coco(root, split), crowd=False)}
+        for split in SPLITS
+    ]
+    assert not boxes[0] & boxes[1]
+
+
+def test_training_and_validation_cut_from_different_halves(monkeypatch: pytest.MonkeyPatch) -> None:
+    halves = tuple(np.full((40, 40, 3), value, np.uint8) for value in (60, 200))
+    monkeypatch.setattr('mmrsir.datasets.shapes_drawing._photograph_halves', lambda: (halves,))
+    train, val = (photograph_crop(np.random.default_rng(0), 32, v) for v in (False, True))
+    assert train.max() < val.min()
+
+
+def test_drawn_object_differs_from_the_photograph_only_near_its_mask() -> None:
+    scene = _scene()
+    before = scene.picture.copy()
+    pose = Pose(64.0, 64.0, 25.0, 0.4)
+    scene.add_object(0, pose, np.random.default_rng(1))
+    change = np.abs(scene.picture - before).max(axis=2)
+    mask = fine_mask(place_outline('cross', pose), 128)[2::SUBPIXELS, 2::SUBPIXELS] > 0
+    assert np.percentile(change[mask], 5) > 40
+    y, x = np.nonzero(change > 1)
+    assert np.hypot(x - 64, y - 64).max() < 2 * pose.radius
+
+
+def test_objects_stand_out_from_a_ground_as_vivid_as_they_are() -> None:
+    pose = Pose(64.0, 64.0, 25.0, 0.0)
+    mask = fine_mask(place_outline('disc', pose), 128)[2::SUBPIXELS, 2::SUBPIXELS] > 0
+    ground = np.full((128, 128, 3), (230.0, 40.0, 40.0), np.float32)
+    for seed in range(20):
+        scene = Scene(ground)
+        scene.add_object(1, pose, np.random.default_rng(seed))
+        assert np.median(np.linalg.norm(scene.picture - ground, axis=2)[mask]) > 80
+
+
+@pytest.mark.parametrize('name', CLASSES)
+def test_polygons_enclose_the_outline_they_trace(name: str) -> None:
+    contours = place_outline(name, Pose(60.3, 66.8, 31.0, 0.7, 0.9))
+    mask = fine_mask(contours, 128)
+    polygons = mask_polygons(mask)
+    fine_area = np.count_nonzero(mask) / SUBPIXELS**2
+    assert sum(map(polygon_area, polygons)) == pytest.approx(fine_area, rel=0.02)
+    # A rasterised outline is drawn with its border, an eighth of a pixel too large.
+    assert fine_area == pytest.approx(outline_area(contours), rel=0.05)
+    rle = coco_mask.merge(coco_mask.frPyObjects(polygons, 128, 128))
+    decoded = coco_mask.decode(rle)
+    sampled = mask[2::SUBPIXELS, 2::SUBPIXELS]
+    assert (decoded & sampled).sum() > 0.98 * (decoded | sampled).sum()
+
+
+def test_a_region_with_a_hole_becomes_polygons_that_leave_the_hole_out() -> None:
+    mask = fine_mask(place_outline('ring', Pose(64.0, 64.0, 40.0, 0.0)), 128)
+    polygons = mask_polygons(mask)
+    assert len(polygons) == 2
+    decoded = coco_mask.decode(coco_mask.merge(coco_mask.frPyObjects(polygons, 128, 128)))
+    assert decoded[64, 64] == 0
+    assert decoded[64, 64 - 30] == decoded[64, 64 + 30] == decoded[64 - 30, 64] == 1
+
+
+def test_an_object_cut_in_two_has_two_polygons() -> None:
+    scene, rng = _scene(), np.random.default_rng(0)
+    scene.add_object(1, Pose(64.0, 64.0, 40.0, 0.0), rng)
+    scene.cover(
+        fine_mask([np.array([[58.0, 0.0], [70.0, 0.0], [70.0, 128.0], [58.0, 128.0]])], 128)
+    )
+    (annotation,), _ = annotate(scene)
+    assert len(annotation['segmentation']) == 2
+    hidden = 12 * 80
+    assert annotation['area'] == pytest.approx(np.pi * 40**2 - hidden, rel=0.02)
+
+
+def test_a_mostly_hidden_object_is_not_annotated_and_ignored_in_the_label_map() -> None:
+    scene, rng = _scene(), np.random.default_rng(0)
+    scene.add_object(0, Pose(64.0, 64.0, 30.0, 0.0), rng)
+    scene.add_object(1, Pose(64.0, 64.0, 31.0, 0.0), rng)
+    assert scene.visible_area(scene.instances[0]) == 0
+    scene.add_object(3, Pose(30.0, 30.0, 20.0, 0.0), rng)
+    scene.add_object(1, Pose(20.0, 30.0, 19.0, 0.0), rng)
+    left = scene.visible_area(scene.instances[2])
+    assert 60 < left < 0.25 * scene.instances[2].area
+    annotations, labels = annotate(scene)
+    assert [a['category_id'] for a in annotations] == [CATEGORY_IDS[1]] * 2
+    assert set(np.unique(labels).tolist()) == {IGNORED_LABEL, 2, BACKGROUND_LABEL}
+
+
+def test_a_piece_too_small_to_draw_is_ignored_in_the_label_map() -> None:
+    scene = _scene()
+    scene.add_object(0, Pose(64.0, 64.0, 40.0, 0.0), np.random.default_rng(0))
+    # Of the right arm, all but one corner of 2 x 4 pixels is covered.
+    scene.cover(fine_mask([np.array([[85.0, 40], [105.0, 40], [105.0, 72.4], [85.0, 72.4]])], 128))
+    scene.cover(fine_mask([np.array([[85.0, 60], [99.9, 60], [99.9, 90], [85.0, 90]])], 128))
+    (annotation,), labels = annotate(scene)
+    assert len(annotation['segmentation']) == 1
+    assert labels[64, 70] == 1
+    assert labels[75, 101] == IGNORED_LABEL
+    assert not np.any(labels[:, 86:] == 1)
+
+
+@pytest.mark.parametrize('first', [0, 1])
+def test_run_lengths_are_those_of_pycocotools(first: int) -> None:
+    mask = np.random.default_rng(0).integers(0, 2, (5, 7)).astype(np.uint8)
+    mask[0, 0] = first
+    counts = run_lengths(mask)
+    rle = coco_mask.frPyObjects({'counts': counts, 'size': [5, 7]}, 5, 7)
+    np.testing.assert_array_equal(coco_mask.decode(rle), mask)
+
+
+def test_same_seed_gives_the_same_bytes_with_any_number_of_workers(
+    root: Path, tmp_path: Path
+) -> None:
+    make_shapes(tmp_path / 'two', **TINY, workers=2)
+    assert _digests(tmp_path / 'two') == _digests(root)
+
+
+def test_another_seed_gives_other_pictures(root: Path, tmp_path: Path) -> None:
+    make_shapes(tmp_path, **SMALLEST, seed=1)
+    old, new = _digests(root), _digests(tmp_path)
+    pictures = [name for name in new if name.endswith('.jpg')]
+    assert len(pictures) == 2 * 5 + 2 * len(CLASSES)
+    assert all(new[name] != old[name] for name in pictures)
+
+
+def test_a_smaller_data_set_is_the_beginning_of_a_larger_one(root: Path, tmp_path: Path) -> None:
+    make_shapes(tmp_path, **SMALLEST)
+    old, new = _digests(root), _digests(tmp_path)
+    pictures = [name for name in new if name.endswith(('.jpg', '.png'))]
+    assert all(new[name] == old[name] for name in pictures)
+
+
+def _forbid_writing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise AssertionError('the data set is made again')
+
+    monkeypatch.setattr(shapes, '_generate', fail)
+
+
+def test_second_call_does_nothing(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _forbid_writing(monkeypatch)
+    manifest = make_shapes(root, **TINY, verbose=True)
+    assert 'nothing to do' in capsys.readouterr().out
+    assert manifest == json.loads((root / 'shapes.json').read_text())
+
+
+def test_manifest_counts_the_files(root: Path) -> None:
+    manifest = json.loads((root / 'shapes.json').read_text())
+    assert manifest['settings'] == {**TINY, 'seed': 0}
+    assert manifest['files'] == len(_digests(root)) - 1
+
+
+def test_other_settings_replace_our_files_and_no_others(tmp_path: Path) -> None:
+    make_shapes(tmp_path, **{**SMALLEST, 'num_train': 5})
+    stranger = tmp_path / 'coco/train/holiday.jpg'
+    stranger.write_bytes(b'mine')
+    make_shapes(tmp_path, **SMALLEST)
+    assert stranger.read_bytes() == b'mine'
+    assert len(list((tmp_path / 'coco/train').iterdir())) == SMALLEST['num_train'] + 1
+    assert not (tmp_path / 'ade/annotations/training/shapes_train_000004.png').exists()
+
+
+def test_overwrite_makes_it_again(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_shapes(tmp_path, **SMALLEST)
+    _forbid_writing(monkeypatch)
+    with pytest.raises(AssertionError, match='made again'):
+        make_shapes(tmp_path, **SMALLEST, overwrite=True)
+
+
+def test_an_interrupted_data_set_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(shapes, '_coco', lambda _: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            make_shapes(tmp_path, **SMALLEST)
+    assert not (tmp_path / 'shapes.json').exists()
+    manifest = make_shapes(tmp_path, **SMALLEST)
+    assert len(_digests(tmp_path)) == manifest['files'] + 1
+
+
+def test_a_data_set_that_lost_a_file_is_made_anew(tmp_path: Path) -> None:
+    make_shapes(tmp_path, **SMALLEST)
+    lost = tmp_path / 'ade/annotations/training/shapes_train_000000.png'
+    lost.unlink()
+    make_shapes(tmp_path, **SMALLEST)
+    assert lost.exists()
+
+
+@pytest.mark.parametrize('name', ['notes.txt', 'shapes.json'])
+def test_a_foreign_folder_is_refused_and_left_alone(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text('{"mine": true}')
+    with pytest.raises(FileExistsError, match=tmp_path.name):
+        make_shapes(tmp_path, **SMALLEST)
+    assert _digests(tmp_path) == {name: _digest(b'{"mine": true}')}
+
+
+def test_overwrite_keeps_the_files_of_a_foreign_folder(tmp_path: Path) -> None:
+    (tmp_path / 'notes.txt').write_text('mine')
+    manifest = make_shapes(tmp_path, **SMALLEST, overwrite=True)
+    files = _digests(tmp_path)
+    assert files['notes.txt'] == _digest(b'mine')
+    assert len(files) == manifest['files'] + 2
+
+
+def test_a_file_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / 'data').write_text('mine')
+    with pytest.raises(NotADirectoryError, match='data'):
+        make_shapes(tmp_path / 'data', **SMALLEST)
+
+
+def test_a_write_error_is_not_swallowed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> int:
+        raise OSError(28, 'No space left on device')
+
+    monkeypatch.setattr(Path, 'write_bytes', fail)
+    with pytest.raises(OSError, match='No space left'):
+        make_shapes(tmp_path, **SMALLEST, workers=2)
+    assert not (tmp_path / 'shapes.json').exists()
+
+
+@pytest.mark.parametrize(
+    ('name', 'value', 'nearest'),
+    [
+        ('num_train', 0, '1'),
+        ('num_val', -3, '1'),
+        ('image_size', 64, '128'),
+        ('num_cls_train', 0, '1'),
+        ('num_cls_val', 0, '1'),
+        ('cls_image_size', 513, '512'),
+        ('seed', -1, '0'),
+        ('workers', 0, '1'),
+    ],
+)
+def test_a_bad_argument_is_named_with_the_nearest_allowed(
+    tmp_path: Path, name: str, value: int, nearest: str
+) -> None:
+    with pytest.raises(ValueError, match=rf'{name} = {value} is not allowed.*nearest {nearest}$'):
+        make_shapes(tmp_path / 'data', **{**SMALLEST, name: value})
+    assert not (tmp_path / 'data').exists()
+
+
+def test_a_fractional_number_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r'num_train = 1\.5 is not allowed'):
+        make_shapes(tmp_path, num_train=1.5)  # type: ignore[arg-type]
+
+
+def test_an_unknown_shape_is_named_with_those_allowed() -> None:
+    with pytest.raises(ValueError, match=r"'hexagon'.*cross, disc, ring, triangle"):
+        unit_outline('hexagon')
+
+
+@pytest.fixture
+def tool() -> ModuleType:
+    """The command line tool as a module."""
+    spec = importlib.util.spec_from_file_location('make_shapes_tool', TOOL)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _options(settings: dict[str, Any]) -> list[str]:
+    return [f'--{name.replace("_", "-")}={value}' for name, value in settings.items()]
+
+
+def test_command_line_makes_what_the_function_makes(
+    tool: ModuleType, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tool.main([f'--out-dir={tmp_path / "data"}', *_options(TINY)])
+    assert _digests(tmp_path / 'data') == _digests(root)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == ['making', 'done:']
+
+
+@pytest.mark.parametrize('option', ['--image-size=7', '--seed=-1', '--workers=0'])
+def test_command_line_ends_with_a_message_on_a_bad_value(
+    tool: ModuleType, tmp_path: Path, option: str
+) -> None:
+    with pytest.raises(SystemExit, match='is not allowed; allowed: an integer from'):
+        tool.main([f'--out-dir={tmp_path / "data"}', *_options(SMALLEST), option])
