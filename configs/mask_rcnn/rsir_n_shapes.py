@@ -1,3 +1,12 @@
+"""Mask R-CNN with a nano RSIR on generated shapes: the main job in small, on a CPU.
+
+Command    make demo, or
+           python tools/dataset_converters/make_shapes.py
+           python tools/train.py configs/mask_rcnn/rsir_n_shapes.py
+Cost       2 CPU cores; COST
+Measured   RESULT
+"""
+
 _base_ = [
     '../_base_/models/mask_rcnn_rsir_fpn.py',
     '../_base_/datasets/shapes_coco.py',
@@ -20,9 +29,7 @@ model = dict(
     train_cfg=dict(
         rpn_proposal=dict(nms_pre=500, max_per_img=200), rcnn=dict(sampler=dict(num=128))
     ),
-    test_cfg=dict(
-        rpn=dict(nms_pre=500, max_per_img=200), rcnn=dict(max_per_img=50)
-    ),
+    test_cfg=dict(rpn=dict(nms_pre=500, max_per_img=200), rcnn=dict(max_per_img=50)),
 )
 max_epochs = 5
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=max_epochs, val_interval=1)
@@ -30,13 +37,19 @@ val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 optim_wrapper = dict(
     type='OptimWrapper',
-    optimizer=dict(type='AdamW', lr=0.001, betas=(0.9, 0.999), weight_decay=0.05),
+    optimizer=dict(type='AdamW', lr=0.002, betas=(0.9, 0.999), weight_decay=0.05),
     paramwise_cfg=dict(norm_decay_mult=0.0),
-    clip_grad=dict(max_norm=1.0),
+    clip_grad=dict(max_norm=5.0),
 )
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=40),
-    dict(type='CosineAnnealingLR', by_epoch=True, begin=0, T_max=max_epochs, convert_to_iter_based=True),
+    dict(
+        type='CosineAnnealingLR',
+        by_epoch=True,
+        begin=0,
+        T_max=max_epochs,
+        convert_to_iter_based=True,
+    ),
 ]
 auto_scale_lr = dict(enable=False, base_batch_size=4)
-default_hooks = dict(logger=dict(interval=10))
+default_hooks = dict(logger=dict(interval=10), checkpoint=dict(max_keep_ckpts=1))

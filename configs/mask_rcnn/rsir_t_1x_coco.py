@@ -8,7 +8,7 @@ Measured   not measured
 
 _base_ = [
     '../_base_/models/mask_rcnn_rsir_fpn.py',
-    'mmdet::_base_/datasets/coco_instance.py',
+    '../_base_/datasets/coco_instance.py',
     '../_base_/schedules/mask_rcnn_1x.py',
     '../_base_/runtimes/mmdet.py',
 ]

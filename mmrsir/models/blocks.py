@@ -35,9 +35,7 @@ class Block(BaseModule):
         with_cp: Recompute activations in the backward pass to save memory.
     """
 
-    def __init__(
-        self, mixer: Mixer, embed_dims: int, drop_path_rate: float, with_cp: bool
-    ) -> None:
+    def __init__(self, mixer: Mixer, embed_dims: int, drop_path_rate: float, with_cp: bool) -> None:
         super().__init__()
         self.with_cp = with_cp
         self.norm1 = nn.LayerNorm(embed_dims)

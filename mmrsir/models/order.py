@@ -135,6 +135,6 @@ class _Permute(torch.autograd.Function):
         return _gather_tokens(x_BLC, order_BL)
 
     @staticmethod
-    def backward(ctx: Any, grad_BLC: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, grad_BLC: Tensor) -> tuple[Tensor, None]:
         (order_BL,) = ctx.saved_tensors
         return permute(grad_BLC, invert(order_BL)), None

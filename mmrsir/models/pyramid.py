@@ -138,9 +138,7 @@ class PyramidTransformer(BaseModule):
                 3, embed_dims, kernel_size=4, stride=4, norm_cfg=LAYER_NORM
             )
         merging = OverlapMerging if downsampling == 'overlap' else PatchMerging
-        self.merging = ModuleList(
-            merging(width // 2, width) for width in widths[1:]
-        )
+        self.merging = ModuleList(merging(width // 2, width) for width in widths[1:])
 
         num_blocks = sum(depths)
         drop_path_rates = [drop_path_rate * i / max(1, num_blocks - 1) for i in range(num_blocks)]

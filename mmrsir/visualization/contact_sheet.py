@@ -31,8 +31,8 @@ def contact_sheet(
         figsize=(cell * columns, cell * height / width * rows + 0.4), layout='constrained'
     )
     figure.suptitle(title)
-    for axes, image in zip(figure.subplots(rows, columns, squeeze=False).flat, images):
+    for index, image in enumerate(images, start=1):
+        axes = figure.add_subplot(rows, columns, index)
         axes.imshow(image)
-    for axes in figure.axes:
         axes.axis('off')
     figure.savefig(out_file, dpi=120)

@@ -17,7 +17,7 @@ LAYER_NORM = 5  # operations an element, as mmengine counts a normalization with
 def closed_form(arch, height, width):
     """Multiply-adds of the backbone with all outputs, mean importance and PEG."""
     total, channels_in = 0, 3
-    for stage, (depth, heads) in enumerate(zip(arch['depths'], arch['num_heads'], strict=True)):
+    for stage, depth in enumerate(arch['depths']):
         stride = 4 * 2**stage
         channels = arch['embed_dims'] * 2**stage
         tokens = ceil(height / stride) * ceil(width / stride)

@@ -84,7 +84,7 @@ def test_resume(tmp_path):
 @pytest.mark.parametrize(
     ('config', 'model', 'views'),
     [
-        ('configs/mask_rcnn/rsir_n_shapes.py', 'DetTTAModel', 2),
+        ('configs/mask_rcnn/rsir_n_shapes.py', 'MaskTTAModel', 6),
         ('configs/upernet/rsir_n_shapes.py', 'SegTTAModel', 6),
         ('configs/cls/rsir_n_shapes.py', 'AverageClsScoreTTA', 2),
     ],

@@ -5,7 +5,7 @@ import pickle
 import pytest
 import torch
 
-from .commands import on_data, read_metrics, run, tool
+from .commands import on_data, read_metrics, tool
 
 CONFIGS = {
     'mmdet': 'configs/mask_rcnn/rsir_n_shapes.py',

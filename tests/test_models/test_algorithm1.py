@@ -17,7 +17,7 @@ def run(forward, model, image):
     model.zero_grad()
     outputs = forward(image)
     weights = [torch.linspace(-1, 1, out.numel()).view_as(out).double() for out in outputs]
-    sum((out * weight).sum() for out, weight in zip(outputs, weights)).backward()
+    sum((out * weight).sum() for out, weight in zip(outputs, weights, strict=True)).backward()
     gradients = {name: parameter.grad for name, parameter in model.named_parameters()}
     return outputs, {'image': image.grad, **gradients}
 

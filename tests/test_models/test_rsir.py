@@ -47,9 +47,7 @@ def test_variants_have_their_size(arch, millions):
 @pytest.mark.parametrize('downsampling', ['overlap', 'linear'])
 @pytest.mark.parametrize('importance', ['mean', 'cbam'])
 @pytest.mark.parametrize('position', ['peg', None])
-@pytest.mark.parametrize(
-    'size', [(1, 1), (1, 97), (2, 3), (31, 33), (32, 32), (97, 5), (64, 96)]
-)
+@pytest.mark.parametrize('size', [(1, 1), (1, 97), (2, 3), (31, 33), (32, 32), (97, 5), (64, 96)])
 def test_any_size_gives_a_finite_pyramid(size, position, importance, downsampling):
     model = PyramidTransformer(
         SMALL, downsampling=downsampling, importance=importance, position=position

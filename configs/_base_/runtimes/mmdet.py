@@ -1,2 +1,2 @@
 _base_ = 'mmdet::_base_/default_runtime.py'
-custom_imports = dict(imports=['mmrsir'], allow_failed_imports=False)
+custom_imports = dict(imports=['mmrsir', 'mmrsir.evaluation'], allow_failed_imports=False)
