@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from mmdet.datasets import CocoDataset
 
 from mmrsir.datasets.shapes import make_shapes
 
@@ -24,9 +25,7 @@ def coco2017(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     for split in ('train', 'val'):
         (root / f'{split}2017').symlink_to(shapes / 'coco' / split)
         content = json.loads((shapes / f'coco/annotations/instances_{split}.json').read_text())
-        for category, name in zip(
-            content['categories'], ('person', 'bicycle', 'car', 'dog'), strict=True
-        ):
-            category['name'] = name
+        names = CocoDataset.METAINFO['classes']  # the first ids are those of the shapes
+        content['categories'] = [{'id': i, 'name': name} for i, name in enumerate(names, start=1)]
         (root / f'annotations/instances_{split}2017.json').write_text(json.dumps(content))
     return root

@@ -1,0 +1,43 @@
+# The first Python that runs and is one of 3.10 to 3.12; python3 if none is, which setup_env.py then explains.
+PYTHON ?= $(shell for python in .venv/bin/python python3 python3.11 python3.12 python3.10; do \
+	$$python -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null \
+	&& echo $$python && exit; done; echo python3)
+
+.PHONY: help setup demo test test-slow lint clean
+
+help:
+	@echo 'make demo       make a small data set, train Mask R-CNN with RSIR on it, draw what it detects'
+	@echo 'make test       run the tests'
+	@echo 'make test-slow  run the tests that take minutes'
+	@echo 'make lint       check style, types and the direction of imports'
+	@echo 'make setup      make or update .venv, which the targets above do first: about 5 minutes, 12 GB'
+	@echo 'make clean      remove caches and build products; .venv, data/ and work_dirs/ stay'
+	@echo 'PYTHON=python3.12 after any of them makes .venv with that Python (3.10 to 3.12).'
+
+setup:
+	@$(PYTHON) tools/setup_env.py
+
+demo: setup
+	@.venv/bin/python tools/demo.py
+
+test: setup
+	@echo 'Running the tests, two at a time.'
+	@OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n 2
+
+test-slow: setup
+	@echo 'Running the slow tests, one after the other: minutes.'
+	@.venv/bin/python -m pytest -m slow
+
+lint: setup
+	@echo 'Checking style (ruff).'
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@echo 'Checking types (mypy): a minute the first time.'
+	@.venv/bin/mypy mmrsir tools
+	@echo 'Checking the direction of imports (import-linter).'
+	@.venv/bin/lint-imports --no-cache
+
+clean:
+	@echo 'Removing caches and build products.'
+	@rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	@find configs mmrsir tests tools -name __pycache__ -type d -prune -exec rm -rf {} +

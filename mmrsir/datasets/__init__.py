@@ -1,0 +1,1 @@
+"""Data sets: the synthetic shapes that tests and the demo train on."""
