@@ -53,4 +53,8 @@ param_scheduler = [
 ]
 randomness = dict(seed=0)
 auto_scale_lr = dict(enable=False, base_batch_size=4)
-default_hooks = dict(logger=dict(interval=10), checkpoint=dict(max_keep_ckpts=1))
+default_hooks = dict(
+    logger=dict(interval=10),
+    checkpoint=dict(max_keep_ckpts=1),
+    visualization=dict(score_thr=0.5),
+)

@@ -1,7 +1,10 @@
 # The data set that tools/dataset_converters/make_shapes.py writes, in COCO's format.
 _base_ = './coco_instance.py'
 data_root = 'data/shapes/coco/'
-metainfo = dict(classes=('cross', 'disc', 'ring', 'triangle'))
+metainfo = dict(
+    classes=('cross', 'disc', 'ring', 'triangle'),
+    palette=[(220, 20, 60), (255, 200, 0), (0, 130, 200), (60, 180, 75)],
+)
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
