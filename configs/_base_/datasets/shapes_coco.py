@@ -27,7 +27,7 @@ tta_pipeline[1]['transforms'][0] = [
     dict(type='Resize', scale=(side, side), keep_ratio=True) for side in (192, 256, 320)
 ]
 train_dataloader = dict(
-    batch_size=4,
+    batch_size=2,
     num_workers=1,
     dataset=dict(
         data_root=data_root,
