@@ -13,7 +13,7 @@ from mmrsir.datasets.shapes import make_shapes
 def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small set of generated shapes in COCO, ADE20K and ImageNet layout."""
     root = tmp_path_factory.mktemp('data') / 'shapes'
-    make_shapes(root, num_train=8, num_val=4, num_cls_train=4, num_cls_val=2)
+    make_shapes(root, num_train=8, num_val=5, num_cls_train=4, num_cls_val=2)
     return root
 
 

@@ -5,6 +5,7 @@ papers count them so. mmengine's counter has no handler for
 ``scaled_dot_product_attention`` and would count the products of attention as 0.
 """
 
+from copy import deepcopy
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -78,6 +79,7 @@ def count_config(cfg: Config, height: int, width: int) -> Complexity:
         Its cost.
     """
     init_default_scope(cfg.default_scope)
+    cfg = deepcopy(cfg)
     if 'rpn' in (cfg.model.get('test_cfg') or {}):
         cfg.model.test_cfg.rpn.nms.iou_threshold = 1.0
     model = MODELS.build(cfg.model).eval()

@@ -285,7 +285,7 @@ def make_shapes(
         num_cls_val: validation pictures for classification, per class.
         cls_image_size: side of those pictures in pixels.
         seed: seed of every random choice.
-        workers: processes to share the work; the result does not depend on it.
+        workers: threads to share the work; the result does not depend on it.
         overwrite: make the data set again even if it is there, and write among files of others.
         verbose: say what is done, with a progress bar where the output is a terminal.
 

@@ -7,6 +7,7 @@ import argparse
 import os
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.config import Config, DictAction
@@ -77,7 +78,7 @@ def build_runner(cfg: Config) -> Runner:
         cfg: What :func:`load_config` loaded.
 
     Returns:
-        The runner. Processes without a GPU talk through gloo.
+        The runner. Processes without a GPU talk through gloo and use BN in place of SyncBN.
 
     Raises:
         RuntimeError: The launcher needs GPUs, and there is none.
@@ -165,6 +166,7 @@ def _distribute_on_cpu(cfg: Config) -> None:
             'processes on CPUs are started with torchrun and --launcher pytorch'
         )
     torch.distributed.init_process_group('gloo')
+    _replace_sync_bn(cfg.model)
     if cfg.get('model_wrapper_cfg') is None:  # mmengine's default names a GPU for the model
         cfg.model_wrapper_cfg = dict(
             type='MMDistributedDataParallel',
@@ -172,3 +174,14 @@ def _distribute_on_cpu(cfg: Config) -> None:
             broadcast_buffers=False,
             find_unused_parameters=cfg.get('find_unused_parameters', False),
         )
+
+
+def _replace_sync_bn(settings: Any) -> None:
+    """Turn SyncBN, which exists on GPUs only, into BN, anywhere in a model's settings."""
+    if isinstance(settings, dict):
+        if settings.get('type') == 'SyncBN':
+            settings['type'] = 'BN'
+        settings = list(settings.values())
+    if isinstance(settings, (list, tuple)):
+        for value in settings:
+            _replace_sync_bn(value)

@@ -82,7 +82,12 @@ def enable_tta(cfg: Config) -> None:
 
     Raises:
         KeyError: A config of mmseg lacks one of the two.
+        ValueError: Predictions of mmpretrain are to be drawn, which its hook cannot do then.
     """
+    if cfg.default_scope == 'mmpretrain' and cfg.default_hooks.visualization.get('enable'):
+        raise ValueError(
+            '--tta excludes --show and --show-dir in mmpretrain: it draws one view only'
+        )
     if cfg.default_scope == 'mmseg':
         missing = [key for key in ('tta_model', 'tta_pipeline') if key not in cfg]
         if missing:
@@ -140,7 +145,7 @@ def _flip_pipeline(cfg: Config) -> list[dict]:
     """Return the test pipeline with each image plain and flipped."""
     pipeline = deepcopy(_innermost_dataset(cfg).pipeline)
     pack = pipeline.pop()
-    if cfg.default_scope == 'mmdet':
-        pack['meta_keys'] = (*pack.get('meta_keys', ()), 'flip', 'flip_direction')
+    if 'meta_keys' in pack:
+        pack['meta_keys'] = (*pack['meta_keys'], 'flip', 'flip_direction')
     flips = [dict(type='RandomFlip', prob=1.0), dict(type='RandomFlip', prob=0.0)]
     return [*pipeline, dict(type='TestTimeAug', transforms=[flips, [pack]])]

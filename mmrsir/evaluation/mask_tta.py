@@ -90,7 +90,7 @@ class MaskTTAModel(DetTTAModel):
         return merged
 
     def _masks(self, view: _View, instances: InstanceData) -> Tensor:
-        """Return mask probabilities of the merged boxes in one view, unflipped, (n, classes, h, w)."""
+        """Return unflipped mask probabilities of the merged boxes, (n, classes, h, w)."""
         meta = view.sample.metainfo
         boxes = instances.bboxes * instances.bboxes.new_tensor(meta['scale_factor']).repeat(2)
         direction = meta['flip_direction'] if meta.get('flip') else None

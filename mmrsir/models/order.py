@@ -53,7 +53,8 @@ def fixed_order(seed: int, block: int, num_tokens: int, device: torch.device) ->
     Returns:
         Order of one sample, int64, (L,). It is cached: do not write to it.
     """
-    generator = torch.Generator().manual_seed((seed * 1_000_003 + block) * 1_000_003 + num_tokens)
+    mixed = ((seed * 1_000_003 + block) * 1_000_003 + num_tokens) % 2**63
+    generator = torch.Generator().manual_seed(mixed)
     # A cached tensor must be usable in training too, whatever mode the first caller was in.
     with torch.inference_mode(False):
         return torch.randperm(num_tokens, generator=generator).to(device)

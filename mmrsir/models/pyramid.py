@@ -116,6 +116,8 @@ class PyramidTransformer(BaseModule):
         check_choice('eval_sampling', eval_sampling, ('fixed', 'random'))
         check_int('seed', seed, minimum=0)
         check_int('frozen_stages', frozen_stages, minimum=-1, maximum=num_stages)
+        if not isinstance(drop_path_rate, (int, float)):
+            raise TypeError(f'drop_path_rate={drop_path_rate!r} must be a number')
         if not 0 <= drop_path_rate < 1:
             raise ValueError(f'drop_path_rate={drop_path_rate} must be at least 0 and below 1')
         window_sizes = _check_window_size(window_size, num_stages)

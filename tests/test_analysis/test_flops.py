@@ -1,5 +1,6 @@
 """The counted cost equals a closed form."""
 
+from copy import deepcopy
 from math import ceil
 
 import pytest
@@ -43,16 +44,31 @@ def test_backbone_equals_closed_form(arch, size):
     assert cost.params == sum(p.numel() for p in model.parameters())
 
 
-@pytest.mark.parametrize(
-    'config',
-    [
-        'configs/mask_rcnn/rsir_n_shapes.py',
-        'configs/upernet/rsir_n_shapes.py',
-        'configs/cls/rsir_n_shapes.py',
-    ],
-)
-def test_whole_models_are_counted(config):
-    cost = count_config(Config.fromfile(ROOT / config), 64, 96)
+def test_whole_classifier_equals_closed_form():
+    cost = count_config(Config.fromfile(ROOT / 'configs/cls/rsir_n_shapes.py'), 64, 96)
+    unused_norms = 2 * (32 + 64 + 128)
+    head = 256 * 4
     backbone = RSIRTransformer('nano')
-    assert cost.params >= sum(p.numel() for p in backbone.stages.parameters())
-    assert cost.flops >= closed_form(ARCHS['nano'], 64, 96) * 0.99
+    parameters = sum(p.numel() for p in backbone.parameters())
+    assert cost.params == parameters - unused_norms + head + 4
+    tokens = {32: 16 * 24, 64: 8 * 12, 128: 4 * 6}
+    unused = sum(LAYER_NORM * channels * number for channels, number in tokens.items())
+    pooling = 256 * 2 * 3
+    assert cost.flops == closed_form(ARCHS['nano'], 64, 96) - unused + pooling + head
+
+
+def test_dense_heads_are_counted():
+    cost = count_config(Config.fromfile(ROOT / 'configs/upernet/rsir_n_shapes.py'), 64, 96)
+    fusion = 16 * 24 * 9 * (4 * 64) * 64  # the head's 3x3 convolution over all levels
+    assert cost.flops > closed_form(ARCHS['nano'], 64, 96) + fusion
+
+
+def test_proposals_are_counted_and_the_config_is_left_alone():
+    cfg = Config.fromfile(ROOT / 'configs/mask_rcnn/rsir_n_shapes.py')
+    few = deepcopy(cfg)
+    few.model.test_cfg.rpn.max_per_img = 150
+    before = deepcopy(cfg.to_dict())
+    difference = count_config(cfg, 128, 96).flops - count_config(few, 128, 96).flops
+    # 200 proposals or 150; the mask head takes 100 of them at most.
+    assert difference == 50 * (49 * 64 * 256 + 256 * 256 + 256 * (5 + 16))
+    assert cfg.to_dict() == before

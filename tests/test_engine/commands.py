@@ -10,7 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 
-def run(*command, expect=0):
+def run(*command, expect=0, timeout=300):
     """Run a command in the repository's root and return its output."""
     with socket.socket() as free:
         free.bind(('127.0.0.1', 0))
@@ -28,16 +28,16 @@ def run(*command, expect=0):
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=300,
+        timeout=timeout,
         check=False,
     )
     assert done.returncode == expect, done.stdout[-5000:]
     return done.stdout
 
 
-def tool(name, *arguments, expect=0):
+def tool(name, *arguments, expect=0, timeout=300):
     """Run one of the Python tools."""
-    return run(sys.executable, ROOT / 'tools' / name, *arguments, expect=expect)
+    return run(sys.executable, ROOT / 'tools' / name, *arguments, expect=expect, timeout=timeout)
 
 
 def read_metrics(work_dir):

@@ -110,6 +110,33 @@ def test_tta_of_mmseg_needs_its_settings():
         scopes.enable_tta(cfg)
 
 
+def test_drawing_augmented_images_is_refused_for_mmpretrain():
+    cfg = load('configs/cls/rsir_n_shapes.py')
+    scopes.enable_visualization(cfg, 'pictures')
+    with pytest.raises(ValueError, match='--tta excludes --show'):
+        scopes.enable_tta(cfg)
+
+
+def test_flipped_views_keep_what_the_pipeline_packs():
+    cfg = load('configs/mask_rcnn/rsir_n_shapes.py')
+    cfg.pop('tta_pipeline')
+    scopes.enable_tta(cfg)
+    flips, (pack,) = cfg.test_dataloader.dataset.pipeline[-1].transforms
+    assert [flip.prob for flip in flips] == [1.0, 0.0]
+    assert {'img_id', 'ori_shape', 'scale_factor', 'flip', 'flip_direction'} <= set(pack.meta_keys)
+
+
+def test_pretrained_weights_are_one_setting():
+    """The command of the README."""
+    init = 'model.backbone.init_cfg'
+    options = [f'{init}.type=Pretrained', f'{init}.checkpoint=a.pth', f'{init}.prefix=backbone.']
+    for config in ('mask_rcnn/rsir_t_1x_coco.py', 'upernet/rsir_t_160k_ade20k_512x512.py'):
+        cfg = load(f'configs/{config}', '--cfg-options', *options)
+        assert cfg.model.backbone.init_cfg == dict(
+            type='Pretrained', checkpoint='a.pth', prefix='backbone.'
+        )
+
+
 def test_out_of_a_detector_must_be_a_pickle_file():
     cfg = load('configs/mask_rcnn/rsir_n_shapes.py')
     with pytest.raises(ValueError, match='--out=here.json must end in .pkl'):

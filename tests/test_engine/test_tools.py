@@ -14,7 +14,11 @@ CONFIGS = {
 }
 # Two training iterations.
 SHORT = {
-    'mmdet': ['train_cfg.max_epochs=1', 'train_cfg.val_interval=1'],
+    'mmdet': [
+        'train_cfg.max_epochs=1',
+        'train_cfg.val_interval=1',
+        'train_dataloader.batch_size=4',
+    ],
     'mmseg': [
         'train_cfg.max_iters=2',
         'train_cfg.val_interval=2',
@@ -66,13 +70,19 @@ def test_predictions_are_evaluated_kept_and_drawn(trained, tmp_path):
         *options,
     )
     assert METRIC[scope] in read_metrics(tmp_path / 'work')
-    num_images = 8 if scope == 'mmpretrain' else 4
+    num_images = 8 if scope == 'mmpretrain' else 5
     if scope == 'mmseg':
         assert len(list(out.glob('*.png'))) == num_images
     else:
         assert len(pickle.loads(out.read_bytes())) == num_images
     pictures = [*(tmp_path / 'pictures').rglob('*.jpg'), *(tmp_path / 'pictures').rglob('*.png')]
     assert len(pictures) == num_images
+
+
+def test_test_time_augmentation_is_evaluated(trained, tmp_path):
+    scope, config, options, checkpoint = trained
+    tool('test.py', config, checkpoint, '--work-dir', tmp_path, '--tta', '--cfg-options', *options)
+    assert METRIC[scope] in read_metrics(tmp_path)
 
 
 def test_resume_goes_on_after_the_last_checkpoint(trained, tmp_path):

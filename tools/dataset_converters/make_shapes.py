@@ -50,7 +50,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         '--workers',
         type=int,
         default=_available_cores(),
-        help='processes; the result does not depend on it',
+        help='threads; the result does not depend on it',
     )
     parser.add_argument(
         '--overwrite',

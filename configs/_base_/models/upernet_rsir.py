@@ -13,9 +13,8 @@ model = dict(
         type='RSIRTransformer',
         arch='tiny',
         drop_path_rate=0.3,
-        # Weights of a classifier trained with configs/cls, once there are any:
-        # dict(type='Pretrained', checkpoint='….pth', prefix='backbone.')
-        init_cfg=None,
+        # init_cfg=dict(type='Pretrained', checkpoint='….pth', prefix='backbone.') takes the
+        # weights of a classifier that was trained with configs/cls.
     ),
     decode_head=dict(
         type='UPerHead',

@@ -1,2 +1,4 @@
 _base_ = 'mmpretrain::_base_/default_runtime.py'
 custom_imports = dict(imports=['mmrsir'], allow_failed_imports=False)
+# Each process draws random windows of its own.
+randomness = dict(seed=None, diff_rank_seed=True)

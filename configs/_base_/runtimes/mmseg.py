@@ -22,3 +22,5 @@ log_level = 'INFO'
 load_from = None
 resume = False
 tta_model = dict(type='SegTTAModel')
+# Each process draws random windows of its own.
+randomness = dict(seed=None, diff_rank_seed=True)
