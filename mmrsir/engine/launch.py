@@ -4,6 +4,7 @@ Everything that differs between mmdet, mmseg and mmpretrain is in :mod:`.scopes`
 """
 
 import argparse
+import atexit
 import os
 from difflib import get_close_matches
 from pathlib import Path
@@ -166,6 +167,8 @@ def _distribute_on_cpu(cfg: Config) -> None:
             'processes on CPUs are started with torchrun and --launcher pytorch'
         )
     torch.distributed.init_process_group('gloo')
+    # Left to the interpreter's shutdown, a peer that is gone already can abort this process.
+    atexit.register(torch.distributed.destroy_process_group)
     _replace_sync_bn(cfg.model)
     if cfg.get('model_wrapper_cfg') is None:  # mmengine's default names a GPU for the model
         cfg.model_wrapper_cfg = dict(

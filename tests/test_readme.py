@@ -1,0 +1,46 @@
+"""What the README shows works."""
+
+import re
+
+import pytest
+from mmengine.config import Config
+from mmengine.registry import MODELS, init_default_scope
+
+from mmrsir.models import RSIRTransformer
+
+from .test_engine.commands import ROOT
+
+README = (ROOT / 'README.md').read_text()
+CONFIG, PLAIN = re.findall(r'```python\n(.*?)```', README, flags=re.DOTALL)
+
+
+def test_config_example_builds_a_detector(tmp_path):
+    (tmp_path / 'config.py').write_text(CONFIG)
+    cfg = Config.fromfile(tmp_path / 'config.py')
+    init_default_scope('mmdet')
+    assert isinstance(MODELS.build(cfg.model).backbone, RSIRTransformer)
+    assert cfg.optim_wrapper.optimizer.type == 'AdamW'
+
+
+def test_plain_example_gives_four_levels():
+    names = {}
+    exec(PLAIN, names)
+    assert [tuple(level.shape[1:]) for level in names['levels']] == [
+        (64, 120, 160),
+        (128, 60, 80),
+        (256, 30, 40),
+        (512, 15, 20),
+    ]
+
+
+@pytest.mark.parametrize('path', sorted(set(re.findall(r'\]\(([\w/.]+)', README))))
+def test_links_lead_somewhere(path):
+    assert (ROOT / path).exists()
+
+
+def test_config_heads_hold_results_or_say_not_measured():
+    for path in (ROOT / 'configs').glob('[!_]*/*.py'):
+        head = path.read_text().split('"""')[1]
+        for word in ('Command', 'Cost', 'Measured'):
+            assert re.search(rf'^{word} +\S', head, flags=re.MULTILINE), f'{path}: {word}'
+        assert not re.search(r'\b(COST|RESULT)\b', head), path
