@@ -24,8 +24,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 BYTES_PER_JOB = 1.5e9
-# One page for each pair of CUDA and torch, as the fork's maintainers name them: cu130-torch2110.
-PUBLISHED_WHEELS = 'https://mmwheels.onedl.ai/{cuda}-torch{torch}/simple/onedl-mmcv/'
+# The fork's wheels, an index for each pair of CUDA and torch: cu130-torch2110.
+FORK_INDEX = 'https://mmwheels.onedl.ai/{cuda}-torch{torch}/simple'
 # gcc uses a precompiled header only where all flags equal those of the later compile.
 COMPILE_FLAGS = ('-DNDEBUG', '-g0', '-O2', '-w')
 EXTENSION_FLAGS = (
@@ -251,7 +251,7 @@ def find_or_make_wheel(requirement: str) -> Path:
         return cached
     page = os.environ.get('MMCV_FIND_LINKS')
     if page is None and with_cuda:
-        page = PUBLISHED_WHEELS.format(cuda=cuda, torch=torch_version.replace('.', ''))
+        page = FORK_INDEX.format(cuda=cuda, torch=torch_version.replace('.', '')) + '/onedl-mmcv/'
     with tempfile.TemporaryDirectory() as temporary:
         if page and (prebuilt := download_wheel(page, requirement, Path(temporary))):
             note(f'mmcv downloaded, prebuilt, from {page}')
@@ -259,7 +259,7 @@ def find_or_make_wheel(requirement: str) -> Path:
         if with_cuda and not fitting_nvcc():
             note(
                 'This machine has a GPU, but there is neither a prebuilt mmcv for it nor an nvcc '
-                f"of CUDA {torch.version.cuda}: mmcv's ops (NMS, RoIAlign) will run on the CPU. "
+                f"of CUDA {torch.version.cuda}: mmcv's ops (NMS, RoIAlign) will work on the CPU only. "
                 'To change that, install that CUDA toolkit and set up again without .venv.'
             )
             with_cuda = False
