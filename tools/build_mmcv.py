@@ -259,8 +259,8 @@ def find_or_make_wheel(requirement: str) -> Path:
         if with_cuda and not fitting_nvcc():
             note(
                 'This machine has a GPU, but there is neither a prebuilt mmcv for it nor an nvcc '
-                f"of CUDA {torch.version.cuda}: mmcv's ops (NMS, RoIAlign) will work on the CPU only. "
-                'To change that, install that CUDA toolkit and set up again without .venv.'
+                f"of CUDA {torch.version.cuda}: mmcv's ops (NMS, RoIAlign) will work on the CPU "
+                'only. To change that, install that CUDA toolkit and set up again without .venv.'
             )
             with_cuda = False
             folder = cache_folder(torch_version, None, version, os.environ)

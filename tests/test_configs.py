@@ -1,0 +1,74 @@
+"""Every config file builds a model whose parts fit, with the optimizer of its recipe."""
+
+import pytest
+import torch
+from mmcv.cnn import is_norm
+from mmengine.config import Config
+from mmengine.model.utils import revert_sync_batchnorm
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import MODELS, init_default_scope
+
+from mmrsir.models import RSIRTransformer
+
+from .test_engine.commands import ROOT
+
+CONFIGS = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob('configs/[!_]*/*.py'))
+# Learning rate, weight decay, stochastic depth.
+RECIPES = {
+    'configs/mask_rcnn/rsir_t_1x_coco.py': (1e-4, 0.05, 0.2),
+    'configs/mask_rcnn/rsir_b_1x_coco.py': (1e-4, 0.05, 0.3),
+    'configs/mask_rcnn/rsir_b36_1x_coco.py': (1e-4, 0.05, 0.3),
+    'configs/upernet/rsir_t_160k_ade20k_512x512.py': (6e-5, 0.01, 0.3),
+    'configs/upernet/rsir_b_160k_ade20k_512x512.py': (6e-5, 0.01, 0.3),
+    'configs/upernet/rsir_b36_160k_ade20k_512x512.py': (6e-5, 0.01, 0.3),
+    'configs/cls/rsir_t_in1k.py': (1e-3, 0.05, 0.2),
+    'configs/cls/rsir_b_in1k.py': (1e-3, 0.05, 0.5),
+    'configs/cls/rsir_b36_in1k.py': (1e-3, 0.05, 0.5),
+}
+
+
+def load(path):
+    cfg = Config.fromfile(ROOT / path)
+    init_default_scope(cfg.default_scope)
+    return cfg
+
+
+@pytest.mark.parametrize('path', CONFIGS)
+def test_parts_fit_and_norms_do_not_decay(path):
+    cfg = load(path)
+    with torch.device('meta'):  # shapes without the memory and the arithmetic
+        model = revert_sync_batchnorm(MODELS.build(cfg.model))
+        assert isinstance(model.backbone, RSIRTransformer)
+        features = model.eval().extract_feat(torch.empty(1, 3, 64, 96))
+        if cfg.default_scope == 'mmseg':
+            features = model.decode_head(features)
+        elif cfg.default_scope == 'mmpretrain':
+            features = model.head(features)
+        else:
+            features = model.rpn_head(features)
+    assert features is not None
+
+    groups = build_optim_wrapper(model, cfg.optim_wrapper).optimizer.param_groups
+    decay = {id(p): group['weight_decay'] for group in groups for p in group['params']}
+    for module in model.modules():
+        for name, parameter in module.named_parameters(recurse=False):
+            if is_norm(module):
+                assert decay[id(parameter)] == 0
+            elif name == 'weight':
+                assert decay[id(parameter)] == cfg.optim_wrapper.optimizer.weight_decay
+
+
+@pytest.mark.parametrize('path', RECIPES)
+def test_recipe(path):
+    cfg = load(path)
+    optimizer = cfg.optim_wrapper.optimizer
+    recipe = (optimizer.lr, optimizer.weight_decay, cfg.model.backbone.drop_path_rate)
+    assert optimizer.type == 'AdamW'
+    assert recipe == RECIPES[path]
+    assert cfg.auto_scale_lr.base_batch_size == (256 if cfg.default_scope == 'mmpretrain' else 16)
+
+
+def test_every_config_of_the_paper_has_its_recipe_checked():
+    assert set(CONFIGS) - set(RECIPES) == {
+        f'configs/{task}/rsir_n_shapes.py' for task in ('cls', 'mask_rcnn', 'upernet')
+    }
