@@ -1,12 +1,15 @@
 """Every config file builds a model whose parts fit, with the optimizer of its recipe."""
 
+import random
+
+import numpy as np
 import pytest
 import torch
 from mmcv.cnn import is_norm
 from mmengine.config import Config
 from mmengine.model.utils import revert_sync_batchnorm
 from mmengine.optim import build_optim_wrapper
-from mmengine.registry import MODELS, init_default_scope
+from mmengine.registry import DATASETS, MODELS, init_default_scope
 
 from mmrsir.models import RSIRTransformer
 
@@ -18,6 +21,12 @@ RECIPES = {
     'configs/mask_rcnn/rsir_t_1x_coco.py': (1e-4, 0.05, 0.2),
     'configs/mask_rcnn/rsir_b_1x_coco.py': (1e-4, 0.05, 0.3),
     'configs/mask_rcnn/rsir_b36_1x_coco.py': (1e-4, 0.05, 0.3),
+    'configs/mask_rcnn/rsir_t_1x-ms_coco.py': (1e-4, 0.05, 0.1),
+    'configs/mask_rcnn/rsir_b_1x-ms_coco.py': (1e-4, 0.05, 0.3),
+    'configs/mask_rcnn/rsir_b36_1x-ms_coco.py': (1e-4, 0.05, 0.3),
+    'configs/mask_rcnn/rsir_t_3x-ms_coco.py': (1e-4, 0.05, 0.2),
+    'configs/mask_rcnn/rsir_b_3x-ms_coco.py': (1e-4, 0.05, 0.3),
+    'configs/mask_rcnn/rsir_b36_3x-ms_coco.py': (1e-4, 0.05, 0.3),
     'configs/upernet/rsir_t_160k_ade20k_512x512.py': (6e-5, 0.01, 0.3),
     'configs/upernet/rsir_b_160k_ade20k_512x512.py': (6e-5, 0.01, 0.3),
     'configs/upernet/rsir_b36_160k_ade20k_512x512.py': (6e-5, 0.01, 0.3),
@@ -56,6 +65,34 @@ def test_parts_fit_and_norms_do_not_decay(path):
                 assert decay[id(parameter)] == 0
             elif name == 'weight':
                 assert decay[id(parameter)] == cfg.optim_wrapper.optimizer.weight_decay
+
+
+@pytest.mark.parametrize(
+    ('schedule', 'epochs', 'steps', 'warmup'),
+    [('1x', 12, [8, 11], 1000), ('1x-ms', 12, [8, 11], 500), ('3x-ms', 36, [27, 33], 1000)],
+)
+def test_detection_schedules(schedule, epochs, steps, warmup):
+    cfg = load(f'configs/mask_rcnn/rsir_t_{schedule}_coco.py')
+    assert cfg.train_cfg.max_epochs == epochs
+    assert [cfg.param_scheduler[0].end, cfg.param_scheduler[1].end] == [warmup, epochs]
+    assert cfg.param_scheduler[1].milestones == steps
+    kinds = [transform.type for transform in cfg.train_dataloader.dataset.pipeline]
+    assert ('RandomChoice' in kinds) == schedule.endswith('-ms')
+
+
+def test_multi_scale_training_images_differ_in_size(coco2017):
+    cfg = load('configs/mask_rcnn/rsir_t_3x-ms_coco.py')
+    dataset = DATASETS.build(dict(cfg.train_dataloader.dataset, data_root=str(coco2017)))
+    random.seed(0)
+    np.random.seed(0)
+    shapes = set()
+    for _ in range(4):
+        for sample in dataset:
+            height, width = sample['inputs'].shape[1:]
+            assert max(height, width) <= 1333 and min(height, width) <= 800
+            assert sample['data_samples'].gt_instances.masks.masks.shape[1:] == (height, width)
+            shapes.add((height, width))
+    assert len(shapes) > 10
 
 
 @pytest.mark.parametrize('path', RECIPES)
