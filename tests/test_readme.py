@@ -33,7 +33,7 @@ def test_plain_example_gives_four_levels():
     ]
 
 
-@pytest.mark.parametrize('path', sorted(set(re.findall(r'\]\(([\w/.]+)', README))))
+@pytest.mark.parametrize('path', sorted(set(re.findall(r'\]\(([\w/.]+)[#)]', README))))
 def test_links_lead_somewhere(path):
     assert (ROOT / path).exists()
 
