@@ -11,6 +11,7 @@ _base_ = [
     '../_base_/datasets/shapes_imagenet.py',
     '../_base_/runtimes/mmpretrain.py',
 ]
+work_dir = 'work_dirs/cls_rsir_n_shapes'  # three configs have this file's name
 model = dict(
     backbone=dict(arch='nano', drop_path_rate=0.0),
     head=dict(num_classes=4, in_channels=256),
@@ -36,4 +37,4 @@ param_scheduler = [
     ),
 ]
 auto_scale_lr = dict(enable=False, base_batch_size=32)
-default_hooks = dict(logger=dict(interval=5))
+default_hooks = dict(logger=dict(interval=5), checkpoint=dict(max_keep_ckpts=1))

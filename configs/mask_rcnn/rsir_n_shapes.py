@@ -12,6 +12,7 @@ _base_ = [
     '../_base_/datasets/shapes_coco.py',
     '../_base_/runtimes/mmdet.py',
 ]
+work_dir = 'work_dirs/mask_rcnn_rsir_n_shapes'  # three configs have this file's name
 num_classes = 4
 channels = 64
 model = dict(

@@ -11,6 +11,7 @@ _base_ = [
     '../_base_/datasets/shapes_ade20k.py',
     '../_base_/runtimes/mmseg.py',
 ]
+work_dir = 'work_dirs/upernet_rsir_n_shapes'  # three configs have this file's name
 num_classes = 5
 channels = 64
 model = dict(

@@ -72,6 +72,33 @@ class Block(BaseModule):
         return self.ffn(self.norm2(x_BLC), identity=x_BLC)
 
 
+class PositionalEncodingGenerator(BaseModule):
+    """Residual 3x3 depthwise convolution in raster order (PEG, arXiv 2102.10882).
+
+    Args:
+        embed_dims: C.
+    """
+
+    def __init__(self, embed_dims: int) -> None:
+        # Scaled for the 9 inputs that an output has: generic rules count the other channels too.
+        init = dict(type='Normal', layer='Conv2d', std=(2 / 9) ** 0.5)
+        super().__init__(init_cfg=init)
+        self.conv = nn.Conv2d(embed_dims, embed_dims, kernel_size=3, padding=1, groups=embed_dims)
+
+    def forward(self, x_BLC: Tensor, grid: tuple[int, int]) -> Tensor:
+        """Add to each token what surrounds it.
+
+        Args:
+            x_BLC: Tokens in raster order, (B, L, C).
+            grid: (H, W), with H * W == L.
+
+        Returns:
+            Tokens in raster order, (B, L, C).
+        """
+        x_BCHW = x_BLC.transpose(1, 2).unflatten(2, grid)
+        return x_BLC + self.conv(x_BCHW).flatten(2).transpose(1, 2)
+
+
 class Stage(BaseModule):
     """Blocks at one resolution, with the optional position encoding at their entrance.
 
@@ -79,9 +106,8 @@ class Stage(BaseModule):
         mixers: One a block.
         embed_dims: C.
         drop_path_rates: One a block.
-        position: ``'peg'`` for one residual 3x3 depthwise convolution in raster order
-            (positional encoding generator, arXiv 2102.10882; our reading, docs/paper.md)
-            or None.
+        position: ``'peg'`` for a positional encoding at the entrance (our reading,
+            docs/paper.md) or None.
         with_cp: Recompute the blocks' activations in the backward pass.
     """
 
@@ -94,11 +120,7 @@ class Stage(BaseModule):
         with_cp: bool,
     ) -> None:
         super().__init__()
-        self.peg = (
-            nn.Conv2d(embed_dims, embed_dims, kernel_size=3, padding=1, groups=embed_dims)
-            if position == 'peg'
-            else None
-        )
+        self.peg = PositionalEncodingGenerator(embed_dims) if position == 'peg' else None
         self.blocks = ModuleList(
             Block(mixer, embed_dims, rate, with_cp)
             for mixer, rate in zip(mixers, drop_path_rates, strict=True)
@@ -115,8 +137,7 @@ class Stage(BaseModule):
             Tokens in raster order, (B, L, C).
         """
         if self.peg is not None:
-            x_BCHW = x_BLC.transpose(1, 2).unflatten(2, grid)
-            x_BLC = x_BLC + self.peg(x_BCHW).flatten(2).transpose(1, 2)
+            x_BLC = self.peg(x_BLC, grid)
 
         inverse_BL = None  # raster order
         for block in self.blocks:

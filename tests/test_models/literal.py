@@ -71,7 +71,7 @@ def rsir_forward(model, image):
         batch_size, num_tokens, channels = x.shape
         if stage.peg is not None:
             raster = x.transpose(1, 2).reshape(batch_size, channels, *grid)
-            x = x + stage.peg(raster).flatten(2).transpose(1, 2)
+            x = x + stage.peg.conv(raster).flatten(2).transpose(1, 2)
         for block in stage.blocks:
             gate = None
             if not isinstance(block.mixer, ImportantRegionWindows):
