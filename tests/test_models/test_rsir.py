@@ -216,6 +216,8 @@ def test_initialization_from_scratch():
             assert module.bias.abs().max() == 0
         elif isinstance(module, nn.LayerNorm):
             assert (module.weight == 1).all()
+    weight = model.stages[3].peg.conv.weight  # nine inputs an output, whatever the channels
+    assert weight.std().item() == pytest.approx((2 / 9) ** 0.5, rel=0.15)
     assert not any((p == 9).any() for p in model.parameters())
 
 
