@@ -2,8 +2,8 @@
 
 Command    python tools/dataset_converters/make_shapes.py
            python tools/train.py configs/upernet/rsir_n_shapes.py
-Cost       2 CPU cores; not measured
-Measured   not measured
+Cost       2 CPU cores, 2.5 minutes
+Measured   mIoU 17.9: these 400 iterations are too few, all is taken for background
 """
 
 _base_ = [
