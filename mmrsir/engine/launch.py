@@ -56,12 +56,8 @@ def load_config(args: argparse.Namespace) -> Config:
         FileNotFoundError: The config file does not exist; names the nearest one.
         ValueError: Its ``default_scope`` is not one of the three libraries.
     """
-    check_file('config', args.config)
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    cfg = Config.fromfile(args.config)
-    if args.cfg_options is not None:
-        cfg.merge_from_dict(args.cfg_options)
-    scopes.check_scope(cfg)
+    cfg = read_config(args.config, args.cfg_options)
     scopes.set_dataloader_defaults(cfg)
 
     cfg.launcher = args.launcher
@@ -69,6 +65,28 @@ def load_config(args: argparse.Namespace) -> Config:
         cfg.work_dir = args.work_dir
     elif cfg.get('work_dir') is None:
         cfg.work_dir = os.path.join('work_dirs', Path(args.config).stem)
+    return cfg
+
+
+def read_config(path: str, cfg_options: dict[str, Any] | None) -> Config:
+    """Read a config file of one of the three libraries.
+
+    Args:
+        path: The file.
+        cfg_options: Settings that replace those of the file; None for none.
+
+    Returns:
+        The config.
+
+    Raises:
+        FileNotFoundError: The file does not exist; names the nearest one.
+        ValueError: Its ``default_scope`` is not one of the three libraries.
+    """
+    check_file('config', path)
+    cfg = Config.fromfile(path)
+    if cfg_options is not None:
+        cfg.merge_from_dict(cfg_options)
+    scopes.check_scope(cfg)
     return cfg
 
 

@@ -84,7 +84,8 @@ def enable_tta(cfg: Config) -> None:
         KeyError: A config of mmseg lacks one of the two.
         ValueError: Predictions of mmpretrain are to be drawn, which its hook cannot do then.
     """
-    if cfg.default_scope == 'mmpretrain' and cfg.default_hooks.visualization.get('enable'):
+    hook = cfg.get('default_hooks', {}).get('visualization', {})
+    if cfg.default_scope == 'mmpretrain' and hook.get('enable'):
         raise ValueError(
             '--tta excludes --show and --show-dir in mmpretrain: it draws one view only'
         )

@@ -117,6 +117,13 @@ def test_drawing_augmented_images_is_refused_for_mmpretrain():
         scopes.enable_tta(cfg)
 
 
+def test_tta_does_without_a_visualization_hook():
+    cfg = load('configs/cls/rsir_n_shapes.py')
+    cfg.default_hooks.pop('visualization')
+    scopes.enable_tta(cfg)
+    assert cfg.model.type == 'AverageClsScoreTTA'
+
+
 def test_flipped_views_keep_what_the_pipeline_packs():
     cfg = load('configs/mask_rcnn/rsir_n_shapes.py')
     cfg.pop('tta_pipeline')

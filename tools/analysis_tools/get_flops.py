@@ -6,10 +6,10 @@ Example:
 
 import argparse
 
-from mmengine.config import Config, DictAction
+from mmengine.config import DictAction
 
 from mmrsir.analysis.flops import count_config
-from mmrsir.engine import launch, scopes
+from mmrsir.engine import launch
 
 PAPER_SHAPES = {'mmdet': (800, 1280), 'mmseg': (512, 2048), 'mmpretrain': (224, 224)}
 
@@ -28,11 +28,7 @@ def main() -> None:
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='as in train.py')
     args = parser.parse_args()
 
-    launch.check_file('config', args.config)
-    cfg = Config.fromfile(args.config)
-    if args.cfg_options is not None:
-        cfg.merge_from_dict(args.cfg_options)
-    scopes.check_scope(cfg)
+    cfg = launch.read_config(args.config, args.cfg_options)
     height, width = args.shape or PAPER_SHAPES[cfg.default_scope]
     cost = count_config(cfg, height, width)
     print(f'{args.config} at {height} x {width}:')
