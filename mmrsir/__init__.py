@@ -1,11 +1,14 @@
 """RSIR Transformer (arXiv 2304.06250) as a backbone for the OpenMMLab family.
 
-Importing this package registers the backbone in mmengine's root registries, where mmdet,
-mmseg, mmpretrain and every other library of the family find it:
-``custom_imports = dict(imports=['mmrsir'])``.
+Importing this package registers the backbone, and what trains it, in mmengine's root
+registries, where mmdet, mmseg, mmpretrain and every other library of the family find it:
+``custom_imports = dict(imports=['mmrsir'])``. Configs that are read from then on can inherit from
+those of mmrsir: ``_base_ = 'mmrsir::…'``.
 """
 
-from . import models
+from . import engine, inheritance, models
 from .version import __version__
 
-__all__ = ['__version__', 'models']
+inheritance.enable()
+
+__all__ = ['__version__', 'engine', 'inheritance', 'models']

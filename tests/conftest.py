@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from mmdet.datasets import CocoDataset
 
+from mmrsir.datasets.digits import make_digits
 from mmrsir.datasets.shapes import make_shapes
 
 
@@ -28,4 +29,17 @@ def coco2017(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         names = CocoDataset.METAINFO['classes']  # the first ids are those of the shapes
         content['categories'] = [{'id': i, 'name': name} for i, name in enumerate(names, start=1)]
         (root / f'annotations/instances_{split}2017.json').write_text(json.dumps(content))
+    return root
+
+
+@pytest.fixture(scope='session')
+def data(shapes: Path, coco2017: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Small data sets where the configs expect the real ones: a folder in place of ``data``."""
+    root = tmp_path_factory.mktemp('data') / 'all'
+    (root / 'ade').mkdir(parents=True)
+    (root / 'shapes').symlink_to(shapes)
+    (root / 'coco').symlink_to(coco2017)
+    (root / 'ade/ADEChallengeData2016').symlink_to(shapes / 'ade')
+    (root / 'imagenet').symlink_to(shapes / 'imagenet')
+    make_digits(root / 'digits')
     return root

@@ -16,5 +16,9 @@ _base_ = [
     '../_base_/runtimes/mmpretrain.py',
 ]
 train_dataloader = dict(batch_size=32)
-optim_wrapper = dict(clip_grad=dict(max_norm=5.0))
+optim_wrapper = dict(
+    constructor='LayerDecayOptimWrapperConstructor',
+    paramwise_cfg=dict(custom_keys=dict(_delete_=True)),  # Swin's, which RSIR does not have
+    clip_grad=dict(max_norm=5.0),
+)
 auto_scale_lr = dict(base_batch_size=256)

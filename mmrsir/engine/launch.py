@@ -107,23 +107,32 @@ def build_runner(cfg: Config) -> Runner:
     return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
 
 
-def enable_amp(cfg: Config) -> None:
-    """Train in mixed precision: float16 with loss scaling.
+def enable_amp(cfg: Config, dtype: str = 'auto') -> None:
+    """Train in mixed precision.
 
     Args:
         cfg: The config to change.
+        dtype: ``'float16'`` (with loss scaling), ``'bfloat16'``, or ``'auto'``: float16 on a
+            GPU, bfloat16 on the CPU, which knows no other.
 
     Raises:
-        RuntimeError: There is no GPU.
+        RuntimeError: float16 is asked for, and there is no GPU.
         ValueError: The config's optimizer wrapper is of another kind.
     """
-    if not torch.cuda.is_available():
-        raise RuntimeError('--amp needs a CUDA device, and none is available')
-    kind = cfg.optim_wrapper.get('type', 'OptimWrapper')
-    if kind not in ('OptimWrapper', 'AmpOptimWrapper'):
+    settings = cfg.optim_wrapper
+    kind = settings.get('type', 'OptimWrapper')
+    if kind not in ('OptimWrapper', 'AmpOptimWrapper', 'CPUAmpOptimWrapper'):
         raise ValueError(f'--amp needs optim_wrapper.type=OptimWrapper, the config has {kind}')
-    cfg.optim_wrapper.type = 'AmpOptimWrapper'
-    cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
+    if torch.cuda.is_available():
+        settings.type = 'AmpOptimWrapper'
+        settings.dtype = 'float16' if dtype == 'auto' else dtype
+        settings.setdefault('loss_scale', 'dynamic')
+    elif dtype == 'float16':
+        raise RuntimeError('--amp float16 needs a CUDA device; on the CPU use --amp bfloat16')
+    else:
+        settings.type = 'CPUAmpOptimWrapper'
+        for key in ('loss_scale', 'dtype'):
+            settings.pop(key, None)
 
 
 def enable_auto_scale_lr(cfg: Config) -> None:

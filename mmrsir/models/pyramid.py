@@ -11,10 +11,12 @@ from typing import Any
 
 from mmcv.cnn import is_norm
 from mmcv.cnn.bricks.transformer import PatchEmbed, PatchMerging
+from mmengine.logging import print_log
 from mmengine.model import BaseModule, ModuleList
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
+from ..checkpoint import load_pretrained
 from .arguments import check_choice, check_int, check_ints
 from .blocks import Stage
 from .importance import IMPORTANCE_MAPS
@@ -76,8 +78,15 @@ class PyramidTransformer(BaseModule):
             (as in mmdet and mmseg) get no gradient and stay in evaluation mode.
         norm_eval: Keep all normalization layers in evaluation mode.
         with_cp: Recompute the blocks' activations in the backward pass to save memory.
-        init_cfg: Initialization on top of the usual one (truncated normal, std 0.02):
-            for instance ``dict(type='Pretrained', checkpoint=…, prefix='backbone.')``.
+        init_cfg: Initialization on top of the usual one (truncated normal, std 0.02).
+            ``dict(type='Pretrained', checkpoint=…)`` takes the backbone out of a checkpoint of
+            any model; its further settings are those of
+            :func:`mmrsir.checkpoint.load_pretrained`. With ``checkpoint=None`` the backbone
+            starts from scratch.
+
+    Attributes:
+        depths: Blocks of each stage that is built.
+        out_channels: C_i of each output.
 
     Raises:
         TypeError: An argument has the wrong type.
@@ -102,7 +111,10 @@ class PyramidTransformer(BaseModule):
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         user_init = [init_cfg] if isinstance(init_cfg, dict) else list(init_cfg or [])
-        super().__init__(init_cfg=[*SCRATCH_INIT, *user_init])
+        pretrained = [cfg for cfg in user_init if cfg.get('type') == 'Pretrained']
+        others = [cfg for cfg in user_init if cfg.get('type') != 'Pretrained']
+        super().__init__(init_cfg=[*SCRATCH_INIT, *others])
+        self.pretrained = pretrained
 
         embed_dims, depths, num_heads = _check_arch(arch)
         num_stages = len(depths)
@@ -164,6 +176,8 @@ class PyramidTransformer(BaseModule):
             ]
             rates = drop_path_rates[first : first + depth]
             self.stages.append(Stage(stage_mixers, widths[stage], rates, position, with_cp))
+        self.depths = depths[:num_built]
+        self.out_channels = tuple(widths[stage] for stage in self.out_indices)
         for stage in self.out_indices:  # a norm without a gradient would upset DDP
             self.add_module(f'norm{stage}', nn.LayerNorm(widths[stage]))
         self._freeze_stages()
@@ -197,6 +211,21 @@ class PyramidTransformer(BaseModule):
                 outputs.append(normed_BLC.transpose(1, 2).unflatten(2, grid).contiguous())
         return tuple(outputs)
 
+    def init_weights(self) -> None:
+        """Initialize the weights, and load those that ``init_cfg`` names.
+
+        Raises:
+            CheckpointMismatchError: A checkpoint has too few of this backbone's weights.
+            FileNotFoundError: There is no such checkpoint.
+        """
+        super().init_weights()
+        for cfg in self.pretrained:
+            settings = {key: value for key, value in cfg.items() if key != 'type'}
+            if settings.get('checkpoint') is None:
+                print_log('No pretrained checkpoint: the backbone starts from scratch', 'current')
+            else:
+                load_pretrained(self, **settings)
+
     def train(self, mode: bool = True) -> 'PyramidTransformer':
         """Set the mode; what is frozen stays in evaluation mode.
 
@@ -213,6 +242,29 @@ class PyramidTransformer(BaseModule):
                 if is_norm(module):
                     module.eval()
         return self
+
+    def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
+        """Return the layer of a parameter, for layer-wise learning-rate decay.
+
+        Args:
+            param_name: Name of the parameter in the model.
+            prefix: Name of this backbone in the model, with a dot.
+
+        Returns:
+            Its layer and the number of layers: 0 is the patch embedding, each block is one
+            (with the merging or position encoding before it), and the last one is all that
+            comes after the blocks: the output norms, neck and head.
+        """
+        num_layers = sum(self.depths) + 2
+        kind, _, rest = param_name.removeprefix(prefix).partition('.')
+        if not param_name.startswith(prefix) or kind not in ('patch_embed', 'merging', 'stages'):
+            return num_layers - 1, num_layers
+        if kind == 'patch_embed':
+            return 0, num_layers
+        parts = rest.split('.')
+        stage = int(parts[0]) + (kind == 'merging')
+        block = int(parts[2]) if parts[1] == 'blocks' else 0
+        return sum(self.depths[:stage]) + block + 1, num_layers
 
     def _freeze_stages(self) -> None:
         if self.frozen_stages < 0:

@@ -48,14 +48,28 @@ def test_slurm_without_a_gpu_is_refused(monkeypatch):
         launch.build_runner(cfg)
 
 
-def test_amp(monkeypatch):
+@pytest.mark.parametrize(
+    ('cuda', 'dtype', 'expected'),
+    [
+        (True, 'auto', dict(type='AmpOptimWrapper', dtype='float16', loss_scale='dynamic')),
+        (True, 'bfloat16', dict(type='AmpOptimWrapper', dtype='bfloat16', loss_scale='dynamic')),
+        (False, 'auto', dict(type='CPUAmpOptimWrapper')),
+        (False, 'bfloat16', dict(type='CPUAmpOptimWrapper')),
+    ],
+)
+def test_amp(monkeypatch, cuda, dtype, expected):
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: cuda)
     cfg = load('configs/mask_rcnn/rsir_t_1x_coco.py')
+    launch.enable_amp(cfg, dtype)
+    chosen = {key: cfg.optim_wrapper.get(key) for key in ('type', 'dtype', 'loss_scale')}
+    assert {key: value for key, value in chosen.items() if value is not None} == expected
+
+
+def test_amp_refuses_what_it_cannot_do(monkeypatch):
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
-    with pytest.raises(RuntimeError, match='needs a CUDA device'):
-        launch.enable_amp(cfg)
-    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
-    launch.enable_amp(cfg)
-    assert (cfg.optim_wrapper.type, cfg.optim_wrapper.loss_scale) == ('AmpOptimWrapper', 'dynamic')
+    cfg = load('configs/mask_rcnn/rsir_t_1x_coco.py')
+    with pytest.raises(RuntimeError, match='--amp float16 needs a CUDA device'):
+        launch.enable_amp(cfg, 'float16')
     cfg.optim_wrapper.type = 'Other'
     with pytest.raises(ValueError, match='the config has Other'):
         launch.enable_amp(cfg)

@@ -5,7 +5,7 @@ import pickle
 import pytest
 import torch
 
-from .commands import on_data, read_metrics, tool
+from .commands import METRIC, on_data, read_metrics, tool
 
 CONFIGS = {
     'mmdet': 'configs/mask_rcnn/rsir_n_shapes.py',
@@ -30,7 +30,6 @@ SHORT = {
         'train_dataloader.batch_size=8',
     ],
 }
-METRIC = {'mmdet': 'coco/segm_mAP', 'mmseg': 'mIoU', 'mmpretrain': 'accuracy/top1'}
 
 
 @pytest.fixture(scope='module', params=CONFIGS)

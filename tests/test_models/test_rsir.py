@@ -53,6 +53,7 @@ def test_any_size_gives_a_finite_pyramid(size, position, importance, downsamplin
         SMALL, downsampling=downsampling, importance=importance, position=position
     )
     outputs = model.eval()(torch.randn(2, 3, *size))
+    assert model.out_channels == tuple(out.shape[1] for out in outputs)
     for level, out in enumerate(outputs):
         stride = 4 * 2**level
         assert out.shape == (2, 8 * 2**level, ceil(size[0] / stride), ceil(size[1] / stride))

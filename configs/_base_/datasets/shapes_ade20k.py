@@ -10,10 +10,13 @@ shapes = dict(
     ),
     reduce_zero_label=True,
 )
+crop_size = (128, 128)
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations', reduce_zero_label=True),
+    dict(type='RandomCrop', crop_size=crop_size, cat_max_ratio=0.9),
     dict(type='RandomFlip', prob=0.5),
+    dict(type='RandomFlip', prob=0.5, direction='vertical'),
     dict(type='PackSegInputs'),
 ]
 test_pipeline = [
@@ -26,6 +29,6 @@ tta_pipeline = _base_.tta_pipeline
 tta_pipeline[1]['transforms'][0] = [
     dict(type='Resize', scale=(side, side), keep_ratio=True) for side in (192, 256, 320)
 ]
-train_dataloader = dict(batch_size=4, num_workers=1, dataset=dict(shapes, pipeline=train_pipeline))
+train_dataloader = dict(batch_size=8, num_workers=1, dataset=dict(shapes, pipeline=train_pipeline))
 val_dataloader = dict(num_workers=1, dataset=dict(shapes, pipeline=test_pipeline))
 test_dataloader = val_dataloader

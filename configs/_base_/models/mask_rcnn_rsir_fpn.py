@@ -5,8 +5,8 @@ model = dict(
         type='RSIRTransformer',
         arch='tiny',
         drop_path_rate=0.2,
-        # init_cfg=dict(type='Pretrained', checkpoint='….pth', prefix='backbone.') takes the
-        # weights of a classifier that was trained with configs/cls.
+        # The checkpoint of a classifier trained with configs/cls; None: from scratch.
+        init_cfg=dict(type='Pretrained', checkpoint=None),
     ),
     neck=dict(in_channels=[64, 128, 256, 512]),
 )

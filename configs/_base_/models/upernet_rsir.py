@@ -13,8 +13,8 @@ model = dict(
         type='RSIRTransformer',
         arch='tiny',
         drop_path_rate=0.3,
-        # init_cfg=dict(type='Pretrained', checkpoint='….pth', prefix='backbone.') takes the
-        # weights of a classifier that was trained with configs/cls.
+        # The checkpoint of a classifier trained with configs/cls; None: from scratch.
+        init_cfg=dict(type='Pretrained', checkpoint=None),
     ),
     decode_head=dict(
         type='UPerHead',

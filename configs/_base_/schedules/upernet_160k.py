@@ -5,6 +5,7 @@ test_cfg = dict(type='TestLoop')
 optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='AdamW', lr=0.00006, betas=(0.9, 0.999), weight_decay=0.01),
+    constructor='LayerDecayOptimWrapperConstructor',
     paramwise_cfg=dict(norm_decay_mult=0.0),
 )
 param_scheduler = [

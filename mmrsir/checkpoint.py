@@ -1,0 +1,198 @@
+"""Checkpoints: reading them, and how far they match a model.
+
+Importing this module lets every library of the family load ``.safetensors`` files, wherever
+it takes a checkpoint.
+"""
+
+import json
+import logging
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Any, NamedTuple
+
+from mmengine.logging import print_log
+from mmengine.runner import CheckpointLoader
+from torch import Tensor, nn
+
+SHOWN_KEYS = 5
+
+
+class CheckpointMismatchError(ValueError):
+    """Too few parameters of a model are in a checkpoint."""
+
+
+class Match(NamedTuple):
+    """How far the weights of a checkpoint match a model.
+
+    Args:
+        matched: Keys of the model that the checkpoint has, in the same shape.
+        missing: Keys of the model that it does not have.
+        mismatched: Keys that it has in another shape.
+        unexpected: Keys of the checkpoint that the model does not have.
+        share: Share of the model's weights that are matched, counted in numbers, 0 to 1.
+    """
+
+    matched: list[str]
+    missing: list[str]
+    mismatched: list[str]
+    unexpected: list[str]
+    share: float
+
+    def describe(self) -> str:
+        """Return the report that goes to the log."""
+        lines = [f'{self.share:.1%} of the weights matched ({len(self.matched)} keys)']
+        for name in ('missing', 'mismatched', 'unexpected'):
+            keys = getattr(self, name)
+            if keys:
+                rest = len(keys) - SHOWN_KEYS
+                more = f' and {rest} more' if rest > 0 else ''
+                lines.append(f'{len(keys)} {name}: {", ".join(keys[:SHOWN_KEYS])}{more}')
+        return '; '.join(lines)
+
+
+def match_weights(module: nn.Module, weights: Mapping[str, Tensor]) -> Match:
+    """Compare weights with what a module has.
+
+    Args:
+        module: The module.
+        weights: Weights by key.
+
+    Returns:
+        What matches and what does not. Counters such as ``num_batches_tracked`` are left
+        out, as in mmengine.
+    """
+    wanted = {
+        key: value
+        for key, value in module.state_dict().items()
+        if not key.endswith('num_batches_tracked')
+    }
+    missing = [key for key in wanted if key not in weights]
+    mismatched = [
+        key for key in wanted if key in weights and weights[key].shape != wanted[key].shape
+    ]
+    failed = {*missing, *mismatched}
+    matched = [key for key in wanted if key not in failed]
+    unexpected = [
+        key for key in weights if key not in wanted and not key.endswith('num_batches_tracked')
+    ]
+    total = sum(value.numel() for value in wanted.values())
+    share = sum(wanted[key].numel() for key in matched) / max(1, total)
+    return Match(matched, missing, mismatched, unexpected, share)
+
+
+def check_match(match: Match, source: str, min_matched: float) -> None:
+    """Log how far a checkpoint matches, and refuse one that matches too little.
+
+    Args:
+        match: From :func:`match_weights`.
+        source: Where the weights come from, for the message.
+        min_matched: Smallest share of the model's weights that must match, 0 to 1.
+
+    Raises:
+        CheckpointMismatchError: Less is matched.
+    """
+    message = f'{source}: {match.describe()}'
+    if match.share < min_matched:
+        raise CheckpointMismatchError(
+            f'{message}; at least min_matched={min_matched:.1%} is required'
+        )
+    level = logging.INFO if match.share == 1 else logging.WARNING
+    print_log(message, logger='current', level=level)
+
+
+def load_pretrained(
+    module: nn.Module, checkpoint: str, prefix: str | None = None, min_matched: float = 0.9
+) -> Match:
+    """Load weights into a part of a model, such as a classifier's backbone into a detector's.
+
+    Args:
+        module: The part.
+        checkpoint: File (``.pth`` or ``.safetensors``) or address of the whole model's weights.
+        prefix: What the part's keys begin with in the checkpoint. None: ``'backbone.'`` if
+            there are such keys, else nothing.
+        min_matched: Smallest share of the part's weights that the checkpoint must have.
+
+    Returns:
+        What matched.
+
+    Raises:
+        CheckpointMismatchError: Less is matched; names the prefixes that the file has.
+        FileNotFoundError: There is no such file.
+    """
+    weights = read_checkpoint(checkpoint)['state_dict']
+    if prefix is None:
+        prefix = 'backbone.' if any(key.startswith('backbone.') for key in weights) else ''
+    part = {key[len(prefix) :]: value for key, value in weights.items() if key.startswith(prefix)}
+    source = f'pretrained weights {checkpoint}, prefix {prefix!r}'
+    if not part:
+        prefixes = sorted({f'{key.split(".")[0]}.' for key in weights})
+        nearest = get_close_matches(prefix, prefixes, n=1, cutoff=0)
+        raise CheckpointMismatchError(
+            f'{source}: no key begins so; the file has {", ".join(prefixes)}. '
+            f'Did you mean {"".join(nearest)!r}?'
+        )
+    match = match_weights(module, part)
+    check_match(match, source, min_matched)
+    module.load_state_dict({key: part[key] for key in match.matched}, strict=False)
+    return match
+
+
+def read_checkpoint(path: str) -> dict[str, Any]:
+    """Read a checkpoint to the CPU.
+
+    Args:
+        path: File (``.pth`` or ``.safetensors``) or an address that mmengine knows.
+
+    Returns:
+        Its content; the weights by key are in ``'state_dict'``, without the ``module.`` of
+        a wrapped model.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It holds no weights.
+    """
+    content = CheckpointLoader.load_checkpoint(path, map_location='cpu', logger='silent')
+    if isinstance(content, Mapping) and 'state_dict' not in content:
+        content = dict(state_dict=content)  # a bare dict of weights
+    weights = content['state_dict'] if isinstance(content, Mapping) else None
+    if not weights or not all(isinstance(value, Tensor) for value in weights.values()):
+        raise ValueError(f'{path} is no checkpoint: it holds no weights by key')
+    return dict(content, state_dict=strip_wrapper(weights))
+
+
+def strip_wrapper(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return weights without the ``module.`` that DDP puts before each key.
+
+    Args:
+        weights: Weights by key.
+
+    Returns:
+        The same by the model's own keys.
+    """
+    return {key.removeprefix('module.'): value for key, value in weights.items()}
+
+
+@CheckpointLoader.register_scheme(prefixes=r'.*\.safetensors$')
+def load_from_safetensors(path: str, map_location: Any = None) -> dict[str, Any]:
+    """Read a ``.safetensors`` file, for mmengine's loader.
+
+    Args:
+        path: The file.
+        map_location: Device of the tensors, as for ``torch.load``; None: the CPU.
+
+    Returns:
+        ``state_dict`` and ``meta``.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is damaged or of another format.
+    """
+    from safetensors import SafetensorError, safe_open  # not needed for other files
+
+    try:
+        with safe_open(path, framework='pt', device=str(map_location or 'cpu')) as file:
+            weights = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+            meta = json.loads((file.metadata() or {}).get('meta', '{}'))
+    except (SafetensorError, json.JSONDecodeError) as error:
+        raise ValueError(f'{path} is no intact safetensors file: {error}') from error
+    return dict(state_dict=weights, meta=meta)

@@ -1,0 +1,66 @@
+"""Mixed precision on the CPU; on GPUs mmengine's AmpOptimWrapper serves."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from mmengine.optim import OptimWrapper
+from mmengine.registry import OPTIM_WRAPPERS
+from torch import nn
+
+# The packages of necks and heads in mmdet, mmseg and mmpretrain: models.dense_heads, …
+NECKS_AND_HEADS = re.compile(r'\.models\.(necks|(\w+_)?heads)\.')
+
+
+@OPTIM_WRAPPERS.register_module()
+class CPUAmpOptimWrapper(OptimWrapper):
+    """Trains in bfloat16 on the CPU.
+
+    Necks and heads give float32, which losses, the coding of boxes and mmcv's compiled
+    operators want. bfloat16 has float32's range, so losses are not scaled.
+
+    Args:
+        optimizer: The optimizer.
+        **kwargs: Further arguments of mmengine's ``OptimWrapper``.
+    """
+
+    def __init__(self, optimizer: torch.optim.Optimizer, **kwargs: Any) -> None:
+        super().__init__(optimizer, **kwargs)
+        self._prepared = False
+
+    @contextmanager
+    def optim_context(self, model: nn.Module) -> Iterator[None]:
+        """Run the forward pass in mixed precision.
+
+        Args:
+            model: The model.
+
+        Yields:
+            Nothing; operations inside choose their precision.
+        """
+        if not self._prepared:
+            _keep_float32_where_needed(model)
+            self._prepared = True
+        with super().optim_context(model), torch.autocast('cpu', dtype=torch.bfloat16):
+            yield
+
+
+def _keep_float32_where_needed(model: nn.Module) -> None:
+    """Give operators and losses float32, whatever the layers around them compute in."""
+    for module in model.modules():
+        origin = type(module).__module__
+        if origin.startswith('mmcv.ops.'):
+            module.register_forward_pre_hook(lambda _, inputs: _to_float32(inputs))
+        elif NECKS_AND_HEADS.search(origin):
+            module.register_forward_hook(lambda *hooked: _to_float32(hooked[-1]))
+
+
+def _to_float32(value: Any) -> Any:
+    """Cast the tensors of nested tuples and lists."""
+    if isinstance(value, torch.Tensor):
+        return value.float() if value.dtype == torch.bfloat16 else value
+    if isinstance(value, (tuple, list)):
+        return type(value)(_to_float32(one) for one in value)
+    return value

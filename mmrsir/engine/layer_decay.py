@@ -1,0 +1,103 @@
+"""Learning rate and weight decay of each parameter, for the models of all three libraries."""
+
+import logging
+from difflib import get_close_matches
+from typing import Any
+
+from mmengine.logging import print_log
+from mmengine.optim import DefaultOptimWrapperConstructor
+from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS
+from torch import nn
+
+
+@OPTIM_WRAPPER_CONSTRUCTORS.register_module()
+class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
+    """mmengine's rules for parameters, and layer-wise learning-rate decay of the backbone.
+
+    ``paramwise_cfg`` takes what mmengine's constructor takes (``norm_decay_mult``,
+    ``bias_decay_mult``, ``flat_decay_mult``, ``custom_keys``, …) and ``layer_decay_rate``:
+    the learning rate of a block is that of the next block times this rate, the head's is the
+    optimizer's. Learning-rate factors of ``custom_keys`` multiply with it. A pattern of
+    ``custom_keys`` that matches no parameter is warned of. Parameters with equal settings
+    share a group, which spares the optimizer hundreds of small steps.
+
+    Args:
+        optim_wrapper_cfg: Settings of the optimizer wrapper, with ``optimizer``.
+        paramwise_cfg: Rules for parameters.
+
+    Raises:
+        ValueError: ``layer_decay_rate`` is not above 0 and at most 1, or the model has no
+            backbone that knows its layers.
+    """
+
+    def __init__(self, optim_wrapper_cfg: dict, paramwise_cfg: dict | None = None) -> None:
+        rules = dict(paramwise_cfg or {})
+        self.layer_decay_rate = rules.pop('layer_decay_rate', 1.0)
+        if not 0 < self.layer_decay_rate <= 1:
+            raise ValueError(
+                f'layer_decay_rate={self.layer_decay_rate} must be above 0 and at most 1'
+            )
+        rules.setdefault('custom_keys', {})  # without any rule mmengine would skip add_params
+        super().__init__(optim_wrapper_cfg, rules)
+
+    def add_params(
+        self, params: list[dict], module: nn.Module, prefix: str = '', **kwargs: Any
+    ) -> None:
+        """Add the parameters of a module, in groups with equal settings.
+
+        Args:
+            params: Groups, changed in place.
+            module: The module.
+            prefix: Its name in the model; empty for the model itself.
+            **kwargs: What mmengine's constructor hands down.
+        """
+        super().add_params(params, module, prefix, **kwargs)
+        if prefix:  # mmengine's method calls this one for each child
+            return
+        names = {id(parameter): name for name, parameter in module.named_parameters()}
+        self._warn_of_unmatched_keys(list(names.values()))
+        for group in params:
+            scale = self._scale(module, names[id(group['params'][0])])
+            if scale != 1:
+                group['lr'] = group.get('lr', self.base_lr) * scale
+        params[:] = _merge(params)
+
+    def _scale(self, model: nn.Module, name: str) -> float:
+        """Return the factor of a parameter's learning rate."""
+        if self.layer_decay_rate == 1:
+            return 1.0
+        backbone = getattr(model, 'backbone', None)
+        if not hasattr(backbone, 'get_layer_depth'):
+            raise ValueError(
+                f'layer_decay_rate={self.layer_decay_rate} needs a model whose backbone has '
+                f'get_layer_depth; that of {type(model).__name__} is {type(backbone).__name__}'
+            )
+        depth, num_layers = backbone.get_layer_depth(name, 'backbone.')
+        return self.layer_decay_rate ** (num_layers - 1 - depth)
+
+    def _warn_of_unmatched_keys(self, names: list[str]) -> None:
+        # mmengine matches a parameter of the model itself with a dot before its name.
+        searched = [name if '.' in name else f'.{name}' for name in names]
+        parts = {part for name in names for part in name.split('.')}
+        for key in self.paramwise_cfg['custom_keys']:
+            if any(key in name for name in searched):
+                continue
+            nearest = get_close_matches(key, parts, n=1)
+            hint = f' Did you mean {nearest[0]!r}?' if nearest else ''
+            print_log(
+                f'paramwise_cfg.custom_keys: {key!r} matches no parameter.{hint}',
+                logger='current',
+                level=logging.WARNING,
+            )
+
+
+def _merge(params: list[dict]) -> list[dict]:
+    """Return groups of which no two have the same settings, in the order of their first."""
+    merged: dict[str, dict] = {}
+    for group in params:
+        settings = repr(sorted((key, group[key]) for key in group if key != 'params'))
+        if settings in merged:
+            merged[settings]['params'].extend(group['params'])
+        else:
+            merged[settings] = group
+    return list(merged.values())
