@@ -1,67 +1,127 @@
-"""Parameters and multiply-adds of a model, attention included.
+"""Parameters, multiply-adds, and sorted and moved elements of a model.
 
-As usual in this field, "FLOPs" are multiply-adds (MACs): mmengine's counter and the
-papers count them so. mmengine's counter has no handler for
-``scaled_dot_product_attention`` and would count the products of attention as 0.
+What this field calls "FLOPs" are multiply-adds of linear layers, convolutions and matrix
+products, the two of attention included. Normalizations, activations, interpolation and
+pooling count 0.
+
+Sorts, gathers and scatters multiply nothing, so they count 0 too: only then do the figures
+compare with published ones. As they are what RSIR adds to plain window attention, the number
+of elements that they sort and move is reported beside the multiply-adds.
 """
 
+from collections.abc import Callable, Collection
 from copy import deepcopy
-from functools import partial
+from math import prod
 from typing import Any, NamedTuple
 
 import torch
-from mmengine.analysis import FlopAnalyzer
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 from mmengine.structures import BaseDataElement
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_map_only
+from torch.utils.flop_counter import FlopCounterMode, flop_registry, sdpa_flop_count
+
+aten = torch.ops.aten
 
 
 class Complexity(NamedTuple):
-    """Cost of a model.
+    """Cost of a model; all but the parameters for one forward pass with one image.
 
     Args:
         params: Number of parameters.
-        flops: Multiply-adds of one forward pass with one image.
+        flops: Multiply-adds.
+        sorted_elements: Elements that sorts put in order.
+        moved_elements: Elements that gathers, index selections and scatters move.
     """
 
     params: int
-    flops: float
+    flops: int
+    sorted_elements: int
+    moved_elements: int
 
 
-def attention_flops(inputs: list[Any], outputs: list[Any]) -> int:
-    """Count the two products of attention: scores, and weights times values.
+def _attention(query: Any, key: Any, value: Any, *_: Any, **__: Any) -> int:
+    """Operations of the CPU's fused attention, which torch's counter leaves out."""
+    return sdpa_flop_count(query, key, value)
 
-    Args:
-        inputs: Traced values of query (…, n, d), key (…, m, d) and value (…, m, d).
-        outputs: Traced values of the result; unused.
 
-    Returns:
-        Multiply-adds.
+def _sorted(sequence: Any, *_: Any, **__: Any) -> int:
+    """Elements that a sort puts in order."""
+    return prod(sequence)
+
+
+def _gathered(*_: Any, out_shape: Any, **__: Any) -> int:
+    """Elements that a gather or index selection reads."""
+    return prod(out_shape)
+
+
+def _scattered(target: Any, dim: int, index: Any, *_: Any, **__: Any) -> int:
+    """Elements that a scatter writes."""
+    return prod(index)
+
+
+# Formulas take shapes in place of tensors. Torch's own, which count products, stay as they are.
+ATTENTION: dict[Any, Callable[..., int]] = {
+    aten._scaled_dot_product_flash_attention_for_cpu: _attention,
+}
+SORTS: dict[Any, Callable[..., int]] = {aten.sort: _sorted}  # argsort calls it
+MOVES: dict[Any, Callable[..., int]] = {
+    aten.gather: _gathered,
+    aten.index_select: _gathered,
+    aten.scatter: _scattered,
+    aten.scatter_: _scattered,
+}
+PRODUCTS = {*flop_registry, *ATTENTION}
+
+
+class _ShapesOfProducts(TorchDispatchMode):
+    """Give products zeros of the right shape, as their cost does not depend on values.
+
+    All else is computed: the proposals of a detector decide what its heads are given.
     """
-    query, key, value = (operand.type().sizes() for operand in inputs[:3])
-    batch = 1
-    for size in query[:-2]:
-        batch *= size
-    return batch * query[-2] * key[-2] * (query[-1] + value[-1])
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func.overloadpacket not in PRODUCTS:
+            return func(*args, **kwargs)
+        device = args[0].device
+        args, kwargs = tree_map_only(Tensor, lambda operand: operand.to('meta'), (args, kwargs))
+        return tree_map_only(
+            Tensor,
+            lambda result: torch.zeros_like(result, device=device),
+            func(*args, **kwargs),
+        )
 
 
-def count_module(module: nn.Module, image: Tensor) -> Complexity:
-    """Measure a module.
+def count_module(module: nn.Module, image: Tensor, **inputs: Any) -> Complexity:
+    """Measure a module. Its outputs are meaningless meanwhile, as products are not computed.
 
     Args:
         module: Module in evaluation mode.
-        image: Input of its forward pass, (1, 3, H, W).
+        image: Input of its forward pass, (1, 3, H, W); on the meta device if the module is.
+        **inputs: Further arguments of its forward pass.
 
     Returns:
         Its cost.
     """
-    analyzer = FlopAnalyzer(module, image)
-    analyzer.set_op_handle(**{'aten::scaled_dot_product_attention': attention_flops})
-    analyzer.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
-    with torch.no_grad():
-        flops = analyzer.total()
-    return Complexity(sum(p.numel() for p in module.parameters()), flops)
+    counter = FlopCounterMode(display=False, custom_mapping={**ATTENTION, **SORTS, **MOVES})
+    with torch.no_grad(), _ShapesOfProducts(), counter:
+        module(image, **inputs)
+    counts = counter.get_flop_counts().get('Global', {})
+
+    def total(operations: Collection[Any]) -> int:
+        return sum(number for operation, number in counts.items() if operation in operations)
+
+    return Complexity(
+        params=sum(parameter.numel() for parameter in module.parameters()),
+        flops=total(PRODUCTS) // 2,  # torch counts a multiplication and an addition as two
+        sorted_elements=total(SORTS),
+        moved_elements=total(MOVES),
+    )
 
 
 def count_config(cfg: Config, height: int, width: int) -> Complexity:
@@ -82,7 +142,9 @@ def count_config(cfg: Config, height: int, width: int) -> Complexity:
     cfg = deepcopy(cfg)
     if 'rpn' in (cfg.model.get('test_cfg') or {}):
         cfg.model.test_cfg.rpn.nms.iou_threshold = 1.0
-    model = MODELS.build(cfg.model).eval()
+    # Detectors need values to choose proposals; for the others shapes are enough.
+    device = 'cpu' if cfg.default_scope == 'mmdet' else 'meta'
+    model = MODELS.build(cfg.model).eval().to(device)
     shape = dict(
         img_shape=(height, width),
         ori_shape=(height, width),
@@ -90,6 +152,8 @@ def count_config(cfg: Config, height: int, width: int) -> Complexity:
         pad_shape=(height, width),
         scale_factor=(1.0, 1.0),
     )
-    # The tracer takes tensors only.
-    model.forward = partial(model.forward, data_samples=[BaseDataElement(metainfo=shape)])
-    return count_module(model, torch.zeros(1, 3, height, width))
+    return count_module(
+        model,
+        torch.zeros(1, 3, height, width, device=device),
+        data_samples=[BaseDataElement(metainfo=shape)],
+    )

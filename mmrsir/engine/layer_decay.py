@@ -59,7 +59,8 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         for group in params:
             scale = self._scale(module, names[id(group['params'][0])])
             if scale != 1:
-                group['lr'] = group.get('lr', self.base_lr) * scale
+                group.setdefault('lr', self.base_lr)
+                group['lr'] *= scale
         params[:] = _merge(params)
 
     def _scale(self, model: nn.Module, name: str) -> float:
@@ -67,7 +68,7 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         if self.layer_decay_rate == 1:
             return 1.0
         backbone = getattr(model, 'backbone', None)
-        if not hasattr(backbone, 'get_layer_depth'):
+        if backbone is None or not hasattr(backbone, 'get_layer_depth'):
             raise ValueError(
                 f'layer_decay_rate={self.layer_decay_rate} needs a model whose backbone has '
                 f'get_layer_depth; that of {type(model).__name__} is {type(backbone).__name__}'

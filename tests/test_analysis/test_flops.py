@@ -1,37 +1,45 @@
 """The counted cost equals a closed form."""
 
+from contextlib import nullcontext
 from copy import deepcopy
 from math import ceil
 
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.hub import get_config
+from torch import nn
+from torch.nn import functional as F
 
+from mmrsir.analysis import flops
 from mmrsir.analysis.flops import count_config, count_module
 from mmrsir.models import ARCHS, RSIRTransformer
 
 from ..test_engine.commands import ROOT
 
-LAYER_NORM = 5  # operations an element, as mmengine counts a normalization with weight and bias
+
+def shapes_config(task):
+    return Config.fromfile(ROOT / f'configs/{task}/rsir_n_shapes.py')
 
 
-def closed_form(arch, height, width):
-    """Multiply-adds of the backbone with all outputs, mean importance and PEG."""
-    total, channels_in = 0, 3
+def stages(arch, height, width):
+    """Depth, channels and tokens of each stage."""
     for stage, depth in enumerate(arch['depths']):
         stride = 4 * 2**stage
-        channels = arch['embed_dims'] * 2**stage
         tokens = ceil(height / stride) * ceil(width / stride)
-        kernel = 49 if stage == 0 else 9
+        yield depth, arch['embed_dims'] * 2**stage, tokens
+
+
+def backbone_flops(arch, height, width):
+    """Multiply-adds of the backbone with PEG and the mean as importance."""
+    total, channels_in, kernel = 0, 3, 7 * 7
+    for depth, channels, tokens in stages(arch, height, width):
         total += tokens * channels * channels_in * kernel  # patch embedding or merging
         total += tokens * channels * 9  # PEG
-        keys = min(49, tokens)
         block = tokens * channels * channels * (3 + 1 + 4 + 4)  # qkv, projection, MLP
-        block += 2 * tokens * keys * channels  # scores, and weights times values
-        block += 2 * LAYER_NORM * tokens * channels
+        block += 2 * tokens * min(49, tokens) * channels  # scores, and weights times values
         total += depth * block
-        total += 2 * LAYER_NORM * tokens * channels  # after the embedding, and at the output
-        channels_in = channels
+        channels_in, kernel = channels, 3 * 3
     return total
 
 
@@ -40,31 +48,70 @@ def closed_form(arch, height, width):
 def test_backbone_equals_closed_form(arch, size):
     model = RSIRTransformer(arch).eval()
     cost = count_module(model, torch.zeros(1, 3, *size))
-    assert cost.flops == closed_form(ARCHS[arch], *size)
+    assert cost.flops == backbone_flops(ARCHS[arch], *size)
     assert cost.params == sum(p.numel() for p in model.parameters())
 
 
+@pytest.mark.parametrize('size', [(224, 224), (20, 30)])
+def test_sorts_and_moves_equal_closed_form(size):
+    cost = count_module(RSIRTransformer('nano').eval(), torch.zeros(1, 3, *size))
+    sorted_elements = moved_elements = 0
+    for depth, channels, tokens in stages(ARCHS['nano'], *size):
+        important = depth // 2  # every other block; random windows of evaluation need no sort
+        sorted_elements += important * tokens
+        moved_elements += (depth + 1) * tokens * channels  # to each block, and back at the end
+        moved_elements += depth * tokens  # inverse of each order
+        moved_elements += (depth - 1) * tokens  # order composed with the inverse of the last
+        moved_elements += important * tokens  # importance brought to raster order
+    assert cost.sorted_elements == sorted_elements
+    assert cost.moved_elements == moved_elements
+
+
+@pytest.mark.parametrize(
+    ('operation', 'sorted_elements', 'moved_elements'),
+    [
+        (lambda x, index: x.sort(-1), 60, 0),
+        (lambda x, index: x.argsort(-1, descending=True), 60, 0),
+        (lambda x, index: x.argsort(dim=-1, stable=True), 60, 0),
+        (lambda x, index: x.gather(-1, index), 0, 24),
+        (lambda x, index: x.index_select(-1, index[0, 0, 0]), 0, 24),
+        (lambda x, index: x.scatter(-1, index, 1.0), 0, 24),
+        (lambda x, index: x.clone().scatter_(-1, index, x), 0, 24),
+    ],
+)
+@pytest.mark.parametrize('device', ['cpu', 'meta'])
+def test_sorts_and_moves_are_no_multiply_adds(operation, sorted_elements, moved_elements, device):
+    index = torch.zeros(1, 3, 4, 2, dtype=torch.int64, device=device)
+    module = nn.Module()
+    module.forward = lambda x: operation(x, index)
+    cost = count_module(module, torch.zeros(1, 3, 4, 5, device=device))
+    assert cost == (0, 0, sorted_elements, moved_elements)
+
+
+@pytest.mark.parametrize('device', ['cpu', 'meta'])
+def test_both_products_of_attention_are_counted(device):
+    module = nn.Module()
+    module.forward = lambda q: F.scaled_dot_product_attention(q, q[:, :, :5], q[:, :, :5])
+    cost = count_module(module, torch.zeros(2, 3, 7, 8, device=device))
+    assert cost.flops == 2 * (2 * 3 * 7 * 5 * 8)
+
+
 def test_whole_classifier_equals_closed_form():
-    cost = count_config(Config.fromfile(ROOT / 'configs/cls/rsir_n_shapes.py'), 64, 96)
+    cost = count_config(shapes_config('cls'), 64, 96)
     unused_norms = 2 * (32 + 64 + 128)
-    head = 256 * 4
-    backbone = RSIRTransformer('nano')
-    parameters = sum(p.numel() for p in backbone.parameters())
-    assert cost.params == parameters - unused_norms + head + 4
-    tokens = {32: 16 * 24, 64: 8 * 12, 128: 4 * 6}
-    unused = sum(LAYER_NORM * channels * number for channels, number in tokens.items())
-    pooling = 256 * 2 * 3
-    assert cost.flops == closed_form(ARCHS['nano'], 64, 96) - unused + pooling + head
+    parameters = sum(p.numel() for p in RSIRTransformer('nano').parameters())
+    assert cost.params == parameters - unused_norms + 256 * 4 + 4
+    assert cost.flops == backbone_flops(ARCHS['nano'], 64, 96) + 256 * 4
 
 
 def test_dense_heads_are_counted():
-    cost = count_config(Config.fromfile(ROOT / 'configs/upernet/rsir_n_shapes.py'), 64, 96)
+    cost = count_config(shapes_config('upernet'), 64, 96)
     fusion = 16 * 24 * 9 * (4 * 64) * 64  # the head's 3x3 convolution over all levels
-    assert cost.flops > closed_form(ARCHS['nano'], 64, 96) + fusion
+    assert cost.flops > backbone_flops(ARCHS['nano'], 64, 96) + fusion
 
 
 def test_proposals_are_counted_and_the_config_is_left_alone():
-    cfg = Config.fromfile(ROOT / 'configs/mask_rcnn/rsir_n_shapes.py')
+    cfg = shapes_config('mask_rcnn')
     few = deepcopy(cfg)
     few.model.test_cfg.rpn.max_per_img = 150
     before = deepcopy(cfg.to_dict())
@@ -72,3 +119,22 @@ def test_proposals_are_counted_and_the_config_is_left_alone():
     # 200 proposals or 150; the mask head takes 100 of them at most.
     assert difference == 50 * (49 * 64 * 256 + 256 * 256 + 256 * (5 + 16))
     assert cfg.to_dict() == before
+
+
+def test_products_need_not_be_computed(monkeypatch):
+    torch.manual_seed(0)
+    without = count_config(shapes_config('mask_rcnn'), 96, 128)
+    monkeypatch.setattr(flops, '_ShapesOfProducts', nullcontext)
+    assert count_config(shapes_config('mask_rcnn'), 96, 128).flops == without.flops
+
+
+@pytest.mark.parametrize('task', ['cls', 'mask_rcnn', 'upernet'])
+@pytest.mark.parametrize('size', [(1, 1), (33, 97)])
+def test_any_image_size_is_counted(task, size):
+    assert count_config(shapes_config(task), *size).flops > backbone_flops(ARCHS['nano'], *size)
+
+
+@pytest.mark.parametrize(('size', 'published'), [('tiny', 4.5), ('base', 15.4)])
+def test_swin_costs_what_its_authors_say(size, published):
+    cfg = get_config(f'mmpretrain::swin_transformer/swin-{size}_16xb64_in1k.py')
+    assert round(count_config(cfg, 224, 224).flops / 1e9, 1) == published

@@ -1,4 +1,4 @@
-"""Count parameters and multiply-adds of a model of mmdet, mmseg or mmpretrain.
+"""Count parameters, multiply-adds, and sorted and moved elements of a model of mmdet, mmseg or mmpretrain.
 
 Example:
     python tools/analysis_tools/get_flops.py configs/mask_rcnn/rsir_t_1x_coco.py --shape 800 1280
@@ -34,6 +34,8 @@ def main() -> None:
     print(f'{args.config} at {height} x {width}:')
     print(f'  parameters {cost.params / 1e6:.2f} M')
     print(f'  FLOPs (multiply-adds) {cost.flops / 1e9:.2f} G')
+    print(f'  sorted elements {cost.sorted_elements / 1e6:.2f} M')
+    print(f'  moved elements {cost.moved_elements / 1e6:.2f} M')
 
 
 if __name__ == '__main__':
