@@ -6,8 +6,13 @@ from pathlib import Path
 import pytest
 from mmdet.datasets import CocoDataset
 
+from mmrsir.datasets.caltech256 import CALTECH256
+from mmrsir.datasets.conversion import convert
 from mmrsir.datasets.digits import make_digits
+from mmrsir.datasets.miniimagenet import MINIIMAGENET
 from mmrsir.datasets.shapes import make_shapes
+
+from .test_datasets.image_trees import write_images
 
 
 @pytest.fixture(scope='session')
@@ -42,4 +47,11 @@ def data(shapes: Path, coco2017: Path, tmp_path_factory: pytest.TempPathFactory)
     (root / 'ade/ADEChallengeData2016').symlink_to(shapes / 'ade')
     (root / 'imagenet').symlink_to(shapes / 'imagenet')
     make_digits(root / 'digits')
+    for image_set, folder, classes in (
+        (CALTECH256, 'caltech256', ('001.one', '002.two')),
+        (MINIIMAGENET, 'miniimagenet', ('n00000001', 'n00000002')),
+    ):
+        images = root / folder / 'images'
+        write_images(images, [f'{name}/{name}_{i}.jpg' for name in classes for i in range(12)])
+        convert(image_set, images, root / folder, root / folder / 'manifest.json')
     return root

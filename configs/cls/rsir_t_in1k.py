@@ -12,13 +12,7 @@ Measured   not measured
 _base_ = [
     '../_base_/models/rsir_classifier.py',
     'mmpretrain::_base_/datasets/imagenet_bs64_swin_224.py',
-    'mmpretrain::_base_/schedules/imagenet_bs1024_adamw_swin.py',
+    '../_base_/schedules/classifier_300e.py',
     '../_base_/runtimes/mmpretrain.py',
 ]
 train_dataloader = dict(batch_size=32)
-optim_wrapper = dict(
-    constructor='LayerDecayOptimWrapperConstructor',
-    paramwise_cfg=dict(custom_keys=dict(_delete_=True)),  # Swin's, which RSIR does not have
-    clip_grad=dict(max_norm=5.0),
-)
-auto_scale_lr = dict(base_batch_size=256)

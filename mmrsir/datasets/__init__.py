@@ -1,1 +1,1 @@
-"""Data sets: the synthetic shapes that tests and the demo train on."""
+"""Data sets: shapes that we generate, handwritten digits, and converters of distributed ones."""

@@ -1,0 +1,8 @@
+# 300 epochs at batch 256 (8 GPUs x 32 images): 20 of warm-up, then a cosine to 1e-5.
+_base_ = 'mmpretrain::_base_/schedules/imagenet_bs1024_adamw_swin.py'
+optim_wrapper = dict(
+    constructor='LayerDecayOptimWrapperConstructor',
+    paramwise_cfg=dict(custom_keys=dict(_delete_=True)),  # Swin's, which RSIR does not have
+    clip_grad=dict(max_norm=5.0),
+)
+auto_scale_lr = dict(base_batch_size=256)

@@ -1,0 +1,234 @@
+"""Seeded splits of labelled images into train and val, and the manifests that publish them.
+
+The rule: within each class the images are ranked by the SHA-256 of ``<seed>/<class>/<name>``, and
+the first of them are for validation: a share of the class, rounded half up. So a split depends on
+the names of the files alone, on every machine, and an image that is added or removed moves at most
+one other image of its class.
+
+A manifest is a JSON file that holds the names of all images and of those for validation, class by
+class. Names that differ in their number only are folded: ``001_[0001-0003,0007].jpg`` stands for
+four names.
+"""
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import partial
+from itertools import groupby
+from pathlib import Path
+
+SEED = 0
+# The last number of a name, of which at most four digits change within a fold.
+_LAST_NUMBER = re.compile(r'(.*?)(\d{1,4})(\D*)', re.ASCII)
+_FOLDED = re.compile(r'(.*)\[([\d,-]+)\](\D*)', re.ASCII)
+
+
+@dataclass(frozen=True)
+class Split:
+    """A data set and what of it is for validation.
+
+    Attributes:
+        dataset: Name of the data set.
+        seed: Seed of the split.
+        val_share: Share of each class that is for validation.
+        images: Names of all images of each class, sorted.
+        val: Names of each class's images for validation, sorted; all others are for training.
+    """
+
+    dataset: str
+    seed: int
+    val_share: Fraction
+    images: Mapping[str, tuple[str, ...]]
+    val: Mapping[str, tuple[str, ...]]
+
+    @property
+    def classes(self) -> list[str]:
+        """The classes in the order of their labels."""
+        return sorted(self.images)
+
+    @property
+    def num_images(self) -> int:
+        """Number of all images."""
+        return sum(map(len, self.images.values()))
+
+    @property
+    def num_val(self) -> int:
+        """Number of images for validation."""
+        return sum(map(len, self.val.values()))
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 over ``<class>/<name>`` of all images, sorted, a line each."""
+        lines = sorted(f'{label}/{name}\n' for label in self.images for name in self.images[label])
+        return hashlib.sha256(''.join(lines).encode()).hexdigest()
+
+
+def split_images(
+    dataset: str, images: Mapping[str, Iterable[str]], val_share: Fraction, seed: int = SEED
+) -> Split:
+    """Split a data set by the rule.
+
+    Args:
+        dataset: Name of the data set.
+        images: Names of the images of each class.
+        val_share: Share of each class that is for validation.
+        seed: Seed of the split.
+
+    Returns:
+        The split.
+
+    Raises:
+        ValueError: ``val_share`` is not between 0 and 1.
+    """
+    if not 0 < val_share < 1:
+        raise ValueError(f'val_share={val_share} must be between 0 and 1')
+    val = {}
+    for label, names in images.items():
+        ranked = sorted(names, key=partial(_rank, seed, label))
+        count = int(len(ranked) * val_share + Fraction(1, 2))
+        val[label] = tuple(sorted(ranked[:count]))
+    return Split(dataset, seed, val_share, {k: tuple(sorted(v)) for k, v in images.items()}, val)
+
+
+def _rank(seed: int, label: str, name: str) -> bytes:
+    return hashlib.sha256(f'{seed}/{label}/{name}'.encode()).digest()
+
+
+def write_manifest(path: Path, split: Split) -> None:
+    """Write a split as a manifest, whole or not at all.
+
+    Args:
+        path: The file; its folder is made.
+        split: The split.
+
+    Raises:
+        ValueError: A name holds ``[``, which marks folded names.
+    """
+    content = {
+        'dataset': split.dataset,
+        'seed': split.seed,
+        'val_share': str(split.val_share),
+        'num_images': split.num_images,
+        'num_val': split.num_val,
+        'sha256': split.sha256,
+        'classes': {
+            label: {'images': fold(split.images[label]), 'val': fold(split.val[label])}
+            for label in split.classes
+        },
+    }
+    write_whole({path: json.dumps(content, indent=1, ensure_ascii=False) + '\n'})
+
+
+def read_manifest(path: Path) -> Split:
+    """Read a manifest and check that it is one.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The split.
+
+    Raises:
+        ValueError: The file is no manifest, or its names do not give its own checksum.
+    """
+    try:
+        content = json.loads(path.read_text(encoding='utf-8'))
+        classes = content['classes']
+        split = Split(
+            content['dataset'],
+            content['seed'],
+            Fraction(content['val_share']),
+            {label: tuple(unfold(classes[label]['images'])) for label in classes},
+            {label: tuple(unfold(classes[label]['val'])) for label in classes},
+        )
+        checksum = content['sha256']
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f'{path} is no manifest of a split: {error!r}') from None
+    strangers = [
+        f'{label}/{name}'
+        for label in split.classes
+        for name in sorted(set(split.val[label]) - set(split.images[label]))
+    ]
+    if strangers or split.sha256 != checksum:
+        raise ValueError(
+            f'manifest {path} contradicts itself: its names have the SHA-256 {split.sha256}, '
+            f'it says {checksum}; images for validation that it does not have: {len(strangers)}'
+        )
+    return split
+
+
+def fold(names: Iterable[str]) -> list[str]:
+    """Fold names that differ in their number only.
+
+    Args:
+        names: File names.
+
+    Returns:
+        Folded names, which :func:`unfold` turns into the sorted names.
+
+    Raises:
+        ValueError: A name holds ``[``, which marks folded names.
+    """
+    folded = []
+    groups: dict[tuple[str, str, int], list[int]] = {}
+    for name in sorted(names):
+        if '[' in name:
+            raise ValueError(f'the name {name!r} holds a "[", which a manifest cannot hold')
+        match = _LAST_NUMBER.fullmatch(name)
+        if match is None:
+            folded.append(name)
+        else:
+            prefix, digits, suffix = match.groups()
+            groups.setdefault((prefix, suffix, len(digits)), []).append(int(digits))
+    for (prefix, suffix, width), numbers in groups.items():
+        runs = []
+        for _, run in groupby(enumerate(numbers), key=lambda pair: pair[1] - pair[0]):
+            members = [f'{number:0{width}d}' for _, number in run]
+            runs.append(members[0] if len(members) == 1 else f'{members[0]}-{members[-1]}')
+        folded.append(f'{prefix}[{",".join(runs)}]{suffix}')
+    return folded
+
+
+def unfold(folded: Iterable[str]) -> list[str]:
+    """Undo :func:`fold`.
+
+    Args:
+        folded: Folded names.
+
+    Returns:
+        The names, sorted.
+    """
+    names = []
+    for pattern in folded:
+        match = _FOLDED.fullmatch(pattern)
+        if match is None:
+            names.append(pattern)
+            continue
+        prefix, runs, suffix = match.groups()
+        for run in runs.split(','):
+            first, _, last = run.partition('-')
+            numbers = range(int(first), int(last or first) + 1)
+            names += [f'{prefix}{number:0{len(first)}d}{suffix}' for number in numbers]
+    return sorted(names)
+
+
+def write_whole(texts: Mapping[Path, str]) -> None:
+    """Write text files so that none is ever there in part.
+
+    Args:
+        texts: Content of each file; folders are made.
+    """
+    drafts = {path: path.with_name(path.name + '.draft') for path in texts}
+    try:
+        for path, draft in drafts.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            draft.write_text(texts[path], encoding='utf-8')
+        for path, draft in drafts.items():
+            os.replace(draft, path)
+    finally:
+        for draft in drafts.values():
+            draft.unlink(missing_ok=True)

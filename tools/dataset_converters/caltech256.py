@@ -1,0 +1,22 @@
+"""Check a copy of Caltech-256 and list its images for training and validation.
+
+python tools/dataset_converters/caltech256.py 256_ObjectCategories.tar
+python tools/dataset_converters/caltech256.py data/caltech256/256_ObjectCategories
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from mmrsir.datasets.caltech256 import CALTECH256
+from mmrsir.datasets.conversion import command_line
+
+MANIFEST = Path(__file__).parent / 'splits/caltech256.json'
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Convert what the command line names; see mmrsir.datasets.conversion.command_line."""
+    command_line(CALTECH256, __doc__, 'data/caltech256', MANIFEST, argv)
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,22 @@
+"""Check a copy of Mini-ImageNet and list its images for training and validation.
+
+python tools/dataset_converters/miniimagenet.py mini-imagenet.zip
+python tools/dataset_converters/miniimagenet.py data/miniimagenet/images
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from mmrsir.datasets.conversion import command_line
+from mmrsir.datasets.miniimagenet import MINIIMAGENET
+
+MANIFEST = Path(__file__).parent / 'splits/miniimagenet.json'
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Convert what the command line names; see mmrsir.datasets.conversion.command_line."""
+    command_line(MINIIMAGENET, __doc__, 'data/miniimagenet', MANIFEST, argv)
+
+
+if __name__ == '__main__':
+    main()
