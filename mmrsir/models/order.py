@@ -108,10 +108,11 @@ def permute(x_BLC: Tensor, order_BL: Tensor) -> Tensor:
 
     Args:
         x_BLC: Tokens, (B, L, C).
-        order_BL: A permutation of ``range(L)`` for each sample, (B, L).
+        order_BL: A permutation of ``range(L)`` for each sample, (B, L); without a gradient
+            also a part of one, (B, K).
 
     Returns:
-        Tokens with ``out[b, i] == x[b, order[b, i]]``, (B, L, C).
+        Tokens with ``out[b, i] == x[b, order[b, i]]``, (B, L, C) or (B, K, C).
     """
     if torch.is_grad_enabled() and x_BLC.requires_grad:
         return _Permute.apply(x_BLC, order_BL)
@@ -124,7 +125,7 @@ def _gather_tokens(x_BLC: Tensor, order_BL: Tensor) -> Tensor:
     first_row = torch.arange(batch_size, device=order_BL.device).unsqueeze(1) * num_tokens
     rows = (order_BL + first_row).flatten()
     gathered = x_BLC.reshape(batch_size * num_tokens, channels).index_select(0, rows)
-    return gathered.view(batch_size, num_tokens, channels)
+    return gathered.view(*order_BL.shape, channels)
 
 
 class _Permute(torch.autograd.Function):

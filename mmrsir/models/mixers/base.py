@@ -51,7 +51,13 @@ class Mixer(BaseModule):
 
     ``arrange`` runs outside the block that may be recomputed in the backward pass, so it
     is the only place for randomness; ``forward`` is a pure function of its input.
+
+    Attributes:
+        window_tokens: Number of consecutive tokens, in the order that ``arrange`` chose, that
+            mix among themselves; None if all may mix with all.
     """
+
+    window_tokens: int | None = None
 
     @abstractmethod
     def arrange(

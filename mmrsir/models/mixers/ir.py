@@ -17,9 +17,8 @@ class ImportantRegionWindows(Mixer):
     def __init__(self, settings: MixerSettings) -> None:
         super().__init__()
         self.importance = IMPORTANCE_MAPS[settings.importance]()
-        self.attn = WindowAttention(
-            settings.embed_dims, settings.num_heads, settings.window_size**2
-        )
+        self.window_tokens = settings.window_size**2
+        self.attn = WindowAttention(settings.embed_dims, settings.num_heads, self.window_tokens)
 
     def arrange(
         self, x_BLC: Tensor, inverse_BL: Tensor | None, grid: tuple[int, int]

@@ -23,9 +23,8 @@ class RandomSamplingWindows(Mixer):
         self.block = settings.block
         self.seed = settings.seed
         self.eval_sampling = settings.eval_sampling
-        self.attn = WindowAttention(
-            settings.embed_dims, settings.num_heads, settings.window_size**2
-        )
+        self.window_tokens = settings.window_size**2
+        self.attn = WindowAttention(settings.embed_dims, settings.num_heads, self.window_tokens)
 
     def arrange(
         self, x_BLC: Tensor, inverse_BL: Tensor | None, grid: tuple[int, int]

@@ -1,0 +1,70 @@
+"""Inference in chunks of windows equals inference at once."""
+
+import pytest
+import torch
+
+from mmrsir.models import RSIRTransformer, blocks
+
+ARCH = dict(embed_dims=8, depths=(2, 2), num_heads=(1, 2))
+
+
+def build(**settings):
+    torch.manual_seed(0)
+    model = RSIRTransformer(ARCH, out_indices=(0, 1), **settings).double().eval()
+    model.init_weights()
+    return model
+
+
+def count_calls(model, monkeypatch, elements, image):
+    """Run a model with chunks of this size; return its outputs and the calls of an attention."""
+    monkeypatch.setattr(blocks, 'CHUNK_ELEMENTS', elements)
+    calls = []
+    attention = model.stages[0].blocks[1].mixer.attn
+    handle = attention.register_forward_hook(lambda *_: calls.append(1))
+    with torch.no_grad():
+        outputs = model(image)
+    handle.remove()
+    return outputs, len(calls)
+
+
+@pytest.mark.parametrize('importance', ['mean', 'cbam'])
+@pytest.mark.parametrize('position', ['peg', None])
+# Tokens of stage 0: whole windows, a partial one, fewer than a window, one more than a window.
+@pytest.mark.parametrize('size', [(112, 56), (100, 84), (20, 24), (40, 20)])
+@pytest.mark.parametrize('elements', [1, 49 * 8, 700])
+def test_result_does_not_depend_on_the_chunks(monkeypatch, importance, position, size, elements):
+    model = build(importance=importance, position=position)
+    image = torch.randn(3, 3, *size, dtype=torch.float64)
+    expected, whole = count_calls(model, monkeypatch, 10**9, image)
+    actual, chunks = count_calls(model, monkeypatch, elements, image)
+    assert whole == 1
+    assert chunks > 1
+    for one, other in zip(actual, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)
+
+
+def test_small_samples_share_a_chunk(monkeypatch):
+    model = build()
+    image = torch.randn(5, 3, 28, 28, dtype=torch.float64)  # 49 tokens of 8 channels each
+    _, chunks = count_calls(model, monkeypatch, 49 * 8 * 2, image)
+    assert chunks == 3
+
+
+def test_chunks_hold_no_more_than_they_may(monkeypatch):
+    monkeypatch.setattr(blocks, 'CHUNK_ELEMENTS', 49 * 8 * 3)
+    block = build().stages[0].blocks[0]
+    x_BLC = torch.zeros(2, 49 * 10 + 20, 8)
+    with torch.no_grad():
+        chunks = block._chunks(x_BLC)
+    sizes = [x_BLC[samples, tokens].shape[:2] for samples, tokens in chunks]
+    assert sizes == [(1, 147), (1, 147), (1, 147), (1, 69)] * 2
+
+
+@pytest.mark.parametrize('training', [True, False])
+def test_nothing_is_chunked_where_gradients_are_wanted(monkeypatch, training):
+    monkeypatch.setattr(blocks, 'CHUNK_ELEMENTS', 1)
+    model = build().train(training)
+    calls = []
+    model.stages[0].blocks[0].mixer.attn.register_forward_hook(lambda *_: calls.append(1))
+    model(torch.randn(1, 3, 64, 64, dtype=torch.float64))
+    assert len(calls) == 1
