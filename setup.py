@@ -21,7 +21,7 @@ class BuildWithMim(build_py):
         mim = Path('mmrsir' if self.editable_mode else f'{self.build_lib}/mmrsir', '.mim')
         shutil.rmtree(mim, ignore_errors=True)
         mim.mkdir(parents=True)
-        for source in filter(os.path.exists, MIM_FILES):
+        for source in MIM_FILES:
             if self.editable_mode:
                 (mim / source).symlink_to(Path('..', '..', source))
             elif os.path.isdir(source):

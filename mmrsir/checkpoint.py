@@ -193,6 +193,9 @@ def load_from_safetensors(path: str, map_location: Any = None) -> dict[str, Any]
         with safe_open(path, framework='pt', device=str(map_location or 'cpu')) as file:
             weights = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
             meta = json.loads((file.metadata() or {}).get('meta', '{}'))
+            data_set = meta.get('dataset_meta') or {}
+            if data_set.get('palette'):  # JSON has no tuples, which visualizers want
+                data_set['palette'] = [tuple(colour) for colour in data_set['palette']]
     except (SafetensorError, json.JSONDecodeError) as error:
         raise ValueError(f'{path} is no intact safetensors file: {error}') from error
     return dict(state_dict=weights, meta=meta)

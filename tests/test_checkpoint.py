@@ -138,8 +138,10 @@ def test_mmengine_loads_safetensors(tmp_path):
 
 def test_meta_of_safetensors_is_read(tmp_path):
     path = str(tmp_path / 'model.safetensors')
-    save_file(dict(weight=torch.ones(1)), path, metadata=dict(meta='{"classes": ["a"]}'))
-    assert read_checkpoint(path)['meta'] == dict(classes=['a'])
+    meta = '{"epoch": 3, "dataset_meta": {"classes": ["a"], "palette": [[1, 2, 3]]}}'
+    save_file(dict(weight=torch.ones(1)), path, metadata=dict(meta=meta))
+    expected = dict(epoch=3, dataset_meta=dict(classes=['a'], palette=[(1, 2, 3)]))
+    assert read_checkpoint(path)['meta'] == expected
 
 
 @pytest.mark.parametrize('content', [[1, 2], dict(epoch=3), dict(state_dict={})])

@@ -9,13 +9,13 @@ For the same reason a block, once its tokens are moved, touches one window at a 
 Inference on the CPU takes large inputs through a whole block in chunks of windows that
 stay in the cache.
 
-Shape suffixes: B batch, L tokens, C channels, H W grid.
+Shape suffixes: B batch, L tokens, K and M tokens of a sequence (:mod:`.order`), C channels,
+H W grid.
 
 Source: arXiv 2304.06250, Section 3.3, Eq. 1 and Algorithm 1.
 """
 
-from collections.abc import Sequence
-from itertools import pairwise
+from collections.abc import Iterator, Sequence
 
 import torch
 from mmcv.cnn.bricks import DropPath
@@ -58,77 +58,70 @@ class Block(BaseModule):
 
     def forward(
         self,
-        x_BLC: Tensor,
-        move_BL: Tensor | None,
-        gate_BL: Tensor | None,
+        x_BKC: Tensor,
+        places_BM: Tensor | None,
+        gate_BM: Tensor | None,
         grid: tuple[int, int],
     ) -> Tensor:
         """Bring the tokens into the order of the mixer and run the block on them.
 
         Args:
-            x_BLC: Tokens, (B, L, C).
-            move_BL: Permutation that leads to the mixer's order, (B, L), or None.
-            gate_BL: Factor for the mixer's output, in that order, (B, L), or None.
+            x_BKC: Tokens in their present order, (B, K, C).
+            places_BM: Where the tokens of the mixer's order stand, (B, M), or None.
+            gate_BM: Factor for the mixer's output, in that order, (B, M), or None.
             grid: (H, W), with H * W == L.
 
         Returns:
-            Tokens in the mixer's order, (B, L, C).
+            Tokens in the mixer's order, (B, M, C), or (B, K, C) without ``places_BM``.
         """
         if self.with_cp and torch.is_grad_enabled():
-            return checkpoint(self._forward, x_BLC, move_BL, gate_BL, grid, use_reentrant=False)
-        chunks = self._chunks(x_BLC)
-        if len(chunks) == 1:
-            return self._forward(x_BLC, move_BL, gate_BL, grid)
-        out_BLC = torch.empty_like(x_BLC)
-        for samples, tokens in chunks:
-            gate = None if gate_BL is None else gate_BL[samples, tokens]
-            if move_BL is None:
-                out = self._forward(x_BLC[samples, tokens], None, gate, grid)
-            else:
-                out = self._forward(x_BLC[samples], move_BL[samples, tokens], gate, grid)
-            out_BLC[samples, tokens] = out
-        return out_BLC
+            return checkpoint(self._forward, x_BKC, places_BM, gate_BM, grid, use_reentrant=False)
+        if places_BM is None or self.mixer.window_tokens is None or not _chunking_pays(x_BKC):
+            return self._forward(x_BKC, places_BM, gate_BM, grid)
+        out_BMC = x_BKC.new_empty(*places_BM.shape, x_BKC.shape[2])
+        for samples, tokens in _chunks(out_BMC, self.mixer.window_tokens):
+            out_BMC[samples, tokens] = self._forward(
+                x_BKC[samples],
+                places_BM[samples, tokens],
+                None if gate_BM is None else gate_BM[samples, tokens],
+                grid,
+            )
+        return out_BMC
 
     def _forward(
         self,
-        x_BLC: Tensor,
-        move_BL: Tensor | None,
-        gate_BL: Tensor | None,
+        x_BKC: Tensor,
+        places_BM: Tensor | None,
+        gate_BM: Tensor | None,
         grid: tuple[int, int],
     ) -> Tensor:
-        if move_BL is not None:
-            x_BLC = permute(x_BLC, move_BL)
-        mixed_BLC = self.mixer(self.norm1(x_BLC), grid)
-        if gate_BL is not None:
-            mixed_BLC = mixed_BLC * gate_BL.unsqueeze(-1).to(mixed_BLC.dtype)
-        x_BLC = x_BLC + self.drop_path(mixed_BLC)
-        return self.ffn(self.norm2(x_BLC), identity=x_BLC)
+        x_BMC = x_BKC if places_BM is None else permute(x_BKC, places_BM, grid[0] * grid[1])
+        mixed_BMC = self.mixer(self.norm1(x_BMC), grid)
+        if gate_BM is not None:
+            mixed_BMC = mixed_BMC * gate_BM.unsqueeze(-1).to(mixed_BMC.dtype)
+        x_BMC = x_BMC + self.drop_path(mixed_BMC)
+        return self.ffn(self.norm2(x_BMC), identity=x_BMC)
 
-    def _chunks(self, x_BLC: Tensor) -> list[tuple[slice, slice]]:
-        """Cut an input into samples and windows; one chunk where cutting does not pay."""
-        batch_size, num_tokens, channels = x_BLC.shape
-        everything = [(slice(None), slice(None))]
-        window = self.mixer.window_tokens
-        if (
-            window is None
-            or self.training
-            or torch.is_grad_enabled()
-            or x_BLC.device.type != 'cpu'
-            or torch.compiler.is_compiling()
-            or torch.jit.is_tracing()
-            or x_BLC.numel() <= CHUNK_ELEMENTS
-        ):
-            return everything
-        samples = max(1, CHUNK_ELEMENTS // (num_tokens * channels))
-        windows = max(1, CHUNK_ELEMENTS // (samples * window * channels))
-        # The partial window at the end needs tokens of the whole one before it.
-        last = max(0, num_tokens // window - 1) // windows
-        borders = [index * windows * window for index in range(last + 1)] + [num_tokens]
-        return [
-            (slice(first, first + samples), slice(start, stop))
-            for first in range(0, batch_size, samples)
-            for start, stop in pairwise(borders)
-        ]
+
+def _chunking_pays(x_BKC: Tensor) -> bool:
+    """Return whether an input is to be cut: on the CPU, without gradients, if it is large."""
+    return (
+        x_BKC.device.type == 'cpu'
+        and not torch.is_grad_enabled()
+        and not torch.compiler.is_compiling()
+        and not torch.jit.is_tracing()
+        and x_BKC.numel() > CHUNK_ELEMENTS
+    )
+
+
+def _chunks(x_BMC: Tensor, window_tokens: int) -> Iterator[tuple[slice, slice]]:
+    """Cut a sequence of whole windows into samples and tokens."""
+    batch_size, length, channels = x_BMC.shape
+    samples = max(1, CHUNK_ELEMENTS // (length * channels))
+    windows = max(1, CHUNK_ELEMENTS // (samples * window_tokens * channels))
+    for first in range(0, batch_size, samples):
+        for start in range(0, length, windows * window_tokens):
+            yield slice(first, first + samples), slice(start, start + windows * window_tokens)
 
 
 class PositionalEncodingGenerator(BaseModule):
@@ -198,16 +191,14 @@ class Stage(BaseModule):
         if self.peg is not None:
             x_BLC = self.peg(x_BLC, grid)
 
+        num_tokens = grid[0] * grid[1]
         inverse_BL = None  # raster order
         for block in self.blocks:
-            order_BL, gate_BL = block.mixer.arrange(x_BLC, inverse_BL, grid)
-            x_BLC = block(x_BLC, _move(inverse_BL, order_BL), gate_BL, grid)
-            inverse_BL = None if order_BL is None else invert(order_BL)
-        return x_BLC if inverse_BL is None else permute(x_BLC, inverse_BL)
-
-
-def _move(inverse_BL: Tensor | None, target_BL: Tensor | None) -> Tensor | None:
-    """Return the permutation from the order with this inverse to another; None is raster order."""
-    if inverse_BL is None or target_BL is None:
-        return inverse_BL if target_BL is None else target_BL
-    return compose(inverse_BL, target_BL)
+            sequence_BM, gate_BM = block.mixer.arrange(x_BLC, inverse_BL, grid)
+            if inverse_BL is None or sequence_BM is None:
+                places_BM = inverse_BL if sequence_BM is None else sequence_BM
+            else:
+                places_BM = compose(inverse_BL, sequence_BM)
+            x_BLC = block(x_BLC, places_BM, gate_BM, grid)
+            inverse_BL = None if sequence_BM is None else invert(sequence_BM[:, :num_tokens])
+        return x_BLC if inverse_BL is None else permute(x_BLC, inverse_BL, num_tokens)

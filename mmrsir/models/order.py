@@ -3,10 +3,15 @@
 An *order* is an integer tensor of shape (B, L) that names, for each place in a
 sequence of L tokens, the token that stands there; tokens are named by their index in
 raster order (row by row). ``None`` stands for raster order itself. With the order
-``[[2, 0, 1]]`` the sequence reads ``token 2, token 0, token 1``, and windows of two
-tokens would be ``{2, 0}`` and ``{1}``.
+``[[2, 0, 1]]`` the sequence reads ``token 2, token 0, token 1``.
 
-Shape suffixes: B batch, L tokens, C channels.
+Windows are N consecutive tokens of a sequence. Where N does not divide L, the last window
+is filled up with the tokens that stand before it: with the order above and windows of two
+the sequence is ``2, 0, 1, 0``, its windows ``{2, 0}`` and ``{1, 0}``. What comes out for a
+repeated token is dropped (our reading, docs/paper.md).
+
+Shape suffixes: B batch, L tokens, M tokens of a sequence with the repeated ones (M >= L),
+K the same of another sequence, C channels.
 
 Source: arXiv 2304.06250, Sections 3.1 and 3.2, Algorithm 1.
 """
@@ -15,6 +20,7 @@ from functools import lru_cache
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -89,54 +95,85 @@ def invert(order_BL: Tensor) -> Tensor:
     return torch.empty_like(order_BL).scatter_(1, order_BL, places)
 
 
-def compose(inverse_BL: Tensor, target_BL: Tensor) -> Tensor:
-    """Return the single permutation that leads from one order to another.
+def fill_windows(order_BL: Tensor, window_tokens: int) -> Tensor:
+    """Repeat tokens at the end of a sequence until it consists of whole windows.
+
+    Args:
+        order_BL: Order, or what belongs to its places, (B, L).
+        window_tokens: Tokens of a window, N; of a sequence of fewer, all are one window.
+
+    Returns:
+        The sequence, (B, M): M is the next multiple of min(N, L).
+    """
+    num_tokens = order_BL.shape[1]
+    window_tokens = min(window_tokens, num_tokens)
+    repeated = -num_tokens % window_tokens
+    first = num_tokens - window_tokens
+    return torch.cat([order_BL, order_BL[:, first : first + repeated]], dim=1)
+
+
+def compose(inverse_BL: Tensor, target_BM: Tensor) -> Tensor:
+    """Return the places at which the tokens of one sequence stand in another.
 
     Args:
         inverse_BL: Inverse of the order in which the tokens stand, (B, L).
-        target_BL: Order in which they should stand, (B, L).
+        target_BM: Sequence in which they should stand, (B, M).
 
     Returns:
-        Permutation, (B, L):
+        Places, (B, M):
         ``permute(permute(x, order), compose(invert(order), target)) == permute(x, target)``.
     """
-    return inverse_BL.gather(1, target_BL)
+    return inverse_BL.gather(1, target_BM)
 
 
-def permute(x_BLC: Tensor, order_BL: Tensor) -> Tensor:
-    """Gather tokens along an order; the gradient gathers them back.
+def permute(x_BKC: Tensor, places_BM: Tensor, num_tokens: int) -> Tensor:
+    """Gather tokens from places; the gradient gathers them back.
 
     Args:
-        x_BLC: Tokens, (B, L, C).
-        order_BL: A permutation of ``range(L)`` for each sample, (B, L); without a gradient
-            also a part of one, (B, K).
+        x_BKC: Tokens, (B, K, C), the first L of which are all different.
+        places_BM: Where to take each token from, (B, M); the first L are a permutation of
+            ``range(L)``. Without a gradient it may be any part of such a tensor.
+        num_tokens: L.
 
     Returns:
-        Tokens with ``out[b, i] == x[b, order[b, i]]``, (B, L, C) or (B, K, C).
+        Tokens with ``out[b, i] == x[b, places[b, i]]``, (B, M, C).
     """
-    if torch.is_grad_enabled() and x_BLC.requires_grad:
-        return _Permute.apply(x_BLC, order_BL)
-    return _gather_tokens(x_BLC, order_BL)
+    if torch.is_grad_enabled() and x_BKC.requires_grad:
+        return _Permute.apply(x_BKC, places_BM, num_tokens)
+    return _gather_tokens(x_BKC, places_BM)
 
 
-def _gather_tokens(x_BLC: Tensor, order_BL: Tensor) -> Tensor:
+def _gather_tokens(x_BKC: Tensor, places_BM: Tensor) -> Tensor:
     """Gather whole rows of C channels: no index tensor over C."""
-    batch_size, num_tokens, channels = x_BLC.shape
-    first_row = torch.arange(batch_size, device=order_BL.device).unsqueeze(1) * num_tokens
-    rows = (order_BL + first_row).flatten()
-    gathered = x_BLC.reshape(batch_size * num_tokens, channels).index_select(0, rows)
-    return gathered.view(*order_BL.shape, channels)
+    gathered = x_BKC.flatten(0, 1).index_select(0, _rows(places_BM, x_BKC.shape[1]).flatten())
+    return gathered.unflatten(0, places_BM.shape)
+
+
+def _rows(places_BM: Tensor, length: int) -> Tensor:
+    """Number the places of all samples through, for sequences of this length."""
+    first_row = torch.arange(places_BM.shape[0], device=places_BM.device).unsqueeze(1) * length
+    return places_BM + first_row
 
 
 class _Permute(torch.autograd.Function):
     """Gather whose backward is a gather by the inverse, not a scatter-add."""
 
     @staticmethod
-    def forward(ctx: Any, x_BLC: Tensor, order_BL: Tensor) -> Tensor:
-        ctx.save_for_backward(order_BL)
-        return _gather_tokens(x_BLC, order_BL)
+    def forward(ctx: Any, x_BKC: Tensor, places_BM: Tensor, num_tokens: int) -> Tensor:
+        ctx.save_for_backward(places_BM)
+        ctx.num_tokens = num_tokens
+        ctx.length = x_BKC.shape[1]
+        return _gather_tokens(x_BKC, places_BM)
 
     @staticmethod
-    def backward(ctx: Any, grad_BLC: Tensor) -> tuple[Tensor, None]:
-        (order_BL,) = ctx.saved_tensors
-        return permute(grad_BLC, invert(order_BL)), None
+    def backward(ctx: Any, grad_BMC: Tensor) -> tuple[Tensor, None, None]:
+        (places_BM,) = ctx.saved_tensors
+        num_tokens, length = ctx.num_tokens, ctx.length
+        # Repeated tokens of the source were not taken from: any place will do, then zero.
+        back_BK = F.pad(invert(places_BM[:, :num_tokens]), (0, length - num_tokens))
+        grad_BKC = _gather_tokens(grad_BMC, back_BK)
+        grad_BKC[:, num_tokens:] = 0
+        # Repeated tokens of the result were taken a second time.
+        rows = _rows(places_BM[:, num_tokens:], length).flatten()
+        grad_BKC.flatten(0, 1).index_add_(0, rows, grad_BMC[:, num_tokens:].flatten(0, 1))
+        return grad_BKC, None, None

@@ -23,21 +23,22 @@ def shapes_config(task):
 
 
 def stages(arch, height, width):
-    """Depth, channels and tokens of each stage."""
+    """Depth, channels, tokens, and tokens of whole windows, of each stage."""
     for stage, depth in enumerate(arch['depths']):
         stride = 4 * 2**stage
         tokens = ceil(height / stride) * ceil(width / stride)
-        yield depth, arch['embed_dims'] * 2**stage, tokens
+        window = min(49, tokens)
+        yield depth, arch['embed_dims'] * 2**stage, tokens, ceil(tokens / window) * window
 
 
 def backbone_flops(arch, height, width):
     """Multiply-adds of the backbone with PEG and the mean as importance."""
     total, channels_in, kernel = 0, 3, 7 * 7
-    for depth, channels, tokens in stages(arch, height, width):
+    for depth, channels, tokens, filled in stages(arch, height, width):
         total += tokens * channels * channels_in * kernel  # patch embedding or merging
         total += tokens * channels * 9  # PEG
-        block = tokens * channels * channels * (3 + 1 + 4 + 4)  # qkv, projection, MLP
-        block += 2 * tokens * min(49, tokens) * channels  # scores, and weights times values
+        block = filled * channels * channels * (3 + 1 + 4 + 4)  # qkv, projection, MLP
+        block += 2 * filled * min(49, tokens) * channels  # scores, and weights times values
         total += depth * block
         channels_in, kernel = channels, 3 * 3
     return total
@@ -52,16 +53,17 @@ def test_backbone_equals_closed_form(arch, size):
     assert cost.params == sum(p.numel() for p in model.parameters())
 
 
-@pytest.mark.parametrize('size', [(224, 224), (20, 30)])
+@pytest.mark.parametrize('size', [(224, 224), (20, 30), (64, 100)])
 def test_sorts_and_moves_equal_closed_form(size):
     cost = count_module(RSIRTransformer('nano').eval(), torch.zeros(1, 3, *size))
     sorted_elements = moved_elements = 0
-    for depth, channels, tokens in stages(ARCHS['nano'], *size):
+    for depth, channels, tokens, filled in stages(ARCHS['nano'], *size):
         important = depth // 2  # every other block; random windows of evaluation need no sort
         sorted_elements += important * tokens
-        moved_elements += (depth + 1) * tokens * channels  # to each block, and back at the end
+        moved_elements += depth * filled * channels  # to each block
+        moved_elements += tokens * channels  # back at the end
         moved_elements += depth * tokens  # inverse of each order
-        moved_elements += (depth - 1) * tokens  # order composed with the inverse of the last
+        moved_elements += (depth - 1) * filled  # order composed with the inverse of the last
         moved_elements += important * tokens  # importance brought to raster order
     assert cost.sorted_elements == sorted_elements
     assert cost.moved_elements == moved_elements

@@ -50,14 +50,15 @@ def test_small_samples_share_a_chunk(monkeypatch):
     assert chunks == 3
 
 
-def test_chunks_hold_no_more_than_they_may(monkeypatch):
+def test_chunks_cover_everything_once_and_hold_no_more_than_they_may(monkeypatch):
     monkeypatch.setattr(blocks, 'CHUNK_ELEMENTS', 49 * 8 * 3)
-    block = build().stages[0].blocks[0]
-    x_BLC = torch.zeros(2, 49 * 10 + 20, 8)
-    with torch.no_grad():
-        chunks = block._chunks(x_BLC)
-    sizes = [x_BLC[samples, tokens].shape[:2] for samples, tokens in chunks]
-    assert sizes == [(1, 147), (1, 147), (1, 147), (1, 69)] * 2
+    x_BMC = torch.zeros(2, 49 * 10, 8)
+    sizes = []
+    for samples, tokens in blocks._chunks(x_BMC, 49):
+        x_BMC[samples, tokens] += 1
+        sizes.append(tuple(x_BMC[samples, tokens].shape[:2]))
+    assert sizes == [(1, 147), (1, 147), (1, 147), (1, 49)] * 2
+    assert (x_BMC == 1).all()
 
 
 @pytest.mark.parametrize('training', [True, False])

@@ -1,6 +1,6 @@
 """What every token mixer takes and gives.
 
-Shape suffixes: B batch, L tokens, C channels.
+Shape suffixes: B batch, L tokens, K and M tokens of a sequence (:mod:`..order`), C channels.
 """
 
 from abc import abstractmethod
@@ -38,12 +38,13 @@ class Arrangement(NamedTuple):
     """How a mixer wants its tokens.
 
     Args:
-        order_BL: Order in which the tokens are to stand, (B, L); None for raster order.
-        gate_BL: Factor for the mixer's output, in that order, (B, L); None for 1.
+        sequence_BM: Sequence in which the tokens are to stand, (B, M): an order, and behind it
+            what :func:`..order.fill_windows` repeats; None for raster order.
+        gate_BM: Factor for the mixer's output, in that sequence, (B, M); None for 1.
     """
 
-    order_BL: Tensor | None
-    gate_BL: Tensor | None = None
+    sequence_BM: Tensor | None
+    gate_BM: Tensor | None = None
 
 
 class Mixer(BaseModule):
@@ -53,35 +54,36 @@ class Mixer(BaseModule):
     is the only place for randomness; ``forward`` is a pure function of its input.
 
     Attributes:
-        window_tokens: Number of consecutive tokens, in the order that ``arrange`` chose, that
-            mix among themselves; None if all may mix with all.
+        window_tokens: Number of consecutive tokens of the sequence that mix among themselves;
+            None if all may mix with all.
     """
 
     window_tokens: int | None = None
 
     @abstractmethod
     def arrange(
-        self, x_BLC: Tensor, inverse_BL: Tensor | None, grid: tuple[int, int]
+        self, x_BKC: Tensor, inverse_BL: Tensor | None, grid: tuple[int, int]
     ) -> Arrangement:
-        """Choose the order of the tokens.
+        """Choose the sequence of the tokens.
 
         Args:
-            x_BLC: Tokens of the residual stream in their present order, (B, L, C).
+            x_BKC: Tokens of the residual stream in their present order, (B, K, C).
             inverse_BL: Inverse of that order, (B, L); None where it is raster order.
             grid: (H, W), with H * W == L.
 
         Returns:
-            Order and gate.
+            Sequence and gate.
         """
 
     @abstractmethod
-    def forward(self, x_BLC: Tensor, grid: tuple[int, int]) -> Tensor:
+    def forward(self, x_BMC: Tensor, grid: tuple[int, int]) -> Tensor:
         """Mix tokens.
 
         Args:
-            x_BLC: Normalized tokens in the order that ``arrange`` chose, (B, L, C).
+            x_BMC: Normalized tokens in the sequence that ``arrange`` chose, (B, M, C), or
+                whole windows of it.
             grid: (H, W), with H * W == L.
 
         Returns:
-            Mixed tokens in the same order, (B, L, C).
+            Mixed tokens in the same sequence, (B, M, C).
         """

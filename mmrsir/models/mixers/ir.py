@@ -1,18 +1,20 @@
 """Important region windows (IR-Win): arXiv 2304.06250, Section 3.2.
 
-Shape suffixes: B batch, L tokens, C channels.
+Shape suffixes: B batch, L tokens, K and M tokens of a sequence (:mod:`..order`), C channels.
 """
 
 from torch import Tensor
 
 from ..importance import IMPORTANCE_MAPS
-from ..order import importance_order
+from ..order import fill_windows, importance_order
 from ..windows import WindowAttention
 from .base import Arrangement, Mixer, MixerSettings
 
 
 class ImportantRegionWindows(Mixer):
     """Attention inside windows of tokens that are about equally important."""
+
+    window_tokens: int
 
     def __init__(self, settings: MixerSettings) -> None:
         super().__init__()
@@ -21,15 +23,15 @@ class ImportantRegionWindows(Mixer):
         self.attn = WindowAttention(settings.embed_dims, settings.num_heads, self.window_tokens)
 
     def arrange(
-        self, x_BLC: Tensor, inverse_BL: Tensor | None, grid: tuple[int, int]
+        self, x_BKC: Tensor, inverse_BL: Tensor | None, grid: tuple[int, int]
     ) -> Arrangement:
         """Sort tokens by importance; see :meth:`Mixer.arrange`."""
-        importance_BL = self.importance(x_BLC, inverse_BL, grid)
-        order_BL = importance_order(importance_BL)
+        importance_BL = self.importance(x_BKC, inverse_BL, grid)
+        sequence_BM = fill_windows(importance_order(importance_BL), self.window_tokens)
         if not self.importance.gates:
-            return Arrangement(order_BL)
-        return Arrangement(order_BL, importance_BL.gather(1, order_BL))
+            return Arrangement(sequence_BM)
+        return Arrangement(sequence_BM, importance_BL.gather(1, sequence_BM))
 
-    def forward(self, x_BLC: Tensor, grid: tuple[int, int]) -> Tensor:
+    def forward(self, x_BMC: Tensor, grid: tuple[int, int]) -> Tensor:
         """Attend inside windows; see :meth:`Mixer.forward`."""
-        return self.attn(x_BLC)
+        return self.attn(x_BMC)

@@ -1,11 +1,11 @@
 """Random sampling windows (RS-Win): arXiv 2304.06250, Section 3.1.
 
-Shape suffixes: B batch, L tokens, C channels.
+Shape suffixes: B batch, L tokens, K and M tokens of a sequence (:mod:`..order`), C channels.
 """
 
 from torch import Tensor
 
-from ..order import fixed_order, random_order
+from ..order import fill_windows, fixed_order, random_order
 from ..windows import WindowAttention
 from .base import Arrangement, Mixer, MixerSettings
 
@@ -18,6 +18,8 @@ class RandomSamplingWindows(Mixer):
     ``eval_sampling='random'``.
     """
 
+    window_tokens: int
+
     def __init__(self, settings: MixerSettings) -> None:
         super().__init__()
         self.block = settings.block
@@ -27,16 +29,18 @@ class RandomSamplingWindows(Mixer):
         self.attn = WindowAttention(settings.embed_dims, settings.num_heads, self.window_tokens)
 
     def arrange(
-        self, x_BLC: Tensor, inverse_BL: Tensor | None, grid: tuple[int, int]
+        self, x_BKC: Tensor, inverse_BL: Tensor | None, grid: tuple[int, int]
     ) -> Arrangement:
         """Draw or look up the order; see :meth:`Mixer.arrange`."""
-        batch_size, num_tokens, _ = x_BLC.shape
+        batch_size, num_tokens = x_BKC.shape[0], grid[0] * grid[1]
         if self.training or self.eval_sampling == 'random':
-            return Arrangement(random_order(batch_size, num_tokens, x_BLC.device))
-        # A tracer gives the length as a tensor.
-        order_L = fixed_order(self.seed, self.block, int(num_tokens), x_BLC.device)
-        return Arrangement(order_L.expand(batch_size, -1))
+            order_BL = random_order(batch_size, num_tokens, x_BKC.device)
+        else:
+            # A tracer gives the length as a tensor.
+            order_L = fixed_order(self.seed, self.block, int(num_tokens), x_BKC.device)
+            order_BL = order_L.expand(batch_size, -1)
+        return Arrangement(fill_windows(order_BL, self.window_tokens))
 
-    def forward(self, x_BLC: Tensor, grid: tuple[int, int]) -> Tensor:
+    def forward(self, x_BMC: Tensor, grid: tuple[int, int]) -> Tensor:
         """Attend inside windows; see :meth:`Mixer.forward`."""
-        return self.attn(x_BLC)
+        return self.attn(x_BMC)

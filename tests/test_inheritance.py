@@ -1,0 +1,150 @@
+"""Configs of other projects inherit from those of an installed mmrsir."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+
+from mmrsir.inheritance import find_config
+
+from .test_engine.commands import ROOT
+
+NANO = [f'{task}/rsir_n_shapes.py' for task in ('mask_rcnn', 'upernet', 'cls')]
+PACKED = ('configs', 'tools', 'model-index.yml')
+
+# What a user does in a folder of their own, and what they see.
+SCRIPT = """
+import json, sys
+from pathlib import Path
+
+import mmrsir
+from mmengine.config import Config
+from mmengine.hub import get_config
+from mmengine.registry import MODELS, init_default_scope
+
+seen = dict(package=mmrsir.__path__[0])
+for name in sys.argv[1:]:
+    Path('heir.py').write_text(f"_base_ = 'mmrsir::{name}'")
+    heir = Config.fromfile('heir.py')
+    base = Config.fromfile(Path(mmrsir.__path__[0], '.mim/configs', name))
+    init_default_scope(heir.default_scope)
+    seen[name] = dict(
+        inherits=heir.to_dict() == base.to_dict(),
+        hub=get_config(f'mmrsir::{name}').to_dict() == base.to_dict(),
+        backbone=type(MODELS.build(heir.model).backbone).__module__,
+    )
+print(json.dumps(seen))
+"""
+
+
+@pytest.fixture(scope='module')
+def checkout(tmp_path_factory):
+    """A copy of what is packed, in which a build may leave its files."""
+    copy = tmp_path_factory.mktemp('checkout')
+    for name in ('mmrsir', 'requirements', *PACKED):
+        if (ROOT / name).is_dir():
+            ignore = shutil.ignore_patterns('.mim', '__pycache__')
+            shutil.copytree(ROOT / name, copy / name, ignore=ignore)
+        else:
+            shutil.copy2(ROOT / name, copy)
+    for name in ('LICENSE', 'MANIFEST.in', 'pyproject.toml', 'setup.py'):
+        shutil.copy2(ROOT / name, copy)
+    return copy
+
+
+def pip(*arguments):
+    """Run pip without the network."""
+    options = ('--quiet', '--no-deps', '--no-build-isolation', '--no-index')
+    command = [sys.executable, '-m', 'pip', arguments[0], *options, *arguments[1:]]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope='module')
+def installed(checkout, tmp_path_factory):
+    """A folder with the wheel installed."""
+    folder = tmp_path_factory.mktemp('wheel')
+    pip('wheel', '--wheel-dir', str(folder), str(checkout))
+    with zipfile.ZipFile(next(folder.glob('*.whl'))) as wheel:
+        wheel.extractall(folder / 'site-packages')
+    return folder / 'site-packages'
+
+
+@pytest.fixture(scope='module')
+def seen(installed, tmp_path_factory):
+    """What SCRIPT sees in an empty folder, with the wheel and without the checkout."""
+    done = subprocess.run(
+        [sys.executable, '-c', SCRIPT, *NANO],
+        cwd=tmp_path_factory.mktemp('project'),
+        env={**os.environ, 'PYTHONPATH': str(installed)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def files(folder):
+    """Return the files of a folder by their paths in it."""
+    return {
+        str(path.relative_to(folder))
+        for path in folder.rglob('*')
+        if path.is_file() and '__pycache__' not in path.parts
+    }
+
+
+def heir(folder, base):
+    """Return a config that does nothing but inherit."""
+    (folder / 'heir.py').write_text(f"_base_ = 'mmrsir::{base}'")
+    return Config.fromfile(folder / 'heir.py')
+
+
+@pytest.mark.parametrize('name', NANO)
+def test_heir_equals_its_base(name, tmp_path):
+    base = Config.fromfile(ROOT / 'configs' / name)
+    assert heir(tmp_path, name).to_dict() == base.to_dict()
+
+
+def test_a_misspelt_base_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match='mask_rcnn/rsir_x_shapes.py'):
+        heir(tmp_path, 'mask_rcnn/rsir_x_shapes.py')
+
+
+def test_other_packages_keep_their_scope():
+    assert find_config('mmdet::_base_/default_runtime.py', 'heir.py')[1] == 'mmdet'
+
+
+def test_wheel_holds_all_configs_and_tools(installed, checkout):
+    for name in ('configs', 'tools'):
+        assert files(installed / 'mmrsir/.mim' / name) == files(checkout / name)
+    assert (installed / 'mmrsir/.mim/model-index.yml').is_file()
+
+
+def test_wheel_is_what_is_imported(seen, installed):
+    assert Path(seen['package']) == installed / 'mmrsir'
+
+
+@pytest.mark.parametrize('name', NANO)
+class TestWheel:
+    def test_heir_equals_its_base(self, name, seen):
+        assert seen[name]['inherits']
+
+    def test_hub_finds_it(self, name, seen):
+        assert seen[name]['hub']
+
+    def test_model_is_built(self, name, seen):
+        assert seen[name]['backbone'] == 'mmrsir.models.rsir'
+
+
+def test_editable_install_links_to_the_checkout(checkout, tmp_path):
+    pip('install', '--target', str(tmp_path), '--editable', str(checkout))
+    for name in PACKED:
+        assert (checkout / 'mmrsir/.mim' / name).resolve() == checkout / name

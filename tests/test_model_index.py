@@ -1,0 +1,96 @@
+"""The metafiles list every config, and what they say of it is so."""
+
+from functools import cache
+from itertools import groupby
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.fileio import load
+from mmengine.registry import MODELS, init_default_scope
+
+from mmrsir.analysis.flops import count_config
+
+from .test_engine.commands import ROOT
+
+CONFIGS = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob('configs/[!_]*/*.py'))
+METAFILES = load(ROOT / 'model-index.yml')['Import']
+LISTED = [(path, model) for path in METAFILES for model in load(ROOT / path)['Models']]
+
+
+def network(model):
+    """Return folder, variant and data of a config; where they are equal, so is the network."""
+    folder, _, name = model['Config'].removesuffix('.py').rpartition('/')
+    return folder, name.split('_')[1], name.split('_')[-1]
+
+
+NETWORKS = {
+    '-'.join(key): list(models)
+    for key, models in groupby(sorted((model for _, model in LISTED), key=network), network)
+}
+QUICK = [name for name in NETWORKS if '-b' not in name or name.startswith('configs/cls')]
+
+
+@cache
+def read(path):
+    """Return a config; it is not to be changed."""
+    return Config.fromfile(ROOT / path)
+
+
+def test_every_config_is_listed_once():
+    assert sorted(model['Config'] for _, model in LISTED) == CONFIGS
+
+
+def test_every_metafile_is_imported():
+    assert sorted(METAFILES) == sorted(
+        str(path.relative_to(ROOT)) for path in ROOT.glob('configs/*/metafile.yml')
+    )
+
+
+def test_a_config_is_listed_beside_it():
+    for metafile, model in LISTED:
+        assert model['Config'].rpartition('/')[0] == metafile.rpartition('/')[0]
+
+
+def test_names_are_unique():
+    names = [model['Name'] for _, model in LISTED]
+    assert len(set(names)) == len(names)
+
+
+def test_the_index_is_valid():
+    modelindex = pytest.importorskip('modelindex')
+    index = modelindex.load(str(ROOT / 'model-index.yml'))
+    assert index.check(silent=True) == []
+    assert len(index.models) == len(CONFIGS)
+    for model in index.models:  # with what it takes over from its collection
+        assert model.full_model.paper['URL'].endswith('2304.06250')
+
+
+@pytest.mark.parametrize('model', [pytest.param(model, id=model['Name']) for _, model in LISTED])
+def test_schedule(model):
+    cfg = read(model['Config'])
+    metadata = model['Metadata']
+    assert metadata.get('Epochs') == cfg.train_cfg.get('max_epochs')
+    assert metadata.get('Iterations') == cfg.train_cfg.get('max_iters')
+    assert metadata['Batch Size'] == cfg.auto_scale_lr.base_batch_size
+
+
+@pytest.mark.parametrize('name', NETWORKS)
+def test_parameters(name):
+    cfg = read(NETWORKS[name][0]['Config'])
+    init_default_scope(cfg.default_scope)
+    with torch.device('meta'):  # shapes without the memory
+        parameters = MODELS.build(cfg.model).parameters()
+    listed = {model['Metadata']['Parameters'] for model in NETWORKS[name]}
+    assert listed == {sum(parameter.numel() for parameter in parameters)}
+
+
+@pytest.mark.parametrize(
+    'name',
+    [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in NETWORKS],
+)
+def test_flops(name):
+    model = NETWORKS[name][0]
+    height, width = map(int, model['Metadata']['Image Size'].split(' x '))
+    flops = count_config(read(model['Config']), height, width).flops
+    assert {model['Metadata']['FLOPs'] for model in NETWORKS[name]} == {flops}

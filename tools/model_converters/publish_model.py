@@ -1,0 +1,44 @@
+"""Make a training checkpoint of mmdet, mmseg or mmpretrain into files to publish.
+
+Example:
+    python tools/model_converters/publish_model.py work_dirs/rsir_t_1x_coco/epoch_12.pth \
+        weights/rsir_t_1x_coco
+"""
+
+import argparse
+
+from mmrsir.engine.publish import publish
+
+
+def main() -> None:
+    """Parse the command line, publish, and print what was removed.
+
+    Raises:
+        SystemExit: The checkpoint cannot be published; the message says why.
+    """
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('in_file', help='checkpoint of a training')
+    parser.add_argument(
+        'out_file',
+        help='folder and name of the published files, which get the first 8 digits of their '
+        'SHA-256 and a suffix: NAME-1a2b3c4d.pth, NAME-5e6f7a8b.safetensors',
+    )
+    parser.add_argument(
+        '--backbone-only',
+        action='store_true',
+        help="keep the backbone's weights alone, for init_cfg of other models",
+    )
+    args = parser.parse_args()
+    try:
+        published = publish(args.in_file, args.out_file, args.backbone_only)
+    except (OSError, TypeError, ValueError) as error:
+        raise SystemExit(f'publish_model.py: error: {error}') from None
+
+    for what in published.removed:
+        print(f'removed {what}')
+    for path in published.files:
+        print(f'{path}: {path.stat().st_size / 1e6:.2f} MB')
+
+
+if __name__ == '__main__':
+    main()
