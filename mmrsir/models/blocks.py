@@ -191,14 +191,13 @@ class Stage(BaseModule):
         if self.peg is not None:
             x_BLC = self.peg(x_BLC, grid)
 
-        num_tokens = grid[0] * grid[1]
         inverse_BL = None  # raster order
         for block in self.blocks:
-            sequence_BM, gate_BM = block.mixer.arrange(x_BLC, inverse_BL, grid)
-            if inverse_BL is None or sequence_BM is None:
-                places_BM = inverse_BL if sequence_BM is None else sequence_BM
-            else:
+            order_BL, gate_BL = block.mixer.arrange(x_BLC, inverse_BL, grid)
+            sequence_BM, gate_BM = block.mixer.fill(order_BL), block.mixer.fill(gate_BL)
+            places_BM = inverse_BL if sequence_BM is None else sequence_BM
+            if inverse_BL is not None and sequence_BM is not None:
                 places_BM = compose(inverse_BL, sequence_BM)
             x_BLC = block(x_BLC, places_BM, gate_BM, grid)
-            inverse_BL = None if sequence_BM is None else invert(sequence_BM[:, :num_tokens])
-        return x_BLC if inverse_BL is None else permute(x_BLC, inverse_BL, num_tokens)
+            inverse_BL = None if order_BL is None else invert(order_BL)
+        return x_BLC if inverse_BL is None else permute(x_BLC, inverse_BL, grid[0] * grid[1])

@@ -66,6 +66,27 @@ def fixed_order(seed: int, block: int, num_tokens: int, device: torch.device) ->
         return torch.randperm(num_tokens, generator=generator).to(device)
 
 
+@torch.library.custom_op('mmrsir::fixed_order', mutates_args=())
+def compiled_fixed_order(seed: int, block: int, num_tokens: int, device: torch.device) -> Tensor:
+    """:func:`fixed_order` for torch.compile and torch.export, which cannot look into it.
+
+    Args:
+        seed: The model's seed.
+        block: Index of the block in the whole network.
+        num_tokens: L, which may be symbolic.
+        device: Where the order is put.
+
+    Returns:
+        Order of one sample, int64, (L,).
+    """
+    return fixed_order(seed, block, num_tokens, device).clone()  # compiled code reuses memory
+
+
+@compiled_fixed_order.register_fake
+def _(seed: int, block: int, num_tokens: int, device: torch.device) -> Tensor:
+    return torch.empty(num_tokens, dtype=torch.int64, device=device)
+
+
 def importance_order(importance_BL: Tensor) -> Tensor:
     """Order tokens by importance, most important first (IR-Win, Section 3.2).
 
@@ -92,7 +113,8 @@ def invert(order_BL: Tensor) -> Tensor:
         Inverse order, (B, L): ``permute(permute(x, order), invert(order)) == x``.
     """
     places = torch.arange(order_BL.shape[1], device=order_BL.device).expand_as(order_BL)
-    return torch.empty_like(order_BL).scatter_(1, order_BL, places)
+    inverse_BL = torch.empty(order_BL.shape, dtype=order_BL.dtype, device=order_BL.device)
+    return inverse_BL.scatter_(1, order_BL, places)
 
 
 def fill_windows(order_BL: Tensor, window_tokens: int) -> Tensor:

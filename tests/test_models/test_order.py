@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from mmrsir.models.order import (
+    compiled_fixed_order,
     compose,
     fill_windows,
     fixed_order,
@@ -61,6 +62,14 @@ def test_fixed_order_made_in_inference_mode_serves_training():
     x = torch.randn(1, 10, 2, requires_grad=True)
     permute(x, order.expand(1, -1), 10).sum().backward()
     assert torch.equal(x.grad, torch.ones(1, 10, 2))
+
+
+def test_fixed_order_for_the_compiler_is_the_same_and_a_copy():
+    torch.library.opcheck(compiled_fixed_order, (0, 3, 100, CPU))
+    order = compiled_fixed_order(0, 3, 100, CPU)
+    assert torch.equal(order, fixed_order(0, 3, 100, CPU))
+    order.zero_()
+    assert fixed_order(0, 3, 100, CPU).any()
 
 
 def test_importance_order_is_descending():

@@ -10,6 +10,8 @@ from typing import NamedTuple
 from mmengine.model import BaseModule
 from torch import Tensor
 
+from ..order import fill_windows
+
 
 @dataclass(frozen=True)
 class MixerSettings:
@@ -38,13 +40,12 @@ class Arrangement(NamedTuple):
     """How a mixer wants its tokens.
 
     Args:
-        sequence_BM: Sequence in which the tokens are to stand, (B, M): an order, and behind it
-            what :func:`..order.fill_windows` repeats; None for raster order.
-        gate_BM: Factor for the mixer's output, in that sequence, (B, M); None for 1.
+        order_BL: Order in which the tokens are to stand, (B, L); None for raster order.
+        gate_BL: Factor for the mixer's output, in that order, (B, L); None for 1.
     """
 
-    sequence_BM: Tensor | None
-    gate_BM: Tensor | None = None
+    order_BL: Tensor | None
+    gate_BL: Tensor | None = None
 
 
 class Mixer(BaseModule):
@@ -54,8 +55,8 @@ class Mixer(BaseModule):
     is the only place for randomness; ``forward`` is a pure function of its input.
 
     Attributes:
-        window_tokens: Number of consecutive tokens of the sequence that mix among themselves;
-            None if all may mix with all.
+        window_tokens: Number of consecutive tokens, in the order that ``arrange`` chose, that
+            mix among themselves; None if all may mix with all.
     """
 
     window_tokens: int | None = None
@@ -64,7 +65,7 @@ class Mixer(BaseModule):
     def arrange(
         self, x_BKC: Tensor, inverse_BL: Tensor | None, grid: tuple[int, int]
     ) -> Arrangement:
-        """Choose the sequence of the tokens.
+        """Choose the order of the tokens.
 
         Args:
             x_BKC: Tokens of the residual stream in their present order, (B, K, C).
@@ -72,16 +73,29 @@ class Mixer(BaseModule):
             grid: (H, W), with H * W == L.
 
         Returns:
-            Sequence and gate.
+            Order and gate.
         """
+
+    def fill(self, order_BL: Tensor | None) -> Tensor | None:
+        """Fill up an order, or what belongs to its places, to whole windows.
+
+        Args:
+            order_BL: The order, (B, L), or None.
+
+        Returns:
+            The sequence that ``forward`` is given, (B, M), or None.
+        """
+        if order_BL is None or self.window_tokens is None:
+            return order_BL
+        return fill_windows(order_BL, self.window_tokens)
 
     @abstractmethod
     def forward(self, x_BMC: Tensor, grid: tuple[int, int]) -> Tensor:
         """Mix tokens.
 
         Args:
-            x_BMC: Normalized tokens in the sequence that ``arrange`` chose, (B, M, C), or
-                whole windows of it.
+            x_BMC: Normalized tokens in the order that ``arrange`` chose, filled up to whole
+                windows, (B, M, C), or some of these windows.
             grid: (H, W), with H * W == L.
 
         Returns:

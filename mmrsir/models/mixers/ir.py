@@ -6,15 +6,13 @@ Shape suffixes: B batch, L tokens, K and M tokens of a sequence (:mod:`..order`)
 from torch import Tensor
 
 from ..importance import IMPORTANCE_MAPS
-from ..order import fill_windows, importance_order
+from ..order import importance_order
 from ..windows import WindowAttention
 from .base import Arrangement, Mixer, MixerSettings
 
 
 class ImportantRegionWindows(Mixer):
     """Attention inside windows of tokens that are about equally important."""
-
-    window_tokens: int
 
     def __init__(self, settings: MixerSettings) -> None:
         super().__init__()
@@ -27,10 +25,10 @@ class ImportantRegionWindows(Mixer):
     ) -> Arrangement:
         """Sort tokens by importance; see :meth:`Mixer.arrange`."""
         importance_BL = self.importance(x_BKC, inverse_BL, grid)
-        sequence_BM = fill_windows(importance_order(importance_BL), self.window_tokens)
+        order_BL = importance_order(importance_BL)
         if not self.importance.gates:
-            return Arrangement(sequence_BM)
-        return Arrangement(sequence_BM, importance_BL.gather(1, sequence_BM))
+            return Arrangement(order_BL)
+        return Arrangement(order_BL, importance_BL.gather(1, order_BL))
 
     def forward(self, x_BMC: Tensor, grid: tuple[int, int]) -> Tensor:
         """Attend inside windows; see :meth:`Mixer.forward`."""

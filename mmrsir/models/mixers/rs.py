@@ -3,9 +3,10 @@
 Shape suffixes: B batch, L tokens, K and M tokens of a sequence (:mod:`..order`), C channels.
 """
 
+import torch
 from torch import Tensor
 
-from ..order import fill_windows, fixed_order, random_order
+from ..order import compiled_fixed_order, fixed_order, random_order
 from ..windows import WindowAttention
 from .base import Arrangement, Mixer, MixerSettings
 
@@ -17,8 +18,6 @@ class RandomSamplingWindows(Mixer):
     evaluation the order is fixed by (seed, block, L), or drawn as in training with
     ``eval_sampling='random'``.
     """
-
-    window_tokens: int
 
     def __init__(self, settings: MixerSettings) -> None:
         super().__init__()
@@ -34,12 +33,10 @@ class RandomSamplingWindows(Mixer):
         """Draw or look up the order; see :meth:`Mixer.arrange`."""
         batch_size, num_tokens = x_BKC.shape[0], grid[0] * grid[1]
         if self.training or self.eval_sampling == 'random':
-            order_BL = random_order(batch_size, num_tokens, x_BKC.device)
-        else:
-            # A tracer gives the length as a tensor.
-            order_L = fixed_order(self.seed, self.block, int(num_tokens), x_BKC.device)
-            order_BL = order_L.expand(batch_size, -1)
-        return Arrangement(fill_windows(order_BL, self.window_tokens))
+            return Arrangement(random_order(batch_size, num_tokens, x_BKC.device))
+        draw = compiled_fixed_order if torch.compiler.is_compiling() else fixed_order
+        order_L = draw(self.seed, self.block, num_tokens, x_BKC.device)
+        return Arrangement(order_L.expand(batch_size, -1))
 
     def forward(self, x_BMC: Tensor, grid: tuple[int, int]) -> Tensor:
         """Attend inside windows; see :meth:`Mixer.forward`."""
