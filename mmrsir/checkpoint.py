@@ -1,7 +1,7 @@
 """Checkpoints: reading them, and how far they match a model.
 
-Importing this module lets every library of the family load ``.safetensors`` files, wherever
-it takes a checkpoint.
+Importing this module lets every library of the family load local ``.safetensors`` files,
+wherever it takes a checkpoint.
 """
 
 import json
@@ -29,7 +29,7 @@ class Match(NamedTuple):
         missing: Keys of the model that it does not have.
         mismatched: Keys that it has in another shape.
         unexpected: Keys of the checkpoint that the model does not have.
-        share: Share of the model's weights that are matched, counted in numbers, 0 to 1.
+        share: Share of the model's weights that are matched, counted in elements, 0 to 1.
     """
 
     matched: list[str]
@@ -107,7 +107,8 @@ def load_pretrained(
 
     Args:
         module: The part.
-        checkpoint: File (``.pth`` or ``.safetensors``) or address of the whole model's weights.
+        checkpoint: File (``.pth`` or ``.safetensors``) of the whole model's weights, or address of
+            a ``.pth`` file.
         prefix: What the part's keys begin with in the checkpoint. None: ``'backbone.'`` if
             there are such keys, else nothing.
         min_matched: Smallest share of the part's weights that the checkpoint must have.
@@ -122,6 +123,8 @@ def load_pretrained(
     weights = read_checkpoint(checkpoint)['state_dict']
     if prefix is None:
         prefix = 'backbone.' if any(key.startswith('backbone.') for key in weights) else ''
+    elif prefix and not prefix.endswith('.'):
+        prefix += '.'
     part = {key[len(prefix) :]: value for key, value in weights.items() if key.startswith(prefix)}
     source = f'pretrained weights {checkpoint}, prefix {prefix!r}'
     if not part:
@@ -141,7 +144,7 @@ def read_checkpoint(path: str) -> dict[str, Any]:
     """Read a checkpoint to the CPU.
 
     Args:
-        path: File (``.pth`` or ``.safetensors``) or an address that mmengine knows.
+        path: File (``.pth`` or ``.safetensors``), or address of a ``.pth`` file.
 
     Returns:
         Its content; the weights by key are in ``'state_dict'``, without the ``module.`` of

@@ -5,6 +5,7 @@ import logging
 import pytest
 import torch
 from mmengine.logging import MMLogger
+from mmengine.model import PretrainedInit
 from mmengine.runner import load_checkpoint
 from safetensors.torch import save_file
 from torch import nn
@@ -93,6 +94,24 @@ def test_share_below_the_setting_is_refused_and_nothing_is_loaded(tmp_path, clas
     assert all(torch.equal(before[key], value) for key, value in model.state_dict().items())
     share = load_pretrained(model, path, min_matched=0.1).share
     assert 0.1 < share < 0.9
+
+
+def test_settings_of_mmengine_work(tmp_path, classifier_weights):
+    path = str(tmp_path / 'model.pth')
+    torch.save(classifier_weights, path)
+    settings = dict(checkpoint=path, prefix='backbone', map_location='cpu')
+    for kind in ('Pretrained', PretrainedInit):
+        model = backbone(init_cfg=dict(type=kind, **settings))
+        assert torch.equal(model.norm1.weight, classifier_weights['backbone.norm1.weight'])
+
+
+def test_trained_weights_are_not_initialized_again(tmp_path, classifier_weights):
+    path = str(tmp_path / 'model.pth')
+    torch.save(classifier_weights, path)
+    model = backbone(init_cfg=dict(type='Pretrained', checkpoint=path))
+    model.norm1.weight.data.fill_(5)
+    model.init_weights()
+    assert (model.norm1.weight == 5).all()
 
 
 def test_wrong_prefix_names_the_nearest(tmp_path, classifier_weights):

@@ -1,6 +1,7 @@
 """Every config file trains and evaluates, with the optimizer of its recipe."""
 
 import random
+from fnmatch import fnmatch
 
 import numpy as np
 import pytest
@@ -15,29 +16,15 @@ from .shrink import ITERATIONS, shrink
 from .test_engine.commands import METRIC, ROOT
 
 CONFIGS = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob('configs/[!_]*/*.py'))
-# Learning rate, weight decay, stochastic depth.
+# Learning rate, weight decay, stochastic depth, of each family of configs.
 RECIPES = {
     'configs/mask_rcnn/rsir_t_1x_coco.py': (1e-4, 0.05, 0.2),
-    'configs/mask_rcnn/rsir_b_1x_coco.py': (1e-4, 0.05, 0.3),
-    'configs/mask_rcnn/rsir_b36_1x_coco.py': (1e-4, 0.05, 0.3),
     'configs/mask_rcnn/rsir_t_1x-ms_coco.py': (1e-4, 0.05, 0.1),
-    'configs/mask_rcnn/rsir_b_1x-ms_coco.py': (1e-4, 0.05, 0.3),
-    'configs/mask_rcnn/rsir_b36_1x-ms_coco.py': (1e-4, 0.05, 0.3),
     'configs/mask_rcnn/rsir_t_3x-ms_coco.py': (1e-4, 0.05, 0.2),
-    'configs/mask_rcnn/rsir_b_3x-ms_coco.py': (1e-4, 0.05, 0.3),
-    'configs/mask_rcnn/rsir_b36_3x-ms_coco.py': (1e-4, 0.05, 0.3),
-    'configs/upernet/rsir_t_160k_ade20k_512x512.py': (6e-5, 0.01, 0.3),
-    'configs/upernet/rsir_b_160k_ade20k_512x512.py': (6e-5, 0.01, 0.3),
-    'configs/upernet/rsir_b36_160k_ade20k_512x512.py': (6e-5, 0.01, 0.3),
-    'configs/cls/rsir_t_in1k.py': (1e-3, 0.05, 0.2),
-    'configs/cls/rsir_b_in1k.py': (1e-3, 0.05, 0.5),
-    'configs/cls/rsir_b36_in1k.py': (1e-3, 0.05, 0.5),
-    'configs/cls/rsir_t_caltech256.py': (1e-3, 0.05, 0.2),
-    'configs/cls/rsir_b_caltech256.py': (1e-3, 0.05, 0.5),
-    'configs/cls/rsir_b36_caltech256.py': (1e-3, 0.05, 0.5),
-    'configs/cls/rsir_t_miniin.py': (1e-3, 0.05, 0.2),
-    'configs/cls/rsir_b_miniin.py': (1e-3, 0.05, 0.5),
-    'configs/cls/rsir_b36_miniin.py': (1e-3, 0.05, 0.5),
+    'configs/mask_rcnn/rsir_b*_*_coco.py': (1e-4, 0.05, 0.3),
+    'configs/upernet/rsir_[tb]*_160k_*.py': (6e-5, 0.01, 0.3),
+    'configs/cls/rsir_t_*.py': (1e-3, 0.05, 0.2),
+    'configs/cls/rsir_b*_*.py': (1e-3, 0.05, 0.5),
 }
 
 
@@ -98,15 +85,37 @@ def test_multi_scale_training_images_differ_in_size(coco2017):
     assert len(shapes) > 10
 
 
-@pytest.mark.parametrize('path', RECIPES)
+@pytest.mark.parametrize('path', [path for path in CONFIGS if '/rsir_n_' not in path])
 def test_recipe(path):
+    (expected,) = (recipe for family, recipe in RECIPES.items() if fnmatch(path, family))
     cfg = load(path)
     optimizer = cfg.optim_wrapper.optimizer
-    recipe = (optimizer.lr, optimizer.weight_decay, cfg.model.backbone.drop_path_rate)
     assert optimizer.type == 'AdamW'
-    assert recipe == RECIPES[path]
+    recipe = (optimizer.lr, optimizer.weight_decay, cfg.model.backbone.drop_path_rate)
+    assert recipe == expected
     assert cfg.auto_scale_lr.base_batch_size == (256 if cfg.default_scope == 'mmpretrain' else 16)
 
 
-def test_every_config_of_the_paper_has_its_recipe_checked():
-    assert {path for path in CONFIGS if '/rsir_n_' not in path} == set(RECIPES)
+@pytest.mark.parametrize(
+    ('data_set', 'epochs'), [('in1k', 300), ('caltech256', 100), ('miniin', 100)]
+)
+def test_classification_schedules(data_set, epochs):
+    cfg = load(f'configs/cls/rsir_t_{data_set}.py')
+    warmup, cosine = cfg.param_scheduler
+    assert cfg.train_cfg.max_epochs == epochs
+    assert (warmup.type, warmup.end, warmup.start_factor) == ('LinearLR', 20, 1e-3)
+    assert (cosine.type, cosine.begin, cosine.eta_min) == ('CosineAnnealingLR', 20, 1e-5)
+    assert cfg.optim_wrapper.clip_grad.max_norm == 5
+    assert [(one.type, one.alpha) for one in cfg.model.train_cfg.augments] == [
+        ('Mixup', 0.8),
+        ('CutMix', 1.0),
+    ]
+    assert cfg.model.head.num_classes == cfg.data_preprocessor.num_classes
+
+
+def test_segmentation_schedule():
+    cfg = load('configs/upernet/rsir_t_160k_ade20k_512x512.py')
+    warmup, poly = cfg.param_scheduler
+    assert (cfg.train_cfg.max_iters, cfg.train_cfg.val_interval) == (160000, 16000)
+    assert (warmup.type, warmup.end, warmup.start_factor) == ('LinearLR', 1500, 1e-6)
+    assert (poly.type, poly.begin, poly.end, poly.power) == ('PolyLR', 1500, 160000, 1.0)

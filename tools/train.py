@@ -10,12 +10,12 @@ from mmrsir.engine import launch
 def main() -> None:
     """Parse the command line and train."""
     parser = launch.argument_parser(__doc__.splitlines()[0])
+    parser.add_argument('--amp', action='store_true', help='train in mixed precision')
     parser.add_argument(
-        '--amp',
-        nargs='?',
-        const='auto',
+        '--amp-dtype',
         choices=['auto', 'float16', 'bfloat16'],
-        help='train in mixed precision (auto: float16 on a GPU, bfloat16 on the CPU)',
+        default='auto',
+        help='type for --amp (auto: float16 on a GPU, bfloat16 on the CPU)',
     )
     parser.add_argument(
         '--auto-scale-lr',
@@ -31,8 +31,8 @@ def main() -> None:
     args = parser.parse_args()
 
     cfg = launch.load_config(args)
-    if args.amp is not None:
-        launch.enable_amp(cfg, args.amp)
+    if args.amp:
+        launch.enable_amp(cfg, args.amp_dtype)
     if args.auto_scale_lr:
         launch.enable_auto_scale_lr(cfg)
     if args.resume is not None:

@@ -2,8 +2,8 @@
 
 Command    python tools/dataset_converters/make_shapes.py
            python tools/train.py configs/cls/rsir_n_shapes.py
-Cost       2 CPU cores; not measured
-Measured   not measured
+Cost       2 CPU cores, 2 minutes
+Measured   top-1 57.5 (2026-11-23)
 """
 
 _base_ = [

@@ -2,8 +2,8 @@
 
 Command    python tools/dataset_converters/make_shapes.py
            python tools/train.py configs/upernet/rsir_n_shapes.py
-Cost       2 CPU cores, 2.5 minutes
-Measured   mIoU 17.9: these 400 iterations are too few, all is taken for background
+Cost       2 CPU cores, 7 minutes
+Measured   mIoU 62.0 (2026-11-23)
 """
 
 _base_ = [
@@ -36,7 +36,7 @@ model = dict(
     ),
 )
 max_iters = 1600
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=max_iters, val_interval=800)
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=max_iters, val_interval=max_iters)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 optim_wrapper = dict(

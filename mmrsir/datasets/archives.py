@@ -3,6 +3,7 @@
 import gzip
 import lzma
 import shutil
+import stat
 import tarfile
 import zipfile
 import zlib
@@ -65,6 +66,8 @@ def extract(archive: Path, folder: Path, console: Console) -> None:
 
 
 def _extract_tar(file: BinaryIO, folder: Path) -> None:
+    if not hasattr(tarfile, 'data_filter'):
+        raise RuntimeError('extracting a tar safely needs Python 3.10.12, 3.11.4 or newer')
     with tarfile.open(fileobj=file) as archive:
         for member in archive:
             if member.isreg():
@@ -74,5 +77,5 @@ def _extract_tar(file: BinaryIO, folder: Path) -> None:
 def _extract_zip(file: BinaryIO, folder: Path) -> None:
     with zipfile.ZipFile(file) as archive:
         for member in archive.infolist():
-            if not member.is_dir():
+            if not member.is_dir() and not stat.S_ISLNK(member.external_attr >> 16):
                 archive.extract(member, folder)  # drops '..' and a leading '/' from names

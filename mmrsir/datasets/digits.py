@@ -8,8 +8,11 @@ from rich.progress import track
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
+VAL_SHARE = 0.2
+SEED = 0
 
-def make_digits(out_dir: str | Path, val_share: float = 0.2, seed: int = 0) -> dict[str, int]:
+
+def make_digits(out_dir: str | Path) -> dict[str, int]:
     """Write the digits, 8 x 8 pixels each, in class folders.
 
     Files are ``<split>/<digit>/<number>.png`` with the number that the picture has in
@@ -17,21 +20,14 @@ def make_digits(out_dir: str | Path, val_share: float = 0.2, seed: int = 0) -> d
 
     Args:
         out_dir: Folder to write to; files of an earlier run are written again.
-        val_share: Share of validation pictures, stratified by class, between 0 and 1.
-        seed: Seed of the split.
 
     Returns:
-        Number of pictures of each split.
-
-    Raises:
-        ValueError: ``val_share`` is not between 0 and 1.
+        Number of pictures of each split, which is seeded and stratified by class.
     """
-    if not 0 < val_share < 1:
-        raise ValueError(f'val_share={val_share} must be between 0 and 1')
     digits = load_digits()
     numbers = np.arange(len(digits.images))
     train, val = train_test_split(
-        numbers, test_size=val_share, random_state=seed, stratify=digits.target
+        numbers, test_size=VAL_SHARE, random_state=SEED, stratify=digits.target
     )
     grey = np.round(digits.images * (255 / digits.images.max())).astype(np.uint8)
     for split, members in (('train', train), ('val', val)):

@@ -126,7 +126,8 @@ def decode(paths: Sequence[Path], workers: int, console: Console) -> list[int]:
     """
     console.print(f'decoding {len(paths)} images')
     # Threads suffice: Pillow decodes without the interpreter's lock.
-    with ThreadPoolExecutor(workers) as pool:
+    pool = ThreadPoolExecutor(workers)
+    try:
         results = list(
             track(
                 pool.map(_shorter_side, paths),
@@ -137,6 +138,8 @@ def decode(paths: Sequence[Path], workers: int, console: Console) -> list[int]:
                 disable=not console.is_terminal,
             )
         )
+    finally:
+        pool.shutdown(cancel_futures=True)  # an interrupt does not wait for the rest
     broken = [result for result in results if isinstance(result, str)]
     if broken:
         raise ValueError(f'images that are broken ({len(broken)}): {first_ten(broken)}')

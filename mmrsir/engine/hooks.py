@@ -12,7 +12,7 @@ from ..checkpoint import check_match, match_weights, strip_wrapper
 
 @HOOKS.register_module()
 class CheckpointMatchHook(Hook):
-    """Reports how far a loaded checkpoint matches the model, and refuses one that hardly does.
+    """Reports how far a loaded checkpoint matches the model; refuses one that matches too little.
 
     mmengine loads what fits and goes on with the rest as it was initialized.
 

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from mmengine.config import Config, DictAction
 from mmengine.registry import RUNNERS
-from mmengine.runner import Runner
+from mmengine.runner import FlexibleRunner, Runner
 
 from . import scopes
 
@@ -90,7 +90,7 @@ def read_config(path: str, cfg_options: dict[str, Any] | None) -> Config:
     return cfg
 
 
-def build_runner(cfg: Config) -> Runner:
+def build_runner(cfg: Config) -> Runner | FlexibleRunner:
     """Build mmengine's runner, or the one that the config's ``runner_type`` names.
 
     Args:
@@ -128,7 +128,7 @@ def enable_amp(cfg: Config, dtype: str = 'auto') -> None:
         settings.dtype = 'float16' if dtype == 'auto' else dtype
         settings.setdefault('loss_scale', 'dynamic')
     elif dtype == 'float16':
-        raise RuntimeError('--amp float16 needs a CUDA device; on the CPU use --amp bfloat16')
+        raise RuntimeError('--amp-dtype float16 needs a CUDA device; the CPU knows bfloat16')
     else:
         settings.type = 'CPUAmpOptimWrapper'
         for key in ('loss_scale', 'dtype'):

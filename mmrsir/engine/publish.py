@@ -152,6 +152,17 @@ class _Cleaner(ast.NodeTransformer):
         """Visit a setting inside another one."""
         return self._clean(node, node.arg)
 
+    def visit_Dict(self, node: ast.Dict) -> ast.AST:
+        """Visit settings that stand as ``{'name': value}``."""
+        names = [key.value if isinstance(key, ast.Constant) else None for key in node.keys]
+        for name in names:
+            if name in PRIVATE_SETTINGS:
+                self.removed[name] = None
+        kept = [index for index, name in enumerate(names) if name not in PRIVATE_SETTINGS]
+        node.keys = [node.keys[index] for index in kept]
+        node.values = [node.values[index] for index in kept]
+        return self.generic_visit(node)
+
     def visit_Constant(self, node: ast.Constant) -> ast.AST:
         """Visit a value."""
         if isinstance(node.value, str) and ABSOLUTE_PATH.match(node.value):

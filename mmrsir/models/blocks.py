@@ -9,7 +9,7 @@ For the same reason a block, once its tokens are moved, touches one window at a 
 Inference on the CPU takes large inputs through a whole block in chunks of windows that
 stay in the cache.
 
-Shape suffixes: B batch, L tokens, K and M tokens of a sequence (:mod:`.order`), C channels,
+Shape suffixes: B batch, L tokens, M tokens of whole windows (:mod:`.order`), C channels,
 H W grid.
 
 Source: arXiv 2304.06250, Section 3.3, Eq. 1 and Algorithm 1.
@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from .mixers import Mixer
-from .order import compose, invert, permute
+from .order import compose, fill_windows, invert, permute
 
 MLP_RATIO = 4
 # Tokens times channels of a chunk: some ten buffers of this size fill a core's cache.
@@ -58,65 +58,73 @@ class Block(BaseModule):
 
     def forward(
         self,
-        x_BKC: Tensor,
+        x_BLC: Tensor,
         places_BM: Tensor | None,
-        gate_BM: Tensor | None,
+        gate_BL: Tensor | None,
         grid: tuple[int, int],
     ) -> Tensor:
         """Bring the tokens into the order of the mixer and run the block on them.
 
         Args:
-            x_BKC: Tokens in their present order, (B, K, C).
-            places_BM: Where the tokens of the mixer's order stand, (B, M), or None.
-            gate_BM: Factor for the mixer's output, in that order, (B, M), or None.
+            x_BLC: Tokens in their present order, (B, L, C).
+            places_BM: Where the tokens of the mixer's windows stand, (B, M), or None.
+            gate_BL: Factor for the mixer's output, in the mixer's order, (B, L), or None.
             grid: (H, W), with H * W == L.
 
         Returns:
-            Tokens in the mixer's order, (B, M, C), or (B, K, C) without ``places_BM``.
+            Tokens in the mixer's order, (B, L, C).
         """
         if self.with_cp and torch.is_grad_enabled():
-            return checkpoint(self._forward, x_BKC, places_BM, gate_BM, grid, use_reentrant=False)
-        if places_BM is None or self.mixer.window_tokens is None or not _chunking_pays(x_BKC):
-            return self._forward(x_BKC, places_BM, gate_BM, grid)
-        out_BMC = x_BKC.new_empty(*places_BM.shape, x_BKC.shape[2])
-        for samples, tokens in _chunks(out_BMC, self.mixer.window_tokens):
-            out_BMC[samples, tokens] = self._forward(
-                x_BKC[samples],
-                places_BM[samples, tokens],
-                None if gate_BM is None else gate_BM[samples, tokens],
-                grid,
+            return checkpoint(self._forward, x_BLC, places_BM, gate_BL, grid, use_reentrant=False)
+        if (
+            places_BM is None
+            or self.mixer.window_tokens is None
+            or self.training
+            or not _chunking_pays(x_BLC)
+        ):
+            return self._forward(x_BLC, places_BM, gate_BL, grid)
+        out_BLC = torch.empty_like(x_BLC)
+        for samples, tokens in _chunks(places_BM, x_BLC.shape[2], self.mixer.window_tokens):
+            out = out_BLC[samples, tokens]
+            gate = None if gate_BL is None else gate_BL[samples, tokens]
+            out.copy_(
+                self._forward(x_BLC[samples], places_BM[samples, tokens], gate, grid, out.shape[1])
             )
-        return out_BMC
+        return out_BLC
 
     def _forward(
         self,
-        x_BKC: Tensor,
+        x_BLC: Tensor,
         places_BM: Tensor | None,
-        gate_BM: Tensor | None,
+        gate_BL: Tensor | None,
         grid: tuple[int, int],
+        num_tokens: int | None = None,
     ) -> Tensor:
-        x_BMC = x_BKC if places_BM is None else permute(x_BKC, places_BM, grid[0] * grid[1])
-        mixed_BMC = self.mixer(self.norm1(x_BMC), grid)
-        if gate_BM is not None:
-            mixed_BMC = mixed_BMC * gate_BM.unsqueeze(-1).to(mixed_BMC.dtype)
-        x_BMC = x_BMC + self.drop_path(mixed_BMC)
-        return self.ffn(self.norm2(x_BMC), identity=x_BMC)
+        """Run the block on all tokens, or on the windows of one chunk with so many tokens."""
+        num_tokens = x_BLC.shape[1] if num_tokens is None else num_tokens
+        x_BMC = x_BLC if places_BM is None else permute(x_BLC, places_BM)
+        # From here on without the tokens that were repeated to fill the last window.
+        mixed_BLC = self.mixer(self.norm1(x_BMC), grid)[:, :num_tokens]
+        if gate_BL is not None:
+            mixed_BLC = mixed_BLC * gate_BL.unsqueeze(-1).to(mixed_BLC.dtype)
+        x_BLC = x_BMC[:, :num_tokens] + self.drop_path(mixed_BLC)
+        return self.ffn(self.norm2(x_BLC), identity=x_BLC)
 
 
-def _chunking_pays(x_BKC: Tensor) -> bool:
+def _chunking_pays(x_BLC: Tensor) -> bool:
     """Return whether an input is to be cut: on the CPU, without gradients, if it is large."""
     return (
-        x_BKC.device.type == 'cpu'
+        x_BLC.device.type == 'cpu'
         and not torch.is_grad_enabled()
         and not torch.compiler.is_compiling()
         and not torch.jit.is_tracing()
-        and x_BKC.numel() > CHUNK_ELEMENTS
+        and x_BLC.numel() > CHUNK_ELEMENTS
     )
 
 
-def _chunks(x_BMC: Tensor, window_tokens: int) -> Iterator[tuple[slice, slice]]:
-    """Cut a sequence of whole windows into samples and tokens."""
-    batch_size, length, channels = x_BMC.shape
+def _chunks(places_BM: Tensor, channels: int, window_tokens: int) -> Iterator[tuple[slice, slice]]:
+    """Cut whole windows of tokens into chunks of samples and tokens."""
+    batch_size, length = places_BM.shape
     samples = max(1, CHUNK_ELEMENTS // (length * channels))
     windows = max(1, CHUNK_ELEMENTS // (samples * window_tokens * channels))
     for first in range(0, batch_size, samples):
@@ -194,10 +202,17 @@ class Stage(BaseModule):
         inverse_BL = None  # raster order
         for block in self.blocks:
             order_BL, gate_BL = block.mixer.arrange(x_BLC, inverse_BL, grid)
-            sequence_BM, gate_BM = block.mixer.fill(order_BL), block.mixer.fill(gate_BL)
-            places_BM = inverse_BL if sequence_BM is None else sequence_BM
-            if inverse_BL is not None and sequence_BM is not None:
-                places_BM = compose(inverse_BL, sequence_BM)
-            x_BLC = block(x_BLC, places_BM, gate_BM, grid)
+            places_BM = _places(inverse_BL, order_BL, block.mixer.window_tokens)
+            x_BLC = block(x_BLC, places_BM, gate_BL, grid)
             inverse_BL = None if order_BL is None else invert(order_BL)
-        return x_BLC if inverse_BL is None else permute(x_BLC, inverse_BL, grid[0] * grid[1])
+        return x_BLC if inverse_BL is None else permute(x_BLC, inverse_BL)
+
+
+def _places(
+    inverse_BL: Tensor | None, order_BL: Tensor | None, window_tokens: int | None
+) -> Tensor | None:
+    """Return where the tokens of an order stand in that with this inverse; None is raster order."""
+    if order_BL is None:
+        return inverse_BL
+    sequence_BM = order_BL if window_tokens is None else fill_windows(order_BL, window_tokens)
+    return sequence_BM if inverse_BL is None else compose(inverse_BL, sequence_BM)

@@ -4,7 +4,7 @@ The paper gives two: the channel mean (Algorithm 1) and a map "similar to CBAM"
 (Section 3.2; CBAM is arXiv 1807.06521). Both are taken on the residual stream, as
 right after a fresh LayerNorm the channel mean of every token is 0.
 
-Shape suffixes: B batch, L tokens, K tokens of a sequence (:mod:`.order`), C channels, H W grid.
+Shape suffixes: B batch, L tokens, C channels, H W grid.
 """
 
 import torch
@@ -20,21 +20,21 @@ class MeanImportance(BaseModule):
 
     gates = False
 
-    def forward(self, x_BKC: Tensor, inverse_BL: Tensor | None, grid: tuple[int, int]) -> Tensor:
+    def forward(self, x_BLC: Tensor, inverse_BL: Tensor | None, grid: tuple[int, int]) -> Tensor:
         """Rate tokens.
 
         Args:
-            x_BKC: Tokens of the residual stream in their present order, (B, K, C).
+            x_BLC: Tokens of the residual stream in their present order, (B, L, C).
             inverse_BL: Inverse of that order; None where it is raster order.
             grid: (H, W), with H * W == L.
 
         Returns:
             Importance in raster order, at least float32, (B, L).
         """
-        x_BKC = x_BKC.detach()
+        x_BLC = x_BLC.detach()
         # Half precision would tie many tokens.
-        means_BK = x_BKC.mean(-1, dtype=torch.promote_types(x_BKC.dtype, torch.float32))
-        return means_BK if inverse_BL is None else means_BK.gather(1, inverse_BL)
+        means_BL = x_BLC.mean(-1, dtype=torch.promote_types(x_BLC.dtype, torch.float32))
+        return means_BL if inverse_BL is None else means_BL.gather(1, inverse_BL)
 
 
 class CBAMImportance(BaseModule):
@@ -50,14 +50,14 @@ class CBAMImportance(BaseModule):
         super().__init__()
         self.conv = nn.Conv2d(2, 1, kernel_size=7, padding=3, bias=False)
 
-    def forward(self, x_BKC: Tensor, inverse_BL: Tensor | None, grid: tuple[int, int]) -> Tensor:
+    def forward(self, x_BLC: Tensor, inverse_BL: Tensor | None, grid: tuple[int, int]) -> Tensor:
         """Rate tokens; arguments and result as in :class:`MeanImportance`, with a gradient."""
-        dtype = torch.promote_types(x_BKC.dtype, torch.float32)
-        pooled_BK2 = torch.stack([x_BKC.amax(-1).to(dtype), x_BKC.mean(-1, dtype=dtype)], dim=-1)
+        dtype = torch.promote_types(x_BLC.dtype, torch.float32)
+        pooled_BL2 = torch.stack([x_BLC.amax(-1).to(dtype), x_BLC.mean(-1, dtype=dtype)], dim=-1)
         if inverse_BL is not None:
-            pooled_BK2 = permute(pooled_BK2, inverse_BL, inverse_BL.shape[1])
-        pooled_B2HW = pooled_BK2.transpose(1, 2).unflatten(2, grid)
-        with torch.autocast(x_BKC.device.type, enabled=False):
+            pooled_BL2 = permute(pooled_BL2, inverse_BL)
+        pooled_B2HW = pooled_BL2.transpose(1, 2).unflatten(2, grid)
+        with torch.autocast(x_BLC.device.type, enabled=False):
             return F.conv2d(pooled_B2HW, self.conv.weight.to(dtype), padding=3).sigmoid().flatten(1)
 
 

@@ -11,7 +11,7 @@ the sequence is ``2, 0, 1, 0``, its windows ``{2, 0}`` and ``{1, 0}``. What come
 repeated token is dropped (our reading, docs/paper.md).
 
 Shape suffixes: B batch, L tokens, M tokens of a sequence with the repeated ones (M >= L),
-K the same of another sequence, C channels.
+C channels.
 
 Source: arXiv 2304.06250, Sections 3.1 and 3.2, Algorithm 1.
 """
@@ -20,7 +20,6 @@ from functools import lru_cache
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -63,7 +62,8 @@ def fixed_order(seed: int, block: int, num_tokens: int, device: torch.device) ->
     generator = torch.Generator().manual_seed(mixed)
     # A cached tensor must be usable in training too, whatever mode the first caller was in.
     with torch.inference_mode(False):
-        return torch.randperm(num_tokens, generator=generator).to(device)
+        order = torch.randperm(num_tokens, generator=generator).tolist()
+        return torch.tensor(order, device=device)  # from a list: a constant to a tracer
 
 
 @torch.library.custom_op('mmrsir::fixed_order', mutates_args=())
@@ -148,32 +148,31 @@ def compose(inverse_BL: Tensor, target_BM: Tensor) -> Tensor:
     return inverse_BL.gather(1, target_BM)
 
 
-def permute(x_BKC: Tensor, places_BM: Tensor, num_tokens: int) -> Tensor:
+def permute(x_BLC: Tensor, places_BM: Tensor) -> Tensor:
     """Gather tokens from places; the gradient gathers them back.
 
     Args:
-        x_BKC: Tokens, (B, K, C), the first L of which are all different.
+        x_BLC: Tokens, (B, L, C).
         places_BM: Where to take each token from, (B, M); the first L are a permutation of
             ``range(L)``. Without a gradient it may be any part of such a tensor.
-        num_tokens: L.
 
     Returns:
         Tokens with ``out[b, i] == x[b, places[b, i]]``, (B, M, C).
     """
-    if torch.is_grad_enabled() and x_BKC.requires_grad:
-        return _Permute.apply(x_BKC, places_BM, num_tokens)
-    return _gather_tokens(x_BKC, places_BM)
+    if torch.is_grad_enabled() and x_BLC.requires_grad:
+        return _Permute.apply(x_BLC, places_BM)
+    return _gather_tokens(x_BLC, places_BM)
 
 
-def _gather_tokens(x_BKC: Tensor, places_BM: Tensor) -> Tensor:
+def _gather_tokens(x_BLC: Tensor, places_BM: Tensor) -> Tensor:
     """Gather whole rows of C channels: no index tensor over C."""
-    gathered = x_BKC.flatten(0, 1).index_select(0, _rows(places_BM, x_BKC.shape[1]).flatten())
+    gathered = x_BLC.flatten(0, 1).index_select(0, _rows(places_BM, x_BLC.shape[1]).flatten())
     return gathered.unflatten(0, places_BM.shape)
 
 
-def _rows(places_BM: Tensor, length: int) -> Tensor:
-    """Number the places of all samples through, for sequences of this length."""
-    first_row = torch.arange(places_BM.shape[0], device=places_BM.device).unsqueeze(1) * length
+def _rows(places_BM: Tensor, num_tokens: int) -> Tensor:
+    """Number the places of all samples through, for sequences of L tokens."""
+    first_row = torch.arange(places_BM.shape[0], device=places_BM.device).unsqueeze(1) * num_tokens
     return places_BM + first_row
 
 
@@ -181,21 +180,17 @@ class _Permute(torch.autograd.Function):
     """Gather whose backward is a gather by the inverse, not a scatter-add."""
 
     @staticmethod
-    def forward(ctx: Any, x_BKC: Tensor, places_BM: Tensor, num_tokens: int) -> Tensor:
+    def forward(ctx: Any, x_BLC: Tensor, places_BM: Tensor) -> Tensor:
         ctx.save_for_backward(places_BM)
-        ctx.num_tokens = num_tokens
-        ctx.length = x_BKC.shape[1]
-        return _gather_tokens(x_BKC, places_BM)
+        ctx.num_tokens = x_BLC.shape[1]
+        return _gather_tokens(x_BLC, places_BM)
 
     @staticmethod
-    def backward(ctx: Any, grad_BMC: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, grad_BMC: Tensor) -> tuple[Tensor, None]:
         (places_BM,) = ctx.saved_tensors
-        num_tokens, length = ctx.num_tokens, ctx.length
-        # Repeated tokens of the source were not taken from: any place will do, then zero.
-        back_BK = F.pad(invert(places_BM[:, :num_tokens]), (0, length - num_tokens))
-        grad_BKC = _gather_tokens(grad_BMC, back_BK)
-        grad_BKC[:, num_tokens:] = 0
-        # Repeated tokens of the result were taken a second time.
-        rows = _rows(places_BM[:, num_tokens:], length).flatten()
-        grad_BKC.flatten(0, 1).index_add_(0, rows, grad_BMC[:, num_tokens:].flatten(0, 1))
-        return grad_BKC, None, None
+        num_tokens = ctx.num_tokens
+        grad_BLC = _gather_tokens(grad_BMC, invert(places_BM[:, :num_tokens]))
+        # Repeated tokens were taken a second time.
+        rows = _rows(places_BM[:, num_tokens:], num_tokens).flatten()
+        grad_BLC.flatten(0, 1).index_add_(0, rows, grad_BMC[:, num_tokens:].flatten(0, 1))
+        return grad_BLC, None

@@ -12,7 +12,7 @@ from typing import Any
 from mmcv.cnn import is_norm
 from mmcv.cnn.bricks.transformer import PatchEmbed, PatchMerging
 from mmengine.logging import print_log
-from mmengine.model import BaseModule, ModuleList
+from mmengine.model import BaseModule, ModuleList, PretrainedInit
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
@@ -22,6 +22,7 @@ from .blocks import Stage
 from .importance import IMPORTANCE_MAPS
 from .mixers import MIXERS, MixerSettings
 
+PRETRAINED = ('Pretrained', PretrainedInit)
 ARCH_KEYS = ('embed_dims', 'depths', 'num_heads')
 LAYER_NORM = dict(type='LN')
 SCRATCH_INIT = [
@@ -111,8 +112,8 @@ class PyramidTransformer(BaseModule):
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         user_init = [init_cfg] if isinstance(init_cfg, dict) else list(init_cfg or [])
-        pretrained = [cfg for cfg in user_init if cfg.get('type') == 'Pretrained']
-        others = [cfg for cfg in user_init if cfg.get('type') != 'Pretrained']
+        pretrained = [cfg for cfg in user_init if cfg.get('type') in PRETRAINED]
+        others = [cfg for cfg in user_init if cfg.get('type') not in PRETRAINED]
         super().__init__(init_cfg=[*SCRATCH_INIT, *others])
         self.pretrained = pretrained
 
@@ -218,9 +219,12 @@ class PyramidTransformer(BaseModule):
             CheckpointMismatchError: A checkpoint has too few of this backbone's weights.
             FileNotFoundError: There is no such checkpoint.
         """
+        if self.is_init:
+            return
         super().init_weights()
         for cfg in self.pretrained:
-            settings = {key: value for key, value in cfg.items() if key != 'type'}
+            unused = ('type', 'map_location')  # weights are read to the CPU
+            settings = {key: value for key, value in cfg.items() if key not in unused}
             if settings.get('checkpoint') is None:
                 print_log('No pretrained checkpoint: the backbone starts from scratch', 'current')
             else:

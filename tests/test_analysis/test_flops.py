@@ -37,7 +37,8 @@ def backbone_flops(arch, height, width):
     for depth, channels, tokens, filled in stages(arch, height, width):
         total += tokens * channels * channels_in * kernel  # patch embedding or merging
         total += tokens * channels * 9  # PEG
-        block = filled * channels * channels * (3 + 1 + 4 + 4)  # qkv, projection, MLP
+        block = filled * channels * channels * (3 + 1)  # qkv, projection
+        block += tokens * channels * channels * (4 + 4)  # MLP
         block += 2 * filled * min(49, tokens) * channels  # scores, and weights times values
         total += depth * block
         channels_in, kernel = channels, 3 * 3

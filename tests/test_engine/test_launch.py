@@ -1,6 +1,7 @@
 """Configs and flags of the tools."""
 
 import argparse
+import re
 
 import pytest
 import torch
@@ -68,7 +69,7 @@ def test_amp(monkeypatch, cuda, dtype, expected):
 def test_amp_refuses_what_it_cannot_do(monkeypatch):
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
     cfg = load('configs/mask_rcnn/rsir_t_1x_coco.py')
-    with pytest.raises(RuntimeError, match='--amp float16 needs a CUDA device'):
+    with pytest.raises(RuntimeError, match='--amp-dtype float16 needs a CUDA device'):
         launch.enable_amp(cfg, 'float16')
     cfg.optim_wrapper.type = 'Other'
     with pytest.raises(ValueError, match='the config has Other'):
@@ -149,13 +150,10 @@ def test_flipped_views_keep_what_the_pipeline_packs():
 
 def test_pretrained_weights_are_one_setting():
     """The command of the README."""
-    init = 'model.backbone.init_cfg'
-    options = [f'{init}.type=Pretrained', f'{init}.checkpoint=a.pth', f'{init}.prefix=backbone.']
+    (option,) = re.findall(r'(model\S+checkpoint=)\S+epoch_300', (ROOT / 'README.md').read_text())
     for config in ('mask_rcnn/rsir_t_1x_coco.py', 'upernet/rsir_t_160k_ade20k_512x512.py'):
-        cfg = load(f'configs/{config}', '--cfg-options', *options)
-        assert cfg.model.backbone.init_cfg == dict(
-            type='Pretrained', checkpoint='a.pth', prefix='backbone.'
-        )
+        cfg = load(f'configs/{config}', '--cfg-options', f'{option}a.pth')
+        assert cfg.model.backbone.init_cfg == dict(type='Pretrained', checkpoint='a.pth')
 
 
 def test_out_of_a_detector_must_be_a_pickle_file():

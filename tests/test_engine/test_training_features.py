@@ -1,6 +1,7 @@
 """What training can do besides the plain loop, each in a short run of a nano model."""
 
 import logging
+from copy import deepcopy
 
 import pytest
 import torch
@@ -65,11 +66,21 @@ def test_bfloat16_on_the_cpu(cfg, monkeypatch):
     assert {p.dtype for p in runner.model.parameters()} == {torch.float32}
 
 
-def test_gradient_checkpointing(cfg):
-    cfg.model.backbone.with_cp = True
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
+@pytest.mark.parametrize('dtype', ['float16', 'bfloat16'])
+def test_mixed_precision_on_a_gpu(cfg, dtype):
+    launch.enable_amp(cfg, dtype)
     runner = train(cfg)
-    assert all(p.grad is None or p.grad.isfinite().all() for p in runner.model.parameters())
+    assert all(value.isfinite().all() for value in runner.model.state_dict().values())
+
+
+def test_gradient_checkpointing_trains_the_same(cfg):
+    expected = weights(train(deepcopy(cfg)))
+    cfg.model.backbone.with_cp = True
+    cfg.experiment_name = cfg.visualizer.name = f'{cfg.work_dir}-with_cp'
+    runner = train(cfg)
     assert runner.model.backbone.stages[0].blocks[0].with_cp
+    torch.testing.assert_close(weights(runner), expected, rtol=0, atol=1e-6)
 
 
 def test_moving_average_is_what_a_checkpoint_holds(classification):
@@ -123,6 +134,11 @@ def test_classifier_is_carried_over_with_one_setting(cfg, classification, caplog
     target = runner.model.backbone.state_dict()
     assert source.keys() <= target.keys()
     assert all(torch.equal(target[key], value) for key, value in source.items())
+    reports = [one.getMessage() for one in caplog.records if 'pretrained weights' in one.msg]
+    assert len(reports) == 1
+    assert 'of the weights matched' in reports[0]
+    assert ('missing: norm0.weight' in reports[0]) == (cfg.default_scope != 'mmpretrain')
+    assert 'unexpected' not in reports[0]
 
 
 def test_checkpoint_of_another_model_is_refused(classification, caplog):

@@ -54,18 +54,30 @@ def test_chunks_cover_everything_once_and_hold_no_more_than_they_may(monkeypatch
     monkeypatch.setattr(blocks, 'CHUNK_ELEMENTS', 49 * 8 * 3)
     x_BMC = torch.zeros(2, 49 * 10, 8)
     sizes = []
-    for samples, tokens in blocks._chunks(x_BMC, 49):
+    for samples, tokens in blocks._chunks(x_BMC[:, :, 0], 8, 49):
         x_BMC[samples, tokens] += 1
         sizes.append(tuple(x_BMC[samples, tokens].shape[:2]))
     assert sizes == [(1, 147), (1, 147), (1, 147), (1, 49)] * 2
     assert (x_BMC == 1).all()
 
 
-@pytest.mark.parametrize('training', [True, False])
-def test_nothing_is_chunked_where_gradients_are_wanted(monkeypatch, training):
+@pytest.mark.parametrize(('training', 'gradients'), [(True, True), (False, True), (True, False)])
+def test_nothing_is_chunked_in_training_or_where_gradients_are_wanted(
+    monkeypatch, training, gradients
+):
     monkeypatch.setattr(blocks, 'CHUNK_ELEMENTS', 1)
     model = build().train(training)
     calls = []
     model.stages[0].blocks[0].mixer.attn.register_forward_hook(lambda *_: calls.append(1))
-    model(torch.randn(1, 3, 64, 64, dtype=torch.float64))
+    with torch.set_grad_enabled(gradients):
+        model(torch.randn(1, 3, 64, 64, dtype=torch.float64))
     assert len(calls) == 1
+
+
+def test_a_traced_model_gives_what_the_model_gives():
+    model = build()
+    image = torch.randn(1, 3, 84, 100, dtype=torch.float64)
+    with torch.no_grad():
+        traced = torch.jit.trace(model, image)
+        for one, other in zip(traced(image), model(image), strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)

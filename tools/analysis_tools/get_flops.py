@@ -1,4 +1,4 @@
-"""Count parameters, multiply-adds, and sorted and moved elements of a model of mmdet, mmseg or mmpretrain.
+"""Count parameters, multiply-adds, sorted and moved elements of a model of the three libraries.
 
 Example:
     python tools/analysis_tools/get_flops.py configs/mask_rcnn/rsir_t_1x_coco.py --shape 800 1280

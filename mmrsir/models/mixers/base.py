@@ -1,6 +1,6 @@
 """What every token mixer takes and gives.
 
-Shape suffixes: B batch, L tokens, K and M tokens of a sequence (:mod:`..order`), C channels.
+Shape suffixes: B batch, L tokens, M tokens of whole windows (:mod:`..order`), C channels.
 """
 
 from abc import abstractmethod
@@ -9,8 +9,6 @@ from typing import NamedTuple
 
 from mmengine.model import BaseModule
 from torch import Tensor
-
-from ..order import fill_windows
 
 
 @dataclass(frozen=True)
@@ -63,31 +61,18 @@ class Mixer(BaseModule):
 
     @abstractmethod
     def arrange(
-        self, x_BKC: Tensor, inverse_BL: Tensor | None, grid: tuple[int, int]
+        self, x_BLC: Tensor, inverse_BL: Tensor | None, grid: tuple[int, int]
     ) -> Arrangement:
         """Choose the order of the tokens.
 
         Args:
-            x_BKC: Tokens of the residual stream in their present order, (B, K, C).
+            x_BLC: Tokens of the residual stream in their present order, (B, L, C).
             inverse_BL: Inverse of that order, (B, L); None where it is raster order.
             grid: (H, W), with H * W == L.
 
         Returns:
             Order and gate.
         """
-
-    def fill(self, order_BL: Tensor | None) -> Tensor | None:
-        """Fill up an order, or what belongs to its places, to whole windows.
-
-        Args:
-            order_BL: The order, (B, L), or None.
-
-        Returns:
-            The sequence that ``forward`` is given, (B, M), or None.
-        """
-        if order_BL is None or self.window_tokens is None:
-            return order_BL
-        return fill_windows(order_BL, self.window_tokens)
 
     @abstractmethod
     def forward(self, x_BMC: Tensor, grid: tuple[int, int]) -> Tensor:

@@ -1,6 +1,6 @@
 """Important region windows (IR-Win): arXiv 2304.06250, Section 3.2.
 
-Shape suffixes: B batch, L tokens, K and M tokens of a sequence (:mod:`..order`), C channels.
+Shape suffixes: B batch, L tokens, M tokens of whole windows (:mod:`..order`), C channels.
 """
 
 from torch import Tensor
@@ -21,10 +21,10 @@ class ImportantRegionWindows(Mixer):
         self.attn = WindowAttention(settings.embed_dims, settings.num_heads, self.window_tokens)
 
     def arrange(
-        self, x_BKC: Tensor, inverse_BL: Tensor | None, grid: tuple[int, int]
+        self, x_BLC: Tensor, inverse_BL: Tensor | None, grid: tuple[int, int]
     ) -> Arrangement:
         """Sort tokens by importance; see :meth:`Mixer.arrange`."""
-        importance_BL = self.importance(x_BKC, inverse_BL, grid)
+        importance_BL = self.importance(x_BLC, inverse_BL, grid)
         order_BL = importance_order(importance_BL)
         if not self.importance.gates:
             return Arrangement(order_BL)

@@ -1,6 +1,6 @@
 """Random sampling windows (RS-Win): arXiv 2304.06250, Section 3.1.
 
-Shape suffixes: B batch, L tokens, K and M tokens of a sequence (:mod:`..order`), C channels.
+Shape suffixes: B batch, L tokens, M tokens of whole windows (:mod:`..order`), C channels.
 """
 
 import torch
@@ -28,14 +28,16 @@ class RandomSamplingWindows(Mixer):
         self.attn = WindowAttention(settings.embed_dims, settings.num_heads, self.window_tokens)
 
     def arrange(
-        self, x_BKC: Tensor, inverse_BL: Tensor | None, grid: tuple[int, int]
+        self, x_BLC: Tensor, inverse_BL: Tensor | None, grid: tuple[int, int]
     ) -> Arrangement:
         """Draw or look up the order; see :meth:`Mixer.arrange`."""
-        batch_size, num_tokens = x_BKC.shape[0], grid[0] * grid[1]
+        batch_size, num_tokens = x_BLC.shape[0], grid[0] * grid[1]
         if self.training or self.eval_sampling == 'random':
-            return Arrangement(random_order(batch_size, num_tokens, x_BKC.device))
-        draw = compiled_fixed_order if torch.compiler.is_compiling() else fixed_order
-        order_L = draw(self.seed, self.block, num_tokens, x_BKC.device)
+            return Arrangement(random_order(batch_size, num_tokens, x_BLC.device))
+        if torch.compiler.is_compiling():
+            order_L = compiled_fixed_order(self.seed, self.block, num_tokens, x_BLC.device)
+        else:  # torch.jit's tracer gives the length as a tensor
+            order_L = fixed_order(self.seed, self.block, int(num_tokens), x_BLC.device)
         return Arrangement(order_L.expand(batch_size, -1))
 
     def forward(self, x_BMC: Tensor, grid: tuple[int, int]) -> Tensor:
