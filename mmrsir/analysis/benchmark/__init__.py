@@ -1,0 +1,6 @@
+"""Time of models beside each other, and beside their own linear and convolution layers.
+
+:mod:`.subjects` builds models by name, :mod:`.runs` times them in turn in one process,
+:mod:`.floor` replays their layers alone, :mod:`.memory` measures the peak, and :mod:`.report`
+and :mod:`.picture` show the :mod:`.results`.
+"""

@@ -1,0 +1,62 @@
+"""Machine, versions and settings of a measurement."""
+
+import os
+import platform
+import subprocess
+from importlib.metadata import packages_distributions, version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+PACKAGES = ('torch', 'timm', 'mmengine', 'mmcv', 'mmdet', 'mmseg', 'mmpretrain', 'mmrsir')
+
+
+def describe_environment(device: torch.device) -> dict[str, Any]:
+    """Describe where and with what a measurement runs.
+
+    Args:
+        device: Where the models run.
+
+    Returns:
+        Machine, versions and settings, in types that JSON has.
+    """
+    # Import names, as some packages come from upstream or from a fork.
+    distributions = packages_distributions()
+    return dict(
+        device=str(device),
+        gpu=torch.cuda.get_device_name(device) if device.type == 'cuda' else None,
+        cpu=_cpu_model(),
+        cores=len(os.sched_getaffinity(0)),
+        threads=torch.get_num_threads(),
+        load_average=os.getloadavg()[0],  # above 0 before the run: others use the machine too
+        memory_gib=round(os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30, 1),
+        system=platform.platform(),
+        cuda=torch.version.cuda if device.type == 'cuda' else None,
+        cudnn_benchmark=torch.backends.cudnn.benchmark,
+        float32_matmul_precision=torch.get_float32_matmul_precision(),
+        commit=_commit(),
+        versions={
+            'python': platform.python_version(),
+            **{name: version(distributions[name][0]) for name in PACKAGES if name in distributions},
+        },
+    )
+
+
+def _cpu_model() -> str:
+    """Return the processor's name, which Python itself does not know on Linux."""
+    for line in Path('/proc/cpuinfo').read_text().splitlines():
+        if line.startswith('model name'):
+            return line.partition(':')[2].strip()
+    return platform.machine()
+
+
+def _commit() -> str | None:
+    """Return the commit of this repository, with '-dirty' if files differ; None outside git."""
+    command = ['git', 'describe', '--always', '--dirty', '--abbrev=12']
+    folder = Path(__file__).parent
+    try:
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()

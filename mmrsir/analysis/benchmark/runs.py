@@ -1,0 +1,142 @@
+"""From a case and names of models to rows of results."""
+
+import gc
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.progress import track
+
+from .cases import Case
+from .floor import record_layers, replay
+from .memory import peak_growth
+from .results import Row
+from .subjects import Subject, build
+from .timing import Contender, describe, stopwatch, take_turns
+
+MODES = ('eager', 'compiled')
+# Graphs that may share a function: models of one process, not only of one, do.
+GRAPHS = 64
+
+
+@dataclass
+class Entry:
+    """A model in one mode that takes part in a case.
+
+    Args:
+        model: Its name.
+        mode: Its mode.
+        step: Its step.
+        floor: The step of its layers alone; modes share it.
+        resident_bytes: Size of weights and batch.
+    """
+
+    model: str
+    mode: str
+    step: Contender
+    floor: Contender
+    resident_bytes: int = 0
+
+
+def run_case(
+    case: Case,
+    models: Sequence[str],
+    modes: Sequence[str],
+    warmup: int,
+    repeats: int,
+    console: Console,
+) -> list[Row]:
+    """Time models, and their layers alone, in turn.
+
+    Args:
+        case: What is timed.
+        models: Names of the models.
+        modes: ``'eager'``, ``'compiled'`` (by ``torch.compile`` as it is by default) or both.
+        warmup: Rounds before those that count, at least 1.
+        repeats: Rounds that count.
+        console: Where progress is shown, and disappears again.
+
+    Returns:
+        One row for each model and mode, in this order. A model that fails has the reason in
+        its row.
+    """
+    device = torch.device(case.device)
+    show = partial(track, console=console, transient=True, disable=not console.is_terminal)
+    gc.collect()  # models of the case before
+    if device.type == 'cuda':
+        torch.cuda.empty_cache()
+    with _compiler(modes):
+        entries: list[Entry] = []
+        for model in show(models, f'{case}: building'):
+            entries += _enter(model, modes, case)
+        contenders = list(dict.fromkeys(one for e in entries for one in (e.step, e.floor)))
+        turns = take_turns(contenders, warmup, repeats, stopwatch(device))
+        for _ in show(turns, f'{case}: timing', total=(warmup + repeats) * len(contenders)):
+            pass
+        return [_finish(one, case, device) for one in show(entries, f'{case}: memory')]
+
+
+@contextmanager
+def _compiler(modes: Sequence[str]) -> Iterator[None]:
+    """Begin without the graphs of the case before, and let no model fall back to eager mode."""
+    if 'compiled' not in modes:
+        yield
+        return
+    torch.compiler.reset()
+    limits = dict(recompile_limit=GRAPHS, fail_on_recompile_limit_hit=True)
+    with torch._dynamo.config.patch(limits):
+        yield
+
+
+def _enter(model: str, modes: Sequence[str], case: Case) -> list[Entry]:
+    """Build a model and record its layers."""
+    try:
+        subject = build(model, case)
+        layers = record_layers(partial(_forward, subject, subject.module, case))
+        floor = Contender(replay(layers, case))
+    except Exception as error:
+        failed = Contender(lambda: None, failure=describe(error))
+        return [Entry(model, mode, failed, failed) for mode in modes]
+    entries = []
+    for mode in modes:
+        network = subject.module if mode == 'eager' else torch.compile(subject.module)
+        step = Contender(partial(_step, subject, network, case))
+        entries.append(Entry(model, mode, step, floor, subject.resident_bytes))
+    return entries
+
+
+def _forward(subject: Subject, network: Callable[..., Any], case: Case) -> Any:
+    with torch.inference_mode(not case.training), case.autocast():
+        return subject.forward(network)
+
+
+def _step(subject: Subject, network: Callable[..., Any], case: Case) -> None:
+    outputs = _forward(subject, network, case)
+    if case.training:
+        subject.backward(outputs)
+        subject.module.zero_grad()  # so that no gradient takes memory meanwhile
+
+
+def _finish(entry: Entry, case: Case, device: torch.device) -> Row:
+    """Measure the memory of a model and gather what was measured."""
+    failure, peak = entry.step.failure, None
+    if failure is None:
+        try:
+            peak = entry.resident_bytes + peak_growth(entry.step.run, device)
+        except Exception as error:
+            failure = f'memory: {describe(error)}'
+    if failure is None and entry.floor.failure is not None:
+        failure = f'its layers alone: {entry.floor.failure}'
+    return Row(
+        entry.model,
+        entry.mode,
+        case,
+        seconds=entry.step.seconds,
+        floor_seconds=entry.floor.seconds,
+        peak_bytes=peak,
+        failure=failure,
+    )
