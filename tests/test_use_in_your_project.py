@@ -157,7 +157,10 @@ def test_norms_of_the_backbone_do_not_decay(network):
     assert decay == cfg.optim_wrapper.optimizer.weight_decay
     for name, module in model.backbone.named_modules():
         if is_norm(module):
-            assert settings[id(module.weight)] == settings[id(module.bias)] == (lr, 0), name
+            assert settings[id(module.weight)] == settings[id(module.bias)], name
+            norm_lr, norm_decay = settings[id(module.weight)]
+            assert norm_decay == 0, name
+            assert norm_lr == lr or 'layer_decay_rate' in cfg.optim_wrapper.paramwise_cfg, name
 
 
 def test_predictions_have_their_structure(network):

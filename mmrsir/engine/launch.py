@@ -5,6 +5,7 @@ Everything that differs between mmdet, mmseg and mmpretrain is in :mod:`.scopes`
 
 import argparse
 import atexit
+import gc
 import os
 from difflib import get_close_matches
 from pathlib import Path
@@ -194,8 +195,7 @@ def _distribute_on_cpu(cfg: Config) -> None:
             'processes on CPUs are started with torchrun and --launcher pytorch'
         )
     torch.distributed.init_process_group('gloo')
-    # Left to the interpreter's shutdown, a peer that is gone already can abort this process.
-    atexit.register(torch.distributed.destroy_process_group)
+    atexit.register(_leave_process_group)
     _replace_sync_bn(cfg.model)
     if cfg.get('model_wrapper_cfg') is None:  # mmengine's default names a GPU for the model
         cfg.model_wrapper_cfg = dict(
@@ -204,6 +204,12 @@ def _distribute_on_cpu(cfg: Config) -> None:
             broadcast_buffers=False,
             find_unused_parameters=cfg.get('find_unused_parameters', False),
         )
+
+
+def _leave_process_group() -> None:
+    """End the threads of gloo, which abort the process where they outlive the interpreter."""
+    gc.collect()  # the model's wrapper holds the group, and the runner holds the model
+    torch.distributed.destroy_process_group()
 
 
 def _replace_sync_bn(settings: Any) -> None:

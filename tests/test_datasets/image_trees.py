@@ -7,6 +7,7 @@ from collections import Counter
 from functools import cache
 
 from mmengine.config import Config
+from mmengine.registry import init_default_scope
 from mmpretrain.datasets import CustomDataset
 from mmpretrain.registry import DATASETS
 from PIL import Image
@@ -61,6 +62,7 @@ def _config(path):
 
 def read(config, part, root):
     """Build the data set of a part of a config on a data root."""
+    init_default_scope('mmpretrain')
     settings = _config(config)[f'{part}_dataloader'].dataset
     # Serialization, which changes nothing for one process, begins with a slow garbage collection.
     dataset = DATASETS.build(dict(settings, data_root=f'{root}/', serialize_data=False))
