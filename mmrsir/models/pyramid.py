@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from typing import Any
 
+import torch
 from mmcv.cnn import is_norm
 from mmcv.cnn.bricks.transformer import PatchEmbed, PatchMerging
 from mmengine.logging import print_log
@@ -18,7 +19,7 @@ from torch import Tensor, nn
 
 from ..checkpoint import load_pretrained
 from .arguments import check_choice, check_int, check_ints
-from .blocks import Stage
+from .blocks import Stage, to_image
 from .importance import IMPORTANCE_MAPS
 from .mixers import MIXERS, MixerSettings
 
@@ -50,7 +51,7 @@ class OverlapMerging(PatchEmbed):
         Returns:
             Tokens of the merged grid, (B, L', C'), and (ceil(H/2), ceil(W/2)).
         """
-        return super().forward(x_BLC.transpose(1, 2).unflatten(2, grid))
+        return super().forward(to_image(x_BLC, grid))
 
 
 @MODELS.register_module()
@@ -202,14 +203,15 @@ class PyramidTransformer(BaseModule):
                 f'got {tuple(x.shape)}'
             )
         outputs = []
-        x_BLC, grid = self.patch_embed(x)
+        # The convolution then gives tokens without a transposition.
+        x_BLC, grid = self.patch_embed(x.contiguous(memory_format=torch.channels_last))
         for index, stage in enumerate(self.stages):
             if index > 0:
                 x_BLC, grid = self.merging[index - 1](x_BLC, grid)
             x_BLC = stage(x_BLC, grid)
             if index in self.out_indices:
                 normed_BLC = getattr(self, f'norm{index}')(x_BLC)
-                outputs.append(normed_BLC.transpose(1, 2).unflatten(2, grid).contiguous())
+                outputs.append(to_image(normed_BLC, grid).contiguous())
         return tuple(outputs)
 
     def init_weights(self) -> None:

@@ -9,9 +9,12 @@ N window tokens, h heads, d head dimension, W windows of the whole batch.
 Source: arXiv 2304.06250, Section 3 and Algorithm 1.
 """
 
+import torch
 import torch.nn.functional as F
 from mmengine.model import BaseModule
-from torch import Tensor, nn
+from torch import Tensor
+
+from .linear import Linear
 
 
 class WindowAttention(BaseModule):
@@ -27,8 +30,8 @@ class WindowAttention(BaseModule):
         super().__init__()
         self.num_heads = num_heads
         self.window_tokens = window_tokens
-        self.qkv = nn.Linear(embed_dims, 3 * embed_dims)
-        self.proj = nn.Linear(embed_dims, embed_dims)
+        self.qkv = Linear(embed_dims, 3 * embed_dims)
+        self.proj = Linear(embed_dims, embed_dims)
 
     def forward(self, x_BMC: Tensor) -> Tensor:
         """Attend inside windows.
@@ -42,7 +45,17 @@ class WindowAttention(BaseModule):
         """
         window_tokens = min(self.window_tokens, x_BMC.shape[1])
         qkv_WN = self.qkv(x_BMC).unflatten(1, (-1, window_tokens)).flatten(0, 1)
-        q, k, v = qkv_WN.unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)
-        # No mask, 4-D and no dropout, so that the fused kernels apply.
-        attended_WhNd = F.scaled_dot_product_attention(q, k, v)
+        qkv_3WhNd = qkv_WN.unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
+        attended_WhNd = _attend(*qkv_3WhNd.unbind(0))
         return self.proj(attended_WhNd.transpose(1, 2).reshape(x_BMC.shape))
+
+
+def _attend(q_WhNd: Tensor, k_WhNd: Tensor, v_WhNd: Tensor) -> Tensor:
+    """Attend inside windows, (W, h, N, d)."""
+    if q_WhNd.device.type != 'cpu' or torch.is_grad_enabled():
+        # No mask, 4-D and no dropout, so that the fused kernels apply.
+        return F.scaled_dot_product_attention(q_WhNd, k_WhNd, v_WhNd)
+    # For windows as small as these torch's fused kernel of the CPU is half as fast as two
+    # products; in training it saves the memory of the weights.
+    weights_WhNN = (q_WhNd * q_WhNd.shape[-1] ** -0.5) @ k_WhNd.transpose(-2, -1)
+    return weights_WhNN.softmax(-1) @ v_WhNd

@@ -271,3 +271,19 @@ def test_bad_skeleton_arguments_are_named(kwargs, error, message):
 def test_bad_images_are_named(shape):
     with pytest.raises(ValueError, match=r'takes images of shape \(B, 3, H, W\)'):
         build()(torch.zeros(shape))
+
+
+@pytest.mark.parametrize('batch_size', [1, 2])
+@pytest.mark.parametrize('position', ['peg', None])
+def test_convolutions_get_images_in_channels_last_layout(batch_size, position):
+    """Strides of a single image that are not quite those cost a copy."""
+    model = build(position=position).eval()
+    inputs = []
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d):
+            module.register_forward_pre_hook(lambda _, args: inputs.append(args[0]))
+    model(torch.randn(batch_size, 3, 64, 96))
+    assert len(inputs) == 4 + 4 * (position == 'peg')
+    for image in inputs:
+        assert image.stride()[1:] == (1, image.shape[1] * image.shape[3], image.shape[1])
+        assert image.stride(0) == image[0].numel()
