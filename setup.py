@@ -47,7 +47,7 @@ setup(
     python_requires='>=3.10',
     # mmengine and mmcv are needed too, but either come as upstream's packages or as the fork's,
     # with the same import names: naming one would install it over the other.
-    install_requires=['torch>=2.4'],
+    install_requires=['torch>=2.7'],
     extras_require={
         # Without mmcv, which pip would build without its ops: see requirements/mmcv.txt.
         'full': requirements('torch', 'openmmlab'),

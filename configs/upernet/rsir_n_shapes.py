@@ -2,8 +2,8 @@
 
 Command    python tools/dataset_converters/make_shapes.py
            python tools/train.py configs/upernet/rsir_n_shapes.py
-Cost       2 CPU cores, 7 minutes
-Measured   mIoU 62.0 (2026-11-23)
+Cost       2 CPU cores, 6 minutes
+Measured   mIoU 62.7, with --tta 65.8 (2026-11-25)
 """
 
 _base_ = [

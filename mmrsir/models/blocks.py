@@ -3,7 +3,8 @@
 Algorithm 1 shuffles the tokens before each attention and restores them after it. All
 else in a block acts on each token alone, so a stage moves its tokens straight from the
 order of one block to the order of the next: one gather a block, and one back to raster
-order at the end. The result is the same.
+order at the end. The result is the same. On CUDA a kernel reads the tokens of a window where
+they stand, and none is moved at all.
 
 For the same reason a block, once its tokens are moved, touches one window at a time.
 Inference on the CPU takes large inputs through a whole block in chunks of windows that
@@ -72,11 +73,12 @@ class Block(BaseModule):
         Args:
             x_BLC: Tokens in their present order, (B, L, C).
             places_BM: Where the tokens of the mixer's windows stand, (B, M), or None.
-            gate_BL: Factor for the mixer's output, in the mixer's order, (B, L), or None.
+            gate_BL: Factor for the mixer's output, in the order of the result, (B, L), or None.
             grid: (H, W), with H * W == L.
 
         Returns:
-            Tokens in the mixer's order, (B, L, C).
+            Tokens in the mixer's order, or in their present one if the mixer attends in
+            place, (B, L, C).
         """
         if self.with_cp and torch.is_grad_enabled():
             return checkpoint(self._forward, x_BLC, places_BM, gate_BL, grid, use_reentrant=False)
@@ -105,14 +107,19 @@ class Block(BaseModule):
         num_tokens: int | None = None,
     ) -> Tensor:
         """Run the block on all tokens, or on the windows of one chunk with so many tokens."""
-        num_tokens = x_BLC.shape[1] if num_tokens is None else num_tokens
-        x_BMC = x_BLC if places_BM is None else permute(x_BLC, places_BM)
-        # From here on without the tokens that were repeated to fill the last window.
-        mixed_BLC = self.mixer(self.norm1(x_BMC), grid)[:, :num_tokens]
+        if self.mixer.attends_in_place(x_BLC):
+            mixed_BLC = self.mixer(self.norm1(x_BLC), grid, places_BM)
+        else:
+            num_tokens = x_BLC.shape[1] if num_tokens is None else num_tokens
+            x_BMC = x_BLC if places_BM is None else permute(x_BLC, places_BM)
+            # From here on without the tokens that were repeated to fill the last window.
+            mixed_BLC = self.mixer(self.norm1(x_BMC), grid)[:, :num_tokens]
+            x_BLC = x_BMC[:, :num_tokens]
         if gate_BL is not None:
             mixed_BLC = mixed_BLC * gate_BL.unsqueeze(-1).to(mixed_BLC.dtype)
-        x_BLC = x_BMC[:, :num_tokens] + self.drop_path(mixed_BLC)
-        return self.ffn(self.norm2(x_BLC), identity=x_BLC)
+        x_BLC = x_BLC + self.drop_path(mixed_BLC)
+        # Not self.ffn(…), which inspects its own signature at each call.
+        return x_BLC + self.ffn.dropout_layer(self.ffn.layers(self.norm2(x_BLC)))
 
 
 def _chunking_pays(x_BLC: Tensor) -> bool:
@@ -221,8 +228,12 @@ class Stage(BaseModule):
         for block in self.blocks:
             order_BL, gate_BL = block.mixer.arrange(x_BLC, inverse_BL, grid)
             places_BM = _places(inverse_BL, order_BL, block.mixer.window_tokens)
+            moves = not block.mixer.attends_in_place(x_BLC)
+            if moves and gate_BL is not None and order_BL is not None:
+                gate_BL = gate_BL.gather(1, order_BL)
             x_BLC = block(x_BLC, places_BM, gate_BL, grid)
-            inverse_BL = None if order_BL is None else invert(order_BL)
+            if moves:
+                inverse_BL = None if order_BL is None else invert(order_BL)
         return x_BLC if inverse_BL is None else permute(x_BLC, inverse_BL)
 
 

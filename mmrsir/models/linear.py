@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+HAS_ONEDNN = torch.backends.mkldnn.is_available()
+
 
 class Linear(nn.Linear):
     """Linear layer with the weights of ``nn.Linear``, through oneDNN on the CPU."""
@@ -28,7 +30,7 @@ class Linear(nn.Linear):
             return super().forward(x)
         # An image one pixel wide in channels-last layout, so that nothing is moved.
         pixels = x.reshape(1, -1, 1, self.in_features).permute(0, 3, 1, 2)
-        out = F.conv2d(pixels, self.weight[:, :, None, None], self.bias)
+        out = F.conv2d(pixels, self.weight.view(*self.weight.shape, 1, 1), self.bias)
         return out.permute(0, 2, 3, 1).reshape(*x.shape[:-1], self.out_features)
 
 
@@ -38,7 +40,7 @@ def _through_onednn(x: Tensor) -> bool:
         x.device.type == 'cpu'
         and x.dtype == torch.float32
         and x.numel() > 0
-        and torch.backends.mkldnn.is_available()
+        and HAS_ONEDNN
         and not torch.is_autocast_enabled('cpu')
         and not torch.jit.is_tracing()
         and not torch.compiler.is_exporting()

@@ -128,10 +128,12 @@ def fill_windows(order_BL: Tensor, window_tokens: int) -> Tensor:
         The sequence, (B, M): M is the next multiple of min(N, L).
     """
     num_tokens = order_BL.shape[1]
-    window_tokens = min(window_tokens, num_tokens)
-    repeated = -num_tokens % window_tokens
-    first = num_tokens - window_tokens
-    return torch.cat([order_BL, order_BL[:, first : first + repeated]], dim=1)
+    if num_tokens < window_tokens:  # not min(), which would stay in a compiler's sizes
+        window_tokens = num_tokens
+    num_windows = (num_tokens + window_tokens - 1) // window_tokens
+    # An index rather than a slice: no size is then a special case to a compiler.
+    slots_M = torch.arange(num_windows * window_tokens, device=order_BL.device)
+    return order_BL.index_select(1, slots_M - window_tokens * (slots_M >= num_tokens))
 
 
 def compose(inverse_BL: Tensor, target_BM: Tensor) -> Tensor:

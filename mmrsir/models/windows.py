@@ -4,7 +4,7 @@ A window is N consecutive tokens of the sequence, in whatever order it stands. A
 of permuted tokens has no geometry, hence there is no relative position bias.
 
 Shape suffixes: B batch, M tokens of a sequence of whole windows (:mod:`.order`), C channels,
-N window tokens, h heads, d head dimension, W windows of the whole batch.
+N window tokens, h heads, d head dimension, W windows of the whole batch, L tokens in place.
 
 Source: arXiv 2304.06250, Section 3 and Algorithm 1.
 """
@@ -13,8 +13,19 @@ import torch
 import torch.nn.functional as F
 from mmengine.model import BaseModule
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from .linear import Linear
+
+try:
+    from . import kernels
+except ImportError:  # no Triton
+    kernels = None  # type: ignore[assignment]
+
+# Windows times heads that CUDA's kernels take at once.
+MAX_PROBLEMS = 65535
+# Not cuDNN's, which plans for each number of windows anew, hence at each image size.
+BACKENDS = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
 
 
 class WindowAttention(BaseModule):
@@ -33,18 +44,42 @@ class WindowAttention(BaseModule):
         self.qkv = Linear(embed_dims, 3 * embed_dims)
         self.proj = Linear(embed_dims, embed_dims)
 
-    def forward(self, x_BMC: Tensor) -> Tensor:
+    def attends_in_place(self, x_BLC: Tensor) -> bool:
+        """Return whether there is a kernel that reads tokens through an index: on CUDA.
+
+        Args:
+            x_BLC: Tokens, (B, L, C).
+        """
+        if kernels is None or x_BLC.device.type != 'cuda':
+            return False
+        if torch.jit.is_tracing() or torch.compiler.is_exporting():  # for any device
+            return False
+        amp = torch.is_autocast_enabled('cuda')
+        dtype = torch.get_autocast_dtype('cuda') if amp else x_BLC.dtype
+        head_dim = self.proj.in_features // self.num_heads
+        return kernels.supports(x_BLC.device, dtype, self.window_tokens, head_dim)
+
+    def forward(self, x_BMC: Tensor, places_BM: Tensor | None = None) -> Tensor:
         """Attend inside windows.
 
         Args:
             x_BMC: Normalized tokens in window order, (B, M, C); M is a multiple of N, or
-                less than N for a single, smaller window.
+                less than N for a single, smaller window. With ``places_BM`` in any order,
+                (B, L, C).
+            places_BM: Where the tokens of the windows stand, (B, M), as :mod:`.order` makes it.
 
         Returns:
-            Attention output in the same order, (B, M, C).
+            Attention output in the order of the input.
         """
-        window_tokens = min(self.window_tokens, x_BMC.shape[1])
-        qkv_WN = self.qkv(x_BMC).unflatten(1, (-1, window_tokens)).flatten(0, 1)
+        if places_BM is not None:
+            qkv_BLC3 = self.qkv(x_BMC)
+            attended_BLC = kernels.attend_in_place(
+                qkv_BLC3, places_BM, self.num_heads, self.window_tokens
+            )
+            return self.proj(attended_BLC)
+        is_one_window = x_BMC.shape[1] < self.window_tokens
+        shape = (1, -1) if is_one_window else (-1, self.window_tokens)
+        qkv_WN = self.qkv(x_BMC).unflatten(1, shape).flatten(0, 1)
         qkv_3WhNd = qkv_WN.unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
         attended_WhNd = _attend(*qkv_3WhNd.unbind(0))
         return self.proj(attended_WhNd.transpose(1, 2).reshape(x_BMC.shape))
@@ -52,10 +87,13 @@ class WindowAttention(BaseModule):
 
 def _attend(q_WhNd: Tensor, k_WhNd: Tensor, v_WhNd: Tensor) -> Tensor:
     """Attend inside windows, (W, h, N, d)."""
-    if q_WhNd.device.type != 'cpu' or torch.is_grad_enabled():
+    if q_WhNd.device.type == 'cpu' and not torch.is_grad_enabled():
+        # For windows as small as these torch's fused kernel of the CPU is half as fast as two
+        # products. In training it is as fast, and saves the memory of the weights.
+        weights_WhNN = (q_WhNd * q_WhNd.shape[-1] ** -0.5) @ k_WhNd.transpose(-2, -1)
+        return weights_WhNN.softmax(-1) @ v_WhNd
+    parts = [tensor.split(MAX_PROBLEMS // q_WhNd.shape[1]) for tensor in (q_WhNd, k_WhNd, v_WhNd)]
+    with sdpa_kernel(BACKENDS):
         # No mask, 4-D and no dropout, so that the fused kernels apply.
-        return F.scaled_dot_product_attention(q_WhNd, k_WhNd, v_WhNd)
-    # For windows as small as these torch's fused kernel of the CPU is half as fast as two
-    # products; in training it saves the memory of the weights.
-    weights_WhNN = (q_WhNd * q_WhNd.shape[-1] ** -0.5) @ k_WhNd.transpose(-2, -1)
-    return weights_WhNN.softmax(-1) @ v_WhNd
+        attended = [F.scaled_dot_product_attention(*part) for part in zip(*parts, strict=True)]
+    return attended[0] if len(attended) == 1 else torch.cat(attended)

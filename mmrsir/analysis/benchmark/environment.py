@@ -5,10 +5,14 @@ import platform
 import subprocess
 from importlib.metadata import packages_distributions, version
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import torch
 
+from .timing import stopwatch
+
+COPIED_BYTES = 2**28  # more than caches hold
 PACKAGES = ('torch', 'timm', 'mmengine', 'mmcv', 'mmdet', 'mmseg', 'mmpretrain', 'mmrsir')
 
 
@@ -29,6 +33,7 @@ def describe_environment(device: torch.device) -> dict[str, Any]:
         cpu=_cpu_model(),
         cores=len(os.sched_getaffinity(0)),
         threads=torch.get_num_threads(),
+        copy_gb_per_second=round(copy_bandwidth(device) / 1e9, 1),
         load_average=os.getloadavg()[0],  # above 0 before the run: others use the machine too
         memory_gib=round(os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30, 1),
         system=platform.platform(),
@@ -41,6 +46,21 @@ def describe_environment(device: torch.device) -> dict[str, Any]:
             **{name: version(distributions[name][0]) for name in PACKAGES if name in distributions},
         },
     )
+
+
+def copy_bandwidth(device: torch.device) -> float:
+    """Measure how fast memory is copied: the bound of all that is no product.
+
+    Args:
+        device: Whose memory.
+
+    Returns:
+        Bytes read and written in a second, median of 9.
+    """
+    source = torch.zeros(COPIED_BYTES, dtype=torch.uint8, device=device)
+    target = torch.zeros_like(source)
+    measure = stopwatch(device)
+    return 2 * COPIED_BYTES / median(measure(lambda: target.copy_(source)) for _ in range(9))
 
 
 def _cpu_model() -> str:

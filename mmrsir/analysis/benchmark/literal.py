@@ -1,8 +1,8 @@
 """Algorithm 1 as the paper writes it, as a yardstick of speed.
 
 Each block sorts twice and gathers twice, with the order repeated over all channels; the
-attention itself is batched over windows and fused. It shares weights and modules with the
-RSIRTransformer that it is made of, and gives the same results.
+attention itself is batched over windows and fused, linear layers are torch's own. It shares
+the weights of the RSIRTransformer that it is made of, and gives the same results.
 
 Shape suffixes: B batch, L tokens, C channels, N window tokens.
 
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ...models import RSIRTransformer
-from ...models.blocks import Block
+from ...models.blocks import Block, to_image
 from ...models.mixers import ImportantRegionWindows
 from ...models.windows import WindowAttention
 
@@ -42,10 +42,10 @@ class LiteralRSIR(nn.Module):
                 x_BLC = stage.peg(x_BLC, grid)
             for block in stage.blocks:
                 x_BLC = x_BLC + block.drop_path(_mix(block, x_BLC))
-                x_BLC = block.ffn(block.norm2(x_BLC), identity=x_BLC)
+                x_BLC = x_BLC + block.ffn.dropout_layer(_transform(block, x_BLC))
             if index in model.out_indices:
                 normed_BLC = getattr(model, f'norm{index}')(x_BLC)
-                outputs.append(normed_BLC.transpose(1, 2).unflatten(2, grid).contiguous())
+                outputs.append(to_image(normed_BLC, grid).contiguous())
         return tuple(outputs)
 
 
@@ -71,17 +71,27 @@ def _mix(block: Block, x_BLC: Tensor) -> Tensor:
     return attended_BLC.gather(1, restore_BL.unsqueeze(-1).repeat(1, 1, channels))
 
 
+def _transform(block: Block, x_BLC: Tensor) -> Tensor:
+    """Run the MLP of a block without its residual."""
+    (first, *_), second, *_ = block.ffn.layers
+    return _linear(second, F.gelu(_linear(first, block.norm2(x_BLC))))
+
+
+def _linear(layer: nn.Linear, x_BLC: Tensor) -> Tensor:
+    return F.linear(x_BLC, layer.weight, layer.bias)
+
+
 def _attend(attn: WindowAttention, x_BLC: Tensor) -> Tensor:
     """Attend inside windows; tokens of the last, partial one to the last N tokens."""
     batch_size, num_tokens, channels = x_BLC.shape
     window = attn.window_tokens
     whole = num_tokens - num_tokens % window
-    qkv = attn.qkv(x_BLC)
+    qkv = _linear(attn.qkv, x_BLC)
     windows = qkv[:, :whole].reshape(-1, window, 3 * channels)
     parts = [_products(attn, windows, windows).reshape(batch_size, whole, channels)]
     if whole < num_tokens:
         parts.append(_products(attn, qkv[:, whole:], qkv[:, -window:]))
-    return attn.proj(torch.cat(parts, dim=1) if len(parts) > 1 else parts[0])
+    return _linear(attn.proj, torch.cat(parts, dim=1) if len(parts) > 1 else parts[0])
 
 
 def _products(attn: WindowAttention, queries: Tensor, keys: Tensor) -> Tensor:

@@ -22,7 +22,9 @@ def describe_machine(results: Results) -> str:
     known = results.environment
     where = known['gpu'] or f'{known["cpu"]}, {known["threads"]} threads'
     versions = ', '.join(f'{name} {number}' for name, number in known['versions'].items())
-    return f'{where}, {results.date}, load before {known["load_average"]:.2f}\n{versions}'
+    speed = f'copies {known["copy_gb_per_second"]} GB/s'
+    load = f'load before {known["load_average"]:.2f}'
+    return f'{where}, {speed}, {results.date}, {load}\n{versions}'
 
 
 def render_case(results: Results, case: Case) -> RenderableType:

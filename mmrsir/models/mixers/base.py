@@ -10,6 +10,8 @@ from typing import NamedTuple
 from mmengine.model import BaseModule
 from torch import Tensor
 
+from ..windows import WindowAttention
+
 
 @dataclass(frozen=True)
 class MixerSettings:
@@ -39,7 +41,7 @@ class Arrangement(NamedTuple):
 
     Args:
         order_BL: Order in which the tokens are to stand, (B, L); None for raster order.
-        gate_BL: Factor for the mixer's output, in that order, (B, L); None for 1.
+        gate_BL: Factor for the mixer's output, in raster order, (B, L); None for 1.
     """
 
     order_BL: Tensor | None
@@ -74,15 +76,51 @@ class Mixer(BaseModule):
             Order and gate.
         """
 
+    def attends_in_place(self, x_BLC: Tensor) -> bool:
+        """Return whether ``forward`` takes tokens where they stand, so that none is moved.
+
+        Args:
+            x_BLC: Tokens, (B, L, C).
+        """
+        return False
+
     @abstractmethod
-    def forward(self, x_BMC: Tensor, grid: tuple[int, int]) -> Tensor:
+    def forward(
+        self, x_BMC: Tensor, grid: tuple[int, int], places_BM: Tensor | None = None
+    ) -> Tensor:
         """Mix tokens.
 
         Args:
             x_BMC: Normalized tokens in the order that ``arrange`` chose, filled up to whole
-                windows, (B, M, C), or some of these windows.
+                windows, (B, M, C), or some of these windows. With ``places_BM`` tokens in any
+                order, (B, L, C).
             grid: (H, W), with H * W == L.
+            places_BM: Where the tokens of the windows stand, (B, M), for a mixer that attends
+                in place.
 
         Returns:
-            Mixed tokens in the same sequence, (B, M, C).
+            Mixed tokens in the same sequence.
         """
+
+
+class OrderedWindows(Mixer):
+    """Attention inside windows of the order that a subclass chooses in ``arrange``.
+
+    Args:
+        settings: Its settings.
+    """
+
+    def __init__(self, settings: MixerSettings) -> None:
+        super().__init__()
+        self.window_tokens: int = settings.window_size**2
+        self.attn = WindowAttention(settings.embed_dims, settings.num_heads, self.window_tokens)
+
+    def attends_in_place(self, x_BLC: Tensor) -> bool:
+        """Return whether there is a kernel for it; see :meth:`Mixer.attends_in_place`."""
+        return self.attn.attends_in_place(x_BLC)
+
+    def forward(
+        self, x_BMC: Tensor, grid: tuple[int, int], places_BM: Tensor | None = None
+    ) -> Tensor:
+        """Attend inside windows; see :meth:`Mixer.forward`."""
+        return self.attn(x_BMC, places_BM)

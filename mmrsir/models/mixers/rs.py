@@ -1,17 +1,16 @@
 """Random sampling windows (RS-Win): arXiv 2304.06250, Section 3.1.
 
-Shape suffixes: B batch, L tokens, M tokens of whole windows (:mod:`..order`), C channels.
+Shape suffixes: B batch, L tokens, C channels.
 """
 
 import torch
 from torch import Tensor
 
 from ..order import compiled_fixed_order, fixed_order, random_order
-from ..windows import WindowAttention
-from .base import Arrangement, Mixer, MixerSettings
+from .base import Arrangement, MixerSettings, OrderedWindows
 
 
-class RandomSamplingWindows(Mixer):
+class RandomSamplingWindows(OrderedWindows):
     """Attention inside windows of tokens drawn uniformly from the whole feature map.
 
     In training each sample gets an order of its own from the global generator. In
@@ -20,12 +19,10 @@ class RandomSamplingWindows(Mixer):
     """
 
     def __init__(self, settings: MixerSettings) -> None:
-        super().__init__()
+        super().__init__(settings)
         self.block = settings.block
         self.seed = settings.seed
         self.eval_sampling = settings.eval_sampling
-        self.window_tokens = settings.window_size**2
-        self.attn = WindowAttention(settings.embed_dims, settings.num_heads, self.window_tokens)
 
     def arrange(
         self, x_BLC: Tensor, inverse_BL: Tensor | None, grid: tuple[int, int]
@@ -39,7 +36,3 @@ class RandomSamplingWindows(Mixer):
         else:  # torch.jit's tracer gives the length as a tensor
             order_L = fixed_order(self.seed, self.block, int(num_tokens), x_BLC.device)
         return Arrangement(order_L.expand(batch_size, -1))
-
-    def forward(self, x_BMC: Tensor, grid: tuple[int, int]) -> Tensor:
-        """Attend inside windows; see :meth:`Mixer.forward`."""
-        return self.attn(x_BMC)
