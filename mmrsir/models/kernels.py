@@ -28,9 +28,9 @@ import triton.language as tl
 from torch import Tensor
 
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
-# At these sizes the backward pass in float32 takes 112 KiB of shared memory on compute
-# capability 9.0 and 10.0 (of 227) and 80 KiB on all others (of 99 at the least); at twice as
-# many tokens or dimensions it fits no more.
+# Here the backward pass in float32 takes 112 KiB of shared memory on compute capability 9.0 and
+# 10.0, which have 227, and 80 on others, which have 99 or more. Twice as many tokens or
+# dimensions take 144 to 224.
 MAX_WINDOW_TOKENS = 64
 MAX_HEAD_DIM = 64
 MIN_TILE = 16  # rows and columns that tl.dot takes at least
@@ -144,8 +144,8 @@ def _launch(
     head_dim = channels // (3 * num_heads)
     tile = max(MIN_TILE, triton.next_power_of_2(window_tokens))
     exact = not _allows_tf32()
-    # Not measured. Four warps for 64 tokens, as one matrix instruction of Hopper has; twice as
-    # many where exact products in float32, without such instructions, need more registers.
+    # Not timed. Four warps for 64 tokens share a matrix instruction of Hopper; exact products in
+    # float32 have no such instruction and with four warps run out of registers.
     num_warps = tile // (8 if exact and qkv_BLC3.dtype == torch.float32 else 16)
     with torch.cuda.device_of(qkv_BLC3):  # Triton launches on the current device
         kernel[(batch_size * windows * num_heads,)](

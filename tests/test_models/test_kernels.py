@@ -235,7 +235,8 @@ def test_supports(monkeypatch, cuda, capability, change, expected):
 
 def test_compiled_code_asks_for_support(monkeypatch):
     monkeypatch.setattr(torch.version, 'cuda', '13.0')
-    monkeypatch.setattr(torch.cuda, 'get_device_capability', lambda device: (8, 0))
+    opaque = torch.compiler.disable(lambda device: (8, 0))
+    monkeypatch.setattr(torch.cuda, 'get_device_capability', opaque)
     asks = torch.compile(lambda x: x + supports(), backend='eager', fullgraph=True)
     assert asks(torch.zeros(())) == 1
 
