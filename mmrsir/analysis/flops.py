@@ -23,6 +23,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
 from torch.utils.flop_counter import FlopCounterMode, flop_registry, sdpa_flop_count
 
+from ..models.windows import kernels
+
 aten = torch.ops.aten
 
 
@@ -47,6 +49,14 @@ def _attention(query: Any, key: Any, value: Any, *_: Any, **__: Any) -> int:
     return sdpa_flop_count(query, key, value)
 
 
+def _attention_in_place(
+    qkv: Any, places: Any, num_heads: int, window_tokens: int, **_: Any
+) -> int:
+    """Operations of the kernel that CUDA has for windows."""
+    _, num_tokens, channels = qkv
+    return 4 * prod(places) * min(window_tokens, num_tokens) * channels // 3
+
+
 def _sorted(sequence: Any, *_: Any, **__: Any) -> int:
     """Elements that a sort puts in order."""
     return prod(sequence)
@@ -66,6 +76,8 @@ def _scattered(target: Any, dim: int, index: Any, *_: Any, **__: Any) -> int:
 ATTENTION: dict[Any, Callable[..., int]] = {
     aten._scaled_dot_product_flash_attention_for_cpu: _attention,
 }
+if kernels is not None:
+    ATTENTION[torch.ops.mmrsir.attend_in_place] = _attention_in_place
 SORTS: dict[Any, Callable[..., int]] = {aten.sort: _sorted}  # argsort calls it
 MOVES: dict[Any, Callable[..., int]] = {
     aten.gather: _gathered,

@@ -91,6 +91,19 @@ def test_sorts_and_moves_are_no_multiply_adds(operation, sorted_elements, moved_
     assert cost == (0, 0, sorted_elements, moved_elements)
 
 
+class InPlace(nn.Module):
+    """Attention of 4 heads of 8 channels in windows of 49 of 100 tokens, as on a GPU."""
+
+    def forward(self, image):
+        places = torch.zeros(2, 147, dtype=torch.int64, device='meta')
+        return torch.ops.mmrsir.attend_in_place(image.new_zeros(2, 100, 96), places, 4, 49)
+
+
+def test_both_products_of_attention_in_place_are_counted():
+    cost = count_module(InPlace(), torch.zeros(2, 3, 7, 8, device='meta'))
+    assert cost == (0, 2 * 2 * 147 * 49 * 32, 0, 0)
+
+
 @pytest.mark.parametrize('device', ['cpu', 'meta'])
 def test_both_products_of_attention_are_counted(device):
     module = nn.Module()
