@@ -1,10 +1,10 @@
 """Linear layers of tokens.
 
 On the CPU torch multiplies matrices with the BLAS that it was built with, convolutions with
-oneDNN. A linear layer is a 1x1 convolution whose pixels are the tokens, and oneDNN is about
-twice as fast as MKL on processors that are not Intel's (docs/performance.md).
+oneDNN. A linear layer is a 1x1 convolution whose pixels are the tokens, and oneDNN was about
+twice as fast as MKL on the processor that was measured, AMD's (docs/performance.md).
 
-Shape suffixes: T tokens of the whole batch, C channels.
+Shape suffixes: C channels.
 """
 
 import torch
@@ -35,7 +35,7 @@ class Linear(nn.Linear):
 
 
 def _through_onednn(x: Tensor) -> bool:
-    """Return whether an input goes through a convolution: some float32 on the CPU, not exported."""
+    """Return whether an input goes through a convolution: some float32 on the CPU, run as it is."""
     return (
         x.device.type == 'cpu'
         and x.dtype == torch.float32
@@ -43,5 +43,5 @@ def _through_onednn(x: Tensor) -> bool:
         and HAS_ONEDNN
         and not torch.is_autocast_enabled('cpu')
         and not torch.jit.is_tracing()
-        and not torch.compiler.is_exporting()
+        and not torch.compiler.is_exporting()  # nor compiling: there it gains nothing
     )
