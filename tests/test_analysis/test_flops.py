@@ -63,6 +63,7 @@ def test_sorts_and_moves_equal_closed_form(size):
         sorted_elements += important * tokens
         moved_elements += depth * filled * channels  # to each block
         moved_elements += tokens * channels  # back at the end
+        moved_elements += depth * filled  # order filled up to whole windows
         moved_elements += depth * tokens  # inverse of each order
         moved_elements += (depth - 1) * filled  # order composed with the inverse of the last
         moved_elements += important * tokens  # importance brought to raster order
