@@ -49,9 +49,7 @@ def _attention(query: Any, key: Any, value: Any, *_: Any, **__: Any) -> int:
     return sdpa_flop_count(query, key, value)
 
 
-def _attention_in_place(
-    qkv: Any, places: Any, num_heads: int, window_tokens: int, **_: Any
-) -> int:
+def _attention_in_place(qkv: Any, places: Any, num_heads: int, window_tokens: int, **_: Any) -> int:
     """Operations of the kernel that CUDA has for windows."""
     _, num_tokens, channels = qkv
     return 4 * prod(places) * min(window_tokens, num_tokens) * channels // 3

@@ -169,6 +169,8 @@ class PyramidTransformer(BaseModule):
                         num_heads=num_heads[stage],
                         window_size=window_sizes[stage],
                         block=first + i,
+                        stage=stage,
+                        index=i,
                         importance=importance,
                         eval_sampling=eval_sampling,
                         seed=seed,

@@ -22,6 +22,8 @@ class MixerSettings:
         num_heads: Attention heads.
         window_size: Side of a window; a window holds ``window_size ** 2`` tokens.
         block: Index of the block in the whole network.
+        stage: Index of its stage.
+        index: Index of the block in its stage.
         importance: Importance map of IR-Win, ``'mean'`` or ``'cbam'``.
         eval_sampling: ``'fixed'`` or ``'random'`` windows of RS-Win in evaluation.
         seed: Seed of the fixed windows.
@@ -31,6 +33,8 @@ class MixerSettings:
     num_heads: int
     window_size: int
     block: int
+    stage: int
+    index: int
     importance: str
     eval_sampling: str
     seed: int
@@ -61,11 +65,10 @@ class Mixer(BaseModule):
 
     window_tokens: int | None = None
 
-    @abstractmethod
     def arrange(
         self, x_BLC: Tensor, inverse_BL: Tensor | None, grid: tuple[int, int]
     ) -> Arrangement:
-        """Choose the order of the tokens.
+        """Choose the order of the tokens: raster order unless a subclass has another.
 
         Args:
             x_BLC: Tokens of the residual stream in their present order, (B, L, C).
@@ -75,6 +78,7 @@ class Mixer(BaseModule):
         Returns:
             Order and gate.
         """
+        return Arrangement(None)
 
     def attends_in_place(self, x_BLC: Tensor) -> bool:
         """Return whether ``forward`` takes tokens where they stand, so that none is moved.

@@ -1,0 +1,86 @@
+"""Cross-shaped windows (CSWin): arXiv 2107.00652, Sections 3.2 and 3.3.
+
+Shape suffixes: B batch, L tokens, C channels, G stripes, N tokens of a stripe, h heads, d head
+dimension.
+"""
+
+import torch
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+
+from ..linear import Linear
+from ..partition import Partition, attend, split_heads
+from .base import Mixer, MixerSettings
+
+STRIPE_WIDTHS = (1, 2, 7, 7)  # by stage; further stages have the last
+
+
+class CrossShapedWindows(Mixer):
+    """Attention in horizontal stripes with half of the heads, in vertical ones with the others.
+
+    A stripe as wide as the grid is the whole grid.
+
+    Raises:
+        ValueError: The number of heads is odd.
+    """
+
+    def __init__(self, settings: MixerSettings) -> None:
+        super().__init__()
+        if settings.num_heads % 2:
+            raise ValueError(
+                f'num_heads[{settings.stage}]={settings.num_heads} must be even for the mixer '
+                "'cross_shaped': half of the heads have horizontal stripes, half vertical ones"
+            )
+        self.stripe_width = STRIPE_WIDTHS[min(settings.stage, len(STRIPE_WIDTHS) - 1)]
+        self.qkv = Linear(settings.embed_dims, 3 * settings.embed_dims)
+        self.horizontal = StripeAttention(settings.embed_dims // 2, settings.num_heads // 2)
+        self.vertical = StripeAttention(settings.embed_dims // 2, settings.num_heads // 2)
+        self.proj = Linear(settings.embed_dims, settings.embed_dims)
+
+    def forward(
+        self, x_BLC: Tensor, grid: tuple[int, int], places_BM: Tensor | None = None
+    ) -> Tensor:
+        """Attend inside stripes; see :meth:`Mixer.forward`."""
+        height, width = grid
+        # The channels of a half are those of its heads.
+        qkv_BL32C = self.qkv(x_BLC).unflatten(-1, (3, 2, -1))
+        across_BLC3, down_BLC3 = (half.flatten(2) for half in qkv_BL32C.unbind(3))
+        rows = Partition(grid, (min(self.stripe_width, height), width))
+        columns = Partition(grid, (height, min(self.stripe_width, width)))
+        halves = self.horizontal(across_BLC3, rows), self.vertical(down_BLC3, columns)
+        return self.proj(torch.cat(halves, dim=-1))
+
+
+class StripeAttention(BaseModule):
+    """Attention inside stripes, plus a 3x3 depthwise convolution of the values in them (LePE).
+
+    Args:
+        channels: C, here that of the stripes' heads.
+        num_heads: h, those with these stripes.
+    """
+
+    def __init__(self, channels: int, num_heads: int) -> None:
+        # PyTorch's own, as in the published code: generic rules count other channels too.
+        super().__init__(init_cfg=dict(type='Uniform', layer='Conv2d', a=-1 / 3, b=1 / 3))
+        self.num_heads = num_heads
+        self.lepe = nn.Conv2d(channels, channels, kernel_size=3, padding=1, groups=channels)
+
+    def forward(self, qkv_BLC3: Tensor, stripes: Partition) -> Tensor:
+        """Attend.
+
+        Args:
+            qkv_BLC3: Queries, keys and values side by side, in raster order, (B, L, 3 * C).
+            stripes: The stripes.
+
+        Returns:
+            Attention output in raster order, (B, L, C).
+        """
+        q_BGhNd, k_BGhNd, v_BGhNd = split_heads(qkv_BLC3, stripes, self.num_heads)
+        visible_GNN = stripes.visible(qkv_BLC3.device)
+        mask_G1NN = None if visible_GNN is None else visible_GNN.unsqueeze(1)
+        attended_BGNC = attend(q_BGhNd, k_BGhNd, v_BGhNd, mask_G1NN)
+        # Padded values are 0, as beyond the stripe.
+        v_BGNC = v_BGhNd.transpose(2, 3).flatten(3)
+        images = v_BGNC.flatten(0, 1).unflatten(1, stripes.window).permute(0, 3, 1, 2)
+        lepe = self.lepe(images).permute(0, 2, 3, 1)
+        return stripes.join(attended_BGNC + lepe.reshape(v_BGNC.shape))

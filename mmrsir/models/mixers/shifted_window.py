@@ -1,0 +1,31 @@
+"""Shifted windows (Swin): arXiv 2103.14030, Section 3.2.
+
+Shape suffixes: B batch, L tokens, C channels.
+"""
+
+from torch import Tensor
+
+from ..partition import Partition, PartitionAttention
+from .base import Mixer, MixerSettings
+
+
+class ShiftedWindows(Mixer):
+    """Attention inside square windows, moved by half a window in every other block.
+
+    Along a side that one window covers nothing is moved. A bias depends on the relative position.
+    """
+
+    def __init__(self, settings: MixerSettings) -> None:
+        super().__init__()
+        self.window_size = settings.window_size
+        self.shift = settings.window_size // 2 if settings.index % 2 else 0
+        window = (self.window_size, self.window_size)
+        self.attn = PartitionAttention(settings.embed_dims, settings.num_heads, window)
+
+    def forward(
+        self, x_BLC: Tensor, grid: tuple[int, int], places_BM: Tensor | None = None
+    ) -> Tensor:
+        """Attend inside windows; see :meth:`Mixer.forward`."""
+        down, across = (self.shift if side > self.window_size else 0 for side in grid)
+        window = (self.window_size, self.window_size)
+        return self.attn(x_BLC, Partition(grid, window, shift=(down, across)))

@@ -1,0 +1,87 @@
+"""Spatially separable self-attention (Twins-SVT): arXiv 2104.13840, Section 3.2.
+
+Shape suffixes: B batch, L tokens, K sub-sampled tokens, C channels, h heads, d head dimension.
+"""
+
+import torch.nn.functional as F
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+
+from ..linear import Linear
+from ..partition import Partition, PartitionAttention, attend
+from .base import Mixer, MixerSettings
+
+SR_RATIOS = (8, 4, 2, 1)  # by stage; further stages have the last
+
+
+class SpatiallySeparableAttention(Mixer):
+    """Attention inside windows in the even blocks of a stage, global in the odd ones."""
+
+    def __init__(self, settings: MixerSettings) -> None:
+        super().__init__()
+        self.window = (settings.window_size, settings.window_size)
+        self.attn: PartitionAttention | GlobalSubsampledAttention
+        if settings.index % 2 == 0:
+            self.attn = PartitionAttention(settings.embed_dims, settings.num_heads)
+        else:
+            ratio = SR_RATIOS[min(settings.stage, len(SR_RATIOS) - 1)]
+            self.attn = GlobalSubsampledAttention(settings.embed_dims, settings.num_heads, ratio)
+
+    def forward(
+        self, x_BLC: Tensor, grid: tuple[int, int], places_BM: Tensor | None = None
+    ) -> Tensor:
+        """Attend inside windows or to sub-sampled tokens; see :meth:`Mixer.forward`."""
+        if isinstance(self.attn, GlobalSubsampledAttention):
+            return self.attn(x_BLC, grid)
+        return self.attn(x_BLC, Partition(grid, self.window))
+
+
+class GlobalSubsampledAttention(BaseModule):
+    """Attention of all tokens to one token for each square of the grid.
+
+    Args:
+        embed_dims: C.
+        num_heads: h; it divides C.
+        sr_ratio: Side of a square, which a strided convolution and a LayerNorm make one token;
+            1 for the tokens themselves.
+    """
+
+    def __init__(self, embed_dims: int, num_heads: int, sr_ratio: int) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.sr_ratio = sr_ratio
+        self.q = Linear(embed_dims, embed_dims)
+        self.kv = Linear(embed_dims, 2 * embed_dims)
+        self.proj = Linear(embed_dims, embed_dims)
+        if sr_ratio > 1:
+            self.sr = nn.Conv2d(embed_dims, embed_dims, kernel_size=sr_ratio, stride=sr_ratio)
+            self.norm = nn.LayerNorm(embed_dims)
+
+    def forward(self, x_BLC: Tensor, grid: tuple[int, int]) -> Tensor:
+        """Attend.
+
+        Args:
+            x_BLC: Normalized tokens in raster order, (B, L, C).
+            grid: (H, W), with H * W == L.
+
+        Returns:
+            Attention output in raster order, (B, L, C).
+        """
+        q_BLhd = self.q(x_BLC).unflatten(-1, (self.num_heads, -1))
+        kv_BK2hd = self.kv(self._subsample(x_BLC, grid)).unflatten(-1, (2, self.num_heads, -1))
+        k_BhKd, v_BhKd = kv_BK2hd.permute(2, 0, 3, 1, 4).unbind(0)
+        # All tokens are one group.
+        attended_B1LC = attend(
+            q_BLhd.transpose(1, 2).unsqueeze(1), k_BhKd.unsqueeze(1), v_BhKd.unsqueeze(1)
+        )
+        return self.proj(attended_B1LC.squeeze(1))
+
+    def _subsample(self, x_BLC: Tensor, grid: tuple[int, int]) -> Tensor:
+        """Make one token of each square, (B, K, C); beyond the grid there are zeros."""
+        if self.sr_ratio == 1:
+            return x_BLC
+        image = x_BLC.unflatten(1, grid).permute(0, 3, 1, 2)
+        bottom, right = (-side % self.sr_ratio for side in grid)
+        if bottom or right:
+            image = F.pad(image, (0, right, 0, bottom))
+        return self.norm(self.sr(image).flatten(2).transpose(1, 2))

@@ -1,0 +1,243 @@
+"""Partition of a token grid into groups that attend among themselves.
+
+The mixers whose groups have a shape (windows, rows, columns, stripes, dilated grids) differ in
+how they partition the grid; the rest is here. For example a grid of 2 x 4 tokens, named
+``0 1 2 3 / 4 5 6 7``, has with a window of 2 x 2 the groups ``{0, 1, 4, 5}`` and
+``{2, 3, 6, 7}``; dilated ``{0, 2, 4, 6}`` and ``{1, 3, 5, 7}``; shifted by one column, along
+which it is cyclic, ``{1, 2, 5, 6}`` and ``{3, 0, 7, 4}``, where 3 and 0 do not see each other.
+
+A grid that the window does not fill is padded below and on the right. Padded tokens are no
+keys, and what comes out for them is dropped.
+
+Shape suffixes: B batch, L tokens, C channels, G groups, N tokens of a group, h heads, d head
+dimension, K keys.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+from torch.nn.attention import sdpa_kernel
+
+from .linear import Linear
+from .windows import BACKENDS, MAX_PROBLEMS
+
+# Of Swin's published code.
+BIAS_STD = 0.02
+
+
+@dataclass(frozen=True)
+class Partition:
+    """Groups of a grid's tokens: windows next to each other, or interleaved.
+
+    Args:
+        grid: (H, W), with H * W == L.
+        window: (rows, columns) of tokens that a group has, N in all.
+        shift: (rows, columns) by which the windows are moved down and to the right, cyclically;
+            below those of the window, and 0 along a side that has only one window.
+        dilated: The tokens of a group are spread evenly over the grid, not next to each other.
+    """
+
+    grid: tuple[int, int]
+    window: tuple[int, int]
+    shift: tuple[int, int] = (0, 0)
+    dilated: bool = False
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """Groups along each side of the grid, G in all."""
+        (height, width), (rows, columns) = self.grid, self.window
+        return -(-height // rows), -(-width // columns)
+
+    @property
+    def padding(self) -> tuple[int, int]:
+        """Rows and columns by which the grid is padded."""
+        (height, width), (rows, columns), (down, across) = self.grid, self.window, self.counts
+        return rows * down - height, columns * across - width
+
+    def split(self, x_BLC: Tensor) -> Tensor:
+        """Bring tokens into groups.
+
+        Args:
+            x_BLC: Tokens in raster order, (B, L, C).
+
+        Returns:
+            Tokens in groups, (B, G, N, C); padded ones are 0.
+        """
+        (rows, columns), (down, across) = self.window, self.counts
+        image = x_BLC.unflatten(1, self.grid)
+        if any(self.padding):
+            image = F.pad(image, (0, 0, 0, self.padding[1], 0, self.padding[0]))
+        if any(self.shift):
+            image = image.roll((-self.shift[0], -self.shift[1]), dims=(1, 2))
+        if self.dilated:
+            sides = image.unflatten(2, (columns, across)).unflatten(1, (rows, down))
+            groups = sides.permute(0, 2, 4, 1, 3, 5)
+        else:
+            sides = image.unflatten(2, (across, columns)).unflatten(1, (down, rows))
+            groups = sides.permute(0, 1, 3, 2, 4, 5)
+        return groups.flatten(3, 4).flatten(1, 2)
+
+    def join(self, x_BGNC: Tensor) -> Tensor:
+        """Bring tokens back; the inverse of :meth:`split`.
+
+        Args:
+            x_BGNC: Tokens in groups, (B, G, N, C).
+
+        Returns:
+            Tokens in raster order without the padded ones, (B, L, C).
+        """
+        groups = x_BGNC.unflatten(2, self.window).unflatten(1, self.counts)
+        sides = groups.permute((0, 3, 1, 4, 2, 5) if self.dilated else (0, 1, 3, 2, 4, 5))
+        image = sides.flatten(3, 4).flatten(1, 2)
+        if any(self.shift):
+            image = image.roll(self.shift, dims=(1, 2))
+        return image[:, : self.grid[0], : self.grid[1]].flatten(1, 2)
+
+    def visible(self, device: torch.device) -> Tensor | None:
+        """Return which tokens of a group see each other.
+
+        Args:
+            device: Where the mask is made.
+
+        Returns:
+            Whether a query sees a key, (G, N, N); None if all see all. Padded tokens see each
+            other, so that no softmax is over nothing.
+        """
+        if not any(self.padding) and not any(self.shift):
+            return None
+        # Only tokens with equal labels see each other: those which a shift has brought beside
+        # tokens of the other end of the grid are apart, and so are padded ones.
+        sides = []
+        for side, pad, shift in zip(self.grid, self.padding, self.shift, strict=True):
+            places = torch.arange(side + pad, device=device)
+            sides.append((places < shift).int() + 4 * (places >= side).int())
+        labels_1LC = (sides[0].unsqueeze(1) + 2 * sides[1]).reshape(1, -1, 1)
+        padded = Partition((len(sides[0]), len(sides[1])), self.window, self.shift, self.dilated)
+        labels_GN = padded.split(labels_1LC)[0, :, :, 0]
+        return labels_GN.unsqueeze(2) == labels_GN.unsqueeze(1)
+
+
+class PartitionAttention(BaseModule):
+    """Multi-head self-attention inside the groups of a partition.
+
+    Args:
+        embed_dims: C.
+        num_heads: h; it divides C.
+        bias_window: (rows, columns) of the groups, for a learned bias of each head that depends
+            on where a key stands relative to a query (Swin, arXiv 2103.14030, Eq. 4); None for
+            no bias.
+    """
+
+    relative_position_bias_table: nn.Parameter | None
+    positions_NN: Tensor | None
+
+    def __init__(
+        self, embed_dims: int, num_heads: int, bias_window: tuple[int, int] | None = None
+    ) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.qkv = Linear(embed_dims, 3 * embed_dims)
+        self.proj = Linear(embed_dims, embed_dims)
+        table = positions_NN = None
+        if bias_window is not None:
+            rows, columns = bias_window
+            table = nn.Parameter(torch.empty((2 * rows - 1) * (2 * columns - 1), num_heads))
+            nn.init.trunc_normal_(table, std=BIAS_STD)
+            positions_NN = _positions(bias_window)
+        self.register_parameter('relative_position_bias_table', table)
+        self.register_buffer('positions_NN', positions_NN, persistent=False)
+
+    def init_weights(self) -> None:
+        """Initialize the bias; no rule for layers reaches it."""
+        super().init_weights()
+        if self.relative_position_bias_table is not None:
+            nn.init.trunc_normal_(self.relative_position_bias_table, std=BIAS_STD)
+
+    def forward(self, x_BLC: Tensor, partition: Partition) -> Tensor:
+        """Attend inside groups.
+
+        Args:
+            x_BLC: Normalized tokens in raster order, (B, L, C).
+            partition: The groups.
+
+        Returns:
+            Attention output in raster order, (B, L, C).
+        """
+        q_BGhNd, k_BGhNd, v_BGhNd = split_heads(self.qkv(x_BLC), partition, self.num_heads)
+        mask = self._mask(partition.visible(x_BLC.device), q_BGhNd.dtype)
+        return self.proj(partition.join(attend(q_BGhNd, k_BGhNd, v_BGhNd, mask)))
+
+    def _mask(self, visible_GNN: Tensor | None, dtype: torch.dtype) -> Tensor | None:
+        """Return what :func:`attend` takes: bias, mask, both as one, or nothing."""
+        table, positions_NN = self.relative_position_bias_table, self.positions_NN
+        if table is None or positions_NN is None:
+            return None if visible_GNN is None else visible_GNN.unsqueeze(1)
+        bias_1hNN = table[positions_NN].permute(2, 0, 1).unsqueeze(0).to(dtype)
+        if visible_GNN is None:
+            return bias_1hNN
+        return bias_1hNN.masked_fill(~visible_GNN.unsqueeze(1), -torch.inf)
+
+
+def split_heads(
+    qkv_BLC3: Tensor, partition: Partition, num_heads: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Bring queries, keys and values into groups and heads.
+
+    Args:
+        qkv_BLC3: Queries, keys and values side by side, in raster order, (B, L, 3 * C).
+        partition: The groups.
+        num_heads: h.
+
+    Returns:
+        Queries, keys and values, (B, G, h, N, d) each.
+    """
+    qkv_BGN = partition.split(qkv_BLC3).unflatten(-1, (3, num_heads, -1))
+    q_BGhNd, k_BGhNd, v_BGhNd = qkv_BGN.permute(3, 0, 1, 4, 2, 5).unbind(0)
+    return q_BGhNd, k_BGhNd, v_BGhNd
+
+
+def attend(
+    q_BGhNd: Tensor, k_BGhKd: Tensor, v_BGhKd: Tensor, mask_GhNK: Tensor | None = None
+) -> Tensor:
+    """Attend inside groups.
+
+    Args:
+        q_BGhNd: Queries, (B, G, h, N, d).
+        k_BGhKd: Keys, (B, G, h, K, d).
+        v_BGhKd: Values, (B, G, h, K, d).
+        mask_GhNK: What is added to the scores, or whether a query sees a key,
+            (G or 1, h or 1, N, K).
+
+    Returns:
+        Attention output, heads side by side, (B, G, N, C).
+    """
+    batch_size, groups, heads = q_BGhNd.shape[:3]
+    # The fused kernels take four dimensions. Groups stand beside the samples; where each has a
+    # mask of its own beside the heads, so that one mask is enough for all samples.
+    dim = 0 if mask_GhNK is None or len(mask_GhNK) == 1 else 1
+    q, k, v = (part.flatten(dim, dim + 1) for part in (q_BGhNd, k_BGhKd, v_BGhKd))
+    limit = max(1, MAX_PROBLEMS // q.shape[1 - dim])
+    parts = [part.split(limit, dim) for part in (q, k, v)]
+    if dim == 0:
+        masks = [mask_GhNK] * len(parts[0])
+    else:
+        assert mask_GhNK is not None
+        masks = mask_GhNK.expand(-1, heads, -1, -1).flatten(0, 1).split(limit)
+    with sdpa_kernel(BACKENDS):
+        attended = [
+            F.scaled_dot_product_attention(*part) for part in zip(*parts, masks, strict=True)
+        ]
+    joined = attended[0] if len(attended) == 1 else torch.cat(attended, dim)
+    sizes = (batch_size, groups) if dim == 0 else (groups, heads)
+    return joined.unflatten(dim, sizes).transpose(2, 3).flatten(3)
+
+
+def _positions(window: tuple[int, int]) -> Tensor:
+    """Number the places that a key can have relative to a query, row by row, (N, N)."""
+    rows, columns = window
+    places = torch.cartesian_prod(torch.arange(rows), torch.arange(columns))
+    offsets_NN2 = places.unsqueeze(1) - places.unsqueeze(0) + torch.tensor([rows - 1, columns - 1])
+    return offsets_NN2[..., 0] * (2 * columns - 1) + offsets_NN2[..., 1]
