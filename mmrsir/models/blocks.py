@@ -3,8 +3,8 @@
 Algorithm 1 shuffles the tokens before each attention and restores them after it. All
 else in a block acts on each token alone, so a stage moves its tokens straight from the
 order of one block to the order of the next: one gather a block, and one back to raster
-order at the end. The result is the same. On CUDA a kernel reads the tokens of a window where
-they stand, and none is moved at all.
+order at the end. The result is the same. Where a stage has kernels that read the tokens of a
+window where they stand (:mod:`.kernels`, on CUDA), none is moved at all.
 
 For the same reason a block, once its tokens are moved, touches one window at a time.
 Inference on the CPU takes large inputs through a whole block in chunks of windows that
@@ -30,7 +30,7 @@ from .mixers import Mixer
 from .order import compose, fill_windows, invert, permute
 
 MLP_RATIO = 4
-# Tokens times channels of a chunk: some ten buffers of this size fill a core's cache.
+# Tokens times channels of a chunk: measured, docs/performance.md.
 CHUNK_ELEMENTS = 400_000
 
 
@@ -67,6 +67,7 @@ class Block(BaseModule):
         places_BM: Tensor | None,
         gate_BL: Tensor | None,
         grid: tuple[int, int],
+        in_place: bool,
     ) -> Tensor:
         """Bring the tokens into the order of the mixer and run the block on them.
 
@@ -75,27 +76,29 @@ class Block(BaseModule):
             places_BM: Where the tokens of the mixer's windows stand, (B, M), or None.
             gate_BL: Factor for the mixer's output, in the order of the result, (B, L), or None.
             grid: (H, W), with H * W == L.
+            in_place: The tokens stay in raster order.
 
         Returns:
-            Tokens in the mixer's order, or in their present one if the mixer attends in
-            place, (B, L, C).
+            Tokens in the mixer's order, or in raster order, (B, L, C).
         """
         if self.with_cp and torch.is_grad_enabled():
-            return checkpoint(self._forward, x_BLC, places_BM, gate_BL, grid, use_reentrant=False)
+            return checkpoint(
+                self._forward, x_BLC, places_BM, gate_BL, grid, in_place, use_reentrant=False
+            )
         if (
-            places_BM is None
+            in_place
+            or places_BM is None
             or self.mixer.window_tokens is None
             or self.training
             or not _chunking_pays(x_BLC)
         ):
-            return self._forward(x_BLC, places_BM, gate_BL, grid)
+            return self._forward(x_BLC, places_BM, gate_BL, grid, in_place)
         out_BLC = torch.empty_like(x_BLC)
         for samples, tokens in _chunks(places_BM, x_BLC.shape[2], self.mixer.window_tokens):
             out = out_BLC[samples, tokens]
             gate = None if gate_BL is None else gate_BL[samples, tokens]
-            out.copy_(
-                self._forward(x_BLC[samples], places_BM[samples, tokens], gate, grid, out.shape[1])
-            )
+            places = places_BM[samples, tokens]
+            out.copy_(self._forward(x_BLC[samples], places, gate, grid, False, out.shape[1]))
         return out_BLC
 
     def _forward(
@@ -104,11 +107,12 @@ class Block(BaseModule):
         places_BM: Tensor | None,
         gate_BL: Tensor | None,
         grid: tuple[int, int],
+        in_place: bool,
         num_tokens: int | None = None,
     ) -> Tensor:
         """Run the block on all tokens, or on the windows of one chunk with so many tokens."""
-        if self.mixer.attends_in_place(x_BLC):
-            mixed_BLC = self.mixer(self.norm1(x_BLC), grid, places_BM)
+        if in_place:
+            mixed_BLC = self.mixer.mix_in_place(self.norm1(x_BLC), grid, places_BM)
         else:
             num_tokens = x_BLC.shape[1] if num_tokens is None else num_tokens
             x_BMC = x_BLC if places_BM is None else permute(x_BLC, places_BM)
@@ -118,8 +122,7 @@ class Block(BaseModule):
         if gate_BL is not None:
             mixed_BLC = mixed_BLC * gate_BL.unsqueeze(-1).to(mixed_BLC.dtype)
         x_BLC = x_BLC + self.drop_path(mixed_BLC)
-        # Not self.ffn(…), which inspects its own signature at each call.
-        return x_BLC + self.ffn.dropout_layer(self.ffn.layers(self.norm2(x_BLC)))
+        return self.ffn(self.norm2(x_BLC), identity=x_BLC)
 
 
 def _chunking_pays(x_BLC: Tensor) -> bool:
@@ -224,15 +227,15 @@ class Stage(BaseModule):
         if self.peg is not None:
             x_BLC = self.peg(x_BLC, grid)
 
+        in_place = all(block.mixer.mixes_in_place(x_BLC) for block in self.blocks)
         inverse_BL = None  # raster order
         for block in self.blocks:
             order_BL, gate_BL = block.mixer.arrange(x_BLC, inverse_BL, grid)
             places_BM = _places(inverse_BL, order_BL, block.mixer.window_tokens)
-            moves = not block.mixer.attends_in_place(x_BLC)
-            if moves and gate_BL is not None and order_BL is not None:
+            if not in_place and order_BL is not None and gate_BL is not None:
                 gate_BL = gate_BL.gather(1, order_BL)
-            x_BLC = block(x_BLC, places_BM, gate_BL, grid)
-            if moves:
+            x_BLC = block(x_BLC, places_BM, gate_BL, grid, in_place)
+            if not in_place:
                 inverse_BL = None if order_BL is None else invert(order_BL)
         return x_BLC if inverse_BL is None else permute(x_BLC, inverse_BL)
 

@@ -20,6 +20,8 @@ Source: arXiv 2304.06250, Algorithm 1. One window and head a program: arXiv 2501
 """
 
 import math
+import warnings
+from functools import cache
 from typing import Any
 
 import torch
@@ -47,12 +49,11 @@ def supports(device: torch.device, dtype: torch.dtype, window_tokens: int, head_
         head_dim: d.
 
     Returns:
-        False off NVIDIA GPUs, on those that Triton does not support, for other types and for
-        windows that do not fit on the chip.
+        False off NVIDIA GPUs, where Triton does not run, for other types and for windows that
+        do not fit on the chip.
     """
     return (
-        device.type == 'cuda'
-        and dtype in DTYPES
+        dtype in DTYPES
         and window_tokens <= MAX_WINDOW_TOKENS
         and head_dim <= MAX_HEAD_DIM
         and _runs_triton(device)
@@ -61,8 +62,34 @@ def supports(device: torch.device, dtype: torch.dtype, window_tokens: int, head_
 
 @torch.compiler.assume_constant_result  # torch.compile cannot ask the device
 def _runs_triton(device: torch.device) -> bool:
-    """Return whether Triton supports a GPU; ROCm, where this is untried, says cuda too."""
-    return torch.version.cuda is not None and torch.cuda.get_device_capability(device) >= (8, 0)
+    """Return whether Triton runs on a device."""
+    return _tried(device)
+
+
+@cache
+def _tried(device: torch.device) -> bool:
+    """Try Triton on a device, once; warns where it should run and does not."""
+    # ROCm, where this is untried, says cuda too.
+    if device.type != 'cuda' or torch.version.cuda is None:
+        return False
+    if torch.cuda.get_device_capability(device) < (8, 0):
+        return False
+    try:
+        _try(device)
+    except Exception as error:
+        warnings.warn(
+            f'Triton does not run on {device}, so tokens are moved for attention, which takes '
+            f'longer: {type(error).__name__}: {error}',
+            stacklevel=2,
+        )
+        return False
+    return True
+
+
+def _try(device: torch.device) -> None:
+    """Launch a kernel on a single token: that needs a C compiler and a folder to write to."""
+    place = torch.zeros(1, 1, dtype=torch.int64, device=device)
+    attend_in_place(torch.zeros(1, 1, 3, device=device), place, 1, 1)
 
 
 @torch.library.custom_op('mmrsir::attend_in_place', mutates_args=())

@@ -35,13 +35,26 @@ class Linear(nn.Linear):
 
 
 def _through_onednn(x: Tensor) -> bool:
-    """Return whether an input goes through a convolution: some float32 on the CPU, run as it is."""
+    """Return whether an input goes through a convolution: some float32 on the CPU."""
     return (
         x.device.type == 'cpu'
         and x.dtype == torch.float32
         and x.numel() > 0
         and HAS_ONEDNN
+        and _has_threads()
         and not torch.is_autocast_enabled('cpu')
-        and not torch.jit.is_tracing()
-        and not torch.compiler.is_exporting()  # nor compiling: there it gains nothing
+        and not is_recorded()
     )
+
+
+@torch.compiler.assume_constant_result  # torch.compile cannot ask
+def _has_threads() -> bool:
+    """Return whether torch has several threads: with one it convolves without oneDNN."""
+    return torch.get_num_threads() > 1
+
+
+def is_recorded() -> bool:
+    """Return whether the model is traced or exported, for any device, not compiled for this one."""
+    # While it compiles torch says that it exports, too.
+    exported = torch.compiler.is_exporting() and not torch.compiler.is_dynamo_compiling()
+    return exported or torch.jit.is_tracing()

@@ -19,10 +19,9 @@ import torch
 import torch.nn.functional as F
 from mmengine.model import BaseModule
 from torch import Tensor, nn
-from torch.nn.attention import sdpa_kernel
 
 from .linear import Linear
-from .windows import BACKENDS, MAX_PROBLEMS
+from .windows import MAX_PROBLEMS, cuda_backends
 
 # Of Swin's published code.
 BIAS_STD = 0.02
@@ -226,7 +225,7 @@ def attend(
     else:
         assert mask_GhNK is not None
         masks = mask_GhNK.expand(-1, heads, -1, -1).flatten(0, 1).split(limit)
-    with sdpa_kernel(BACKENDS):
+    with cuda_backends(q.device):
         attended = [
             F.scaled_dot_product_attention(*part) for part in zip(*parts, masks, strict=True)
         ]

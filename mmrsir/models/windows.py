@@ -4,10 +4,12 @@ A window is N consecutive tokens of the sequence, in whatever order it stands. A
 of permuted tokens has no geometry, hence there is no relative position bias.
 
 Shape suffixes: B batch, M tokens of a sequence of whole windows (:mod:`.order`), C channels,
-N window tokens, h heads, d head dimension, W windows of the whole batch, L tokens in place.
+N window tokens, h heads, d head dimension, W windows of the whole batch, L tokens.
 
 Source: arXiv 2304.06250, Section 3 and Algorithm 1.
 """
+
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 import torch.nn.functional as F
@@ -15,7 +17,7 @@ from mmengine.model import BaseModule
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from .linear import Linear
+from .linear import Linear, is_recorded
 
 try:
     from . import kernels
@@ -26,6 +28,15 @@ except ImportError:  # no Triton
 MAX_PROBLEMS = 65535
 # Not cuDNN's, which plans for each number of windows anew, hence at each image size.
 BACKENDS = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
+
+
+def cuda_backends(device: torch.device) -> AbstractContextManager[None]:
+    """Return the context in which fused attention is called.
+
+    Args:
+        device: Where it runs; other devices than CUDA choose for themselves.
+    """
+    return sdpa_kernel(BACKENDS) if device.type == 'cuda' else nullcontext()
 
 
 class WindowAttention(BaseModule):
@@ -50,33 +61,38 @@ class WindowAttention(BaseModule):
         Args:
             x_BLC: Tokens, (B, L, C).
         """
-        if kernels is None or x_BLC.device.type != 'cuda':
+        if kernels is None or x_BLC.device.type != 'cuda' or is_recorded():
             return False
-        if torch.jit.is_tracing() or torch.compiler.is_exporting():  # for any device
-            return False
-        amp = torch.is_autocast_enabled('cuda')
+        amp = torch.is_autocast_enabled('cuda') and x_BLC.dtype != torch.float64
         dtype = torch.get_autocast_dtype('cuda') if amp else x_BLC.dtype
         head_dim = self.proj.in_features // self.num_heads
         return kernels.supports(x_BLC.device, dtype, self.window_tokens, head_dim)
 
-    def forward(self, x_BMC: Tensor, places_BM: Tensor | None = None) -> Tensor:
+    def attend_in_place(self, x_BLC: Tensor, order_BM: Tensor) -> Tensor:
+        """Attend inside windows of tokens that are not moved, where :meth:`attends_in_place`.
+
+        Args:
+            x_BLC: Normalized tokens in any order, (B, L, C).
+            order_BM: Where the tokens of the windows stand, (B, M), as :mod:`.order` makes it.
+
+        Returns:
+            Attention output in the order of the input, (B, L, C).
+        """
+        attended_BLC = kernels.attend_in_place(
+            self.qkv(x_BLC), order_BM, self.num_heads, self.window_tokens
+        )
+        return self.proj(attended_BLC)
+
+    def forward(self, x_BMC: Tensor) -> Tensor:
         """Attend inside windows.
 
         Args:
             x_BMC: Normalized tokens in window order, (B, M, C); M is a multiple of N, or
-                less than N for a single, smaller window. With ``places_BM`` in any order,
-                (B, L, C).
-            places_BM: Where the tokens of the windows stand, (B, M), as :mod:`.order` makes it.
+                less than N for a single, smaller window.
 
         Returns:
-            Attention output in the order of the input.
+            Attention output in the same order, (B, M, C).
         """
-        if places_BM is not None:
-            qkv_BLC3 = self.qkv(x_BMC)
-            attended_BLC = kernels.attend_in_place(
-                qkv_BLC3, places_BM, self.num_heads, self.window_tokens
-            )
-            return self.proj(attended_BLC)
         is_one_window = x_BMC.shape[1] < self.window_tokens
         shape = (1, -1) if is_one_window else (-1, self.window_tokens)
         qkv_WN = self.qkv(x_BMC).unflatten(1, shape).flatten(0, 1)
@@ -88,12 +104,12 @@ class WindowAttention(BaseModule):
 def _attend(q_WhNd: Tensor, k_WhNd: Tensor, v_WhNd: Tensor) -> Tensor:
     """Attend inside windows, (W, h, N, d)."""
     if q_WhNd.device.type == 'cpu' and not torch.is_grad_enabled():
-        # For windows as small as these torch's fused kernel of the CPU is half as fast as two
-        # products. In training it is as fast, and saves the memory of the weights.
+        # For windows as small as these two products are faster than torch's fused kernel, which
+        # in training is as fast and saves the memory of the weights (docs/performance.md).
         weights_WhNN = (q_WhNd * q_WhNd.shape[-1] ** -0.5) @ k_WhNd.transpose(-2, -1)
         return weights_WhNN.softmax(-1) @ v_WhNd
     parts = [tensor.split(MAX_PROBLEMS // q_WhNd.shape[1]) for tensor in (q_WhNd, k_WhNd, v_WhNd)]
-    with sdpa_kernel(BACKENDS):
+    with cuda_backends(q_WhNd.device):
         # No mask, 4-D and no dropout, so that the fused kernels apply.
         attended = [F.scaled_dot_product_attention(*part) for part in zip(*parts, strict=True)]
     return attended[0] if len(attended) == 1 else torch.cat(attended)

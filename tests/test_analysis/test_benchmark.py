@@ -24,7 +24,12 @@ from ..test_engine.commands import ROOT
 CPU = torch.device('cpu')
 SMALL = Case('forward', 8, 8, 2)
 ENVIRONMENT = dict(
-    gpu=None, cpu='a processor', threads=2, load_average=0.5, versions={'torch': '2'}
+    gpu=None,
+    cpu='a processor',
+    threads=2,
+    load_average=0.5,
+    copy_gb_per_second=1.0,
+    versions={'torch': '2'},
 )
 
 

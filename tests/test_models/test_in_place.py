@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mmrsir.models import RSIRTransformer, windows
+from mmrsir.models import PyramidTransformer, RSIRTransformer, windows
 
 from .literal import window_attention
 
@@ -29,11 +29,11 @@ class Kernels:
 
 @pytest.fixture
 def in_place(monkeypatch):
-    """Switch the kernel on, wherever the tokens are."""
+    """Switch the kernel on, wherever the tokens are, or off."""
 
-    def switch():
+    def switch(on=True):
         monkeypatch.setattr(windows, 'kernels', Kernels)
-        monkeypatch.setattr(windows.WindowAttention, 'attends_in_place', lambda *_: True)
+        monkeypatch.setattr(windows.WindowAttention, 'attends_in_place', lambda *_: on)
 
     return switch
 
@@ -67,6 +67,38 @@ def test_outputs_and_gradients_are_the_same(in_place, size, settings, importance
         torch.testing.assert_close(one, other, rtol=0, atol=1e-10 * scale)
 
 
+def test_compiled_blocks_do_what_their_stage_decides(in_place):
+    """They may be compiled alone, and then may not decide for themselves."""
+    model = RSIRTransformer(ARCH, out_indices=(0, 1)).double().eval()
+    image = torch.randn(1, 3, 61, 50, dtype=torch.float64)
+    moved = run(model, image)
+    in_place()
+    for block in model.stages[0].blocks:
+        block.compile(backend='eager')
+    run(model, image)
+    in_place(on=False)
+    for one, other in zip(run(model, image), moved, strict=True):
+        torch.testing.assert_close(
+            one, other, rtol=0, atol=1e-10 * max(1, float(other.abs().max()))
+        )
+
+
+def test_a_stage_moves_all_tokens_or_none(in_place, monkeypatch):
+    """A gate of tokens in raster order would not fit tokens that a block before has moved."""
+    torch.manual_seed(0)
+    settings = dict(mixers=('rs', 'ir', 'axial'), importance='cbam', out_indices=(0, 1))
+    model = PyramidTransformer(ARCH, **settings).double().eval()
+    image = torch.randn(2, 3, 61, 50, dtype=torch.float64)
+    moved = run(model, image)
+    in_place()
+    first = model.stages[0].blocks[0].mixer
+    for able in (True, False):
+        monkeypatch.setattr(first, 'mixes_in_place', lambda _, able=able: able)
+        for one, other in zip(run(model, image), moved, strict=True):
+            largest = max(1, float(other.abs().max()))
+            torch.testing.assert_close(one, other, rtol=0, atol=1e-10 * largest)
+
+
 def test_no_token_is_moved(in_place, monkeypatch):
     in_place()
     monkeypatch.setattr('mmrsir.models.blocks.permute', None)
@@ -74,20 +106,39 @@ def test_no_token_is_moved(in_place, monkeypatch):
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
-@pytest.mark.parametrize('importance', ['mean', 'cbam'])
-def test_the_kernel_is_used_on_a_gpu_and_gives_the_same(monkeypatch, importance):
+@pytest.mark.parametrize('compiled', [False, True])
+@pytest.mark.parametrize('training', [True, False])
+@pytest.mark.parametrize('settings', [dict(), dict(importance='cbam'), dict(with_cp=True)])
+def test_the_kernel_is_used_on_a_gpu_and_gives_the_same(monkeypatch, settings, training, compiled):
     torch.manual_seed(0)
     arch = dict(ARCH, embed_dims=32)
-    model = RSIRTransformer(arch, out_indices=(0, 1), importance=importance).cuda().train()
+    model = RSIRTransformer(arch, out_indices=(0, 1), **settings).cuda().train(training)
+    if compiled:
+        model.compile(backend='aot_eager', fullgraph=True)
     image = torch.randn(2, 3, 61, 50, device='cuda')
     attention = model.stages[0].blocks[0].mixer.attn
     assert attention.attends_in_place(image)
     in_place = run(model, image)
+    torch.compiler.reset()
     monkeypatch.setattr(windows, 'kernels', None)
     assert not attention.attends_in_place(image)
     for one, other in zip(in_place, run(model, image), strict=True):
         scale = max(1.0, other.abs().max().item())
         torch.testing.assert_close(one, other, rtol=0, atol=1e-4 * scale)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
+@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
+def test_autocast_uses_the_kernel_and_stays_close(dtype):
+    torch.manual_seed(0)
+    model = RSIRTransformer(ARCH, out_indices=(0, 1), position=None, drop_path_rate=0.0).cuda()
+    image = torch.randn(2, 3, 24, 24, device='cuda')  # one window: the order does not matter
+    expected = run(model, image)
+    with torch.autocast('cuda', dtype):
+        assert model.stages[0].blocks[0].mixer.attn.attends_in_place(image)
+        actual = run(model, image)
+    for one, other in zip(actual[:2], expected[:2], strict=True):
+        torch.testing.assert_close(one.float(), other, rtol=0, atol=5e-2)
 
 
 def test_parts_below_the_limit_of_cuda_give_the_same(monkeypatch):

@@ -228,12 +228,29 @@ def supports(device='cuda', dtype=torch.float16, window_tokens=49, head_dim=32) 
     ],
 )
 def test_supports(monkeypatch, cuda, capability, change, expected):
+    kernels._tried.cache_clear()
+    monkeypatch.setattr(kernels, '_try', lambda device: None)
     monkeypatch.setattr(torch.version, 'cuda', cuda)
     monkeypatch.setattr(torch.cuda, 'get_device_capability', lambda device: capability)
     assert supports(**change) is expected
 
 
+def test_without_a_compiler_tokens_are_moved_with_a_warning(monkeypatch):
+    def no_compiler(device):
+        raise RuntimeError('Failed to find C compiler.')
+
+    kernels._tried.cache_clear()
+    monkeypatch.setattr(kernels, '_try', no_compiler)
+    monkeypatch.setattr(torch.version, 'cuda', '13.0')
+    monkeypatch.setattr(torch.cuda, 'get_device_capability', lambda device: (8, 0))
+    with pytest.warns(UserWarning, match='tokens are moved.*Failed to find C compiler'):
+        assert not supports()
+    assert not supports()  # and is not tried again
+
+
 def test_compiled_code_asks_for_support(monkeypatch):
+    kernels._tried.cache_clear()
+    monkeypatch.setattr(kernels, '_try', lambda device: None)
     monkeypatch.setattr(torch.version, 'cuda', '13.0')
     opaque = torch.compiler.disable(lambda device: (8, 0))
     monkeypatch.setattr(torch.cuda, 'get_device_capability', opaque)

@@ -19,7 +19,7 @@ SDPA = '_scaled_dot_product_flash_attention_for_cpu'
 WATCHED = (
     *('sort', 'topk', 'randperm', 'rand', 'gather', 'index_select', 'index', 'take', 'roll'),
     *('scatter_', 'scatter_add_', 'index_add_', 'index_put_', 'repeat', 'pad', 'constant_pad_nd'),
-    *('clone', 'copy_', '_to_copy', 'bmm', 'masked_fill', SDPA),
+    *('clone', 'copy_', '_to_copy', 'cat', 'stack', 'bmm', 'masked_fill', SDPA),
 )
 # Of integers, (B, L): the sequence of windows (index_select), its places (gather, where the
 # tokens are not in raster order yet), the inverse (scatter_). Of the map, (B, L): back to raster
@@ -85,7 +85,7 @@ def test_inference(size):
 @SIZES
 def test_training(size):
     operations = count(size, training=True)
-    expected = Counter(ORDERS, randperm=RANDOM * BATCH)
+    expected = Counter(ORDERS, randperm=RANDOM * BATCH, stack=RANDOM)
     expected.update({SDPA: BLOCKS, 'index_select': MOVES, 'clone': IMAGE + OUTPUTS})
     assert operations.calls == expected
     assert operations.gathered < 2 * BATCH * size[0] * size[1] // 16  # no index over channels

@@ -25,6 +25,7 @@ def describe_environment(device: torch.device) -> dict[str, Any]:
     Returns:
         Machine, versions and settings, in types that JSON has.
     """
+    load_average = os.getloadavg()[0]  # before the run: above 0, others use the machine too
     # Import names, as some packages come from upstream or from a fork.
     distributions = packages_distributions()
     return dict(
@@ -34,7 +35,7 @@ def describe_environment(device: torch.device) -> dict[str, Any]:
         cores=len(os.sched_getaffinity(0)),
         threads=torch.get_num_threads(),
         copy_gb_per_second=round(copy_bandwidth(device) / 1e9, 1),
-        load_average=os.getloadavg()[0],  # above 0 before the run: others use the machine too
+        load_average=load_average,
         memory_gib=round(os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30, 1),
         system=platform.platform(),
         cuda=torch.version.cuda if device.type == 'cuda' else None,

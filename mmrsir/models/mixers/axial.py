@@ -17,9 +17,7 @@ class AxialAttention(Mixer):
         self.along_rows = settings.index % 2 == 0
         self.attn = PartitionAttention(settings.embed_dims, settings.num_heads)
 
-    def forward(
-        self, x_BLC: Tensor, grid: tuple[int, int], places_BM: Tensor | None = None
-    ) -> Tensor:
+    def forward(self, x_BLC: Tensor, grid: tuple[int, int]) -> Tensor:
         """Attend inside rows or columns; see :meth:`Mixer.forward`."""
         window = (1, grid[1]) if self.along_rows else (grid[0], 1)
         return self.attn(x_BLC, Partition(grid, window))

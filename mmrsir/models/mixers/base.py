@@ -80,31 +80,40 @@ class Mixer(BaseModule):
         """
         return Arrangement(None)
 
-    def attends_in_place(self, x_BLC: Tensor) -> bool:
-        """Return whether ``forward`` takes tokens where they stand, so that none is moved.
-
-        Args:
-            x_BLC: Tokens, (B, L, C).
-        """
-        return False
-
     @abstractmethod
-    def forward(
-        self, x_BMC: Tensor, grid: tuple[int, int], places_BM: Tensor | None = None
-    ) -> Tensor:
+    def forward(self, x_BMC: Tensor, grid: tuple[int, int]) -> Tensor:
         """Mix tokens.
 
         Args:
             x_BMC: Normalized tokens in the order that ``arrange`` chose, filled up to whole
-                windows, (B, M, C), or some of these windows. With ``places_BM`` tokens in any
-                order, (B, L, C).
+                windows, (B, M, C), or some of these windows.
             grid: (H, W), with H * W == L.
-            places_BM: Where the tokens of the windows stand, (B, M), for a mixer that attends
-                in place.
 
         Returns:
-            Mixed tokens in the same sequence.
+            Mixed tokens in the same sequence, (B, M, C).
         """
+
+    def mixes_in_place(self, x_BLC: Tensor) -> bool:
+        """Return whether :meth:`mix_in_place` serves tokens like these.
+
+        Args:
+            x_BLC: Tokens, (B, L, C).
+        """
+        return True
+
+    def mix_in_place(self, x_BLC: Tensor, grid: tuple[int, int], order_BM: Tensor | None) -> Tensor:
+        """Mix tokens that stay in raster order.
+
+        Args:
+            x_BLC: Normalized tokens in raster order, (B, L, C).
+            grid: (H, W), with H * W == L.
+            order_BM: The order that ``arrange`` chose, filled up to whole windows, (B, M); None
+                for raster order.
+
+        Returns:
+            Mixed tokens in raster order, (B, L, C).
+        """
+        return self(x_BLC, grid)
 
 
 class OrderedWindows(Mixer):
@@ -114,17 +123,22 @@ class OrderedWindows(Mixer):
         settings: Its settings.
     """
 
+    window_tokens: int
+
     def __init__(self, settings: MixerSettings) -> None:
         super().__init__()
-        self.window_tokens: int = settings.window_size**2
+        self.window_tokens = settings.window_size**2
         self.attn = WindowAttention(settings.embed_dims, settings.num_heads, self.window_tokens)
 
-    def attends_in_place(self, x_BLC: Tensor) -> bool:
-        """Return whether there is a kernel for it; see :meth:`Mixer.attends_in_place`."""
+    def forward(self, x_BMC: Tensor, grid: tuple[int, int]) -> Tensor:
+        """Attend inside windows; see :meth:`Mixer.forward`."""
+        return self.attn(x_BMC)
+
+    def mixes_in_place(self, x_BLC: Tensor) -> bool:
+        """Return whether there is a kernel for it; see :meth:`Mixer.mixes_in_place`."""
         return self.attn.attends_in_place(x_BLC)
 
-    def forward(
-        self, x_BMC: Tensor, grid: tuple[int, int], places_BM: Tensor | None = None
-    ) -> Tensor:
-        """Attend inside windows; see :meth:`Mixer.forward`."""
-        return self.attn(x_BMC, places_BM)
+    def mix_in_place(self, x_BLC: Tensor, grid: tuple[int, int], order_BM: Tensor | None) -> Tensor:
+        """Attend inside windows; see :meth:`Mixer.mix_in_place`."""
+        assert order_BM is not None  # each subclass has an order
+        return self.attn.attend_in_place(x_BLC, order_BM)

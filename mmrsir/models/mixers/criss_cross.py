@@ -19,9 +19,7 @@ class CrissCrossAttention(Mixer):
         self.qkv = Linear(settings.embed_dims, 3 * settings.embed_dims)
         self.proj = Linear(settings.embed_dims, settings.embed_dims)
 
-    def forward(
-        self, x_BLC: Tensor, grid: tuple[int, int], places_BM: Tensor | None = None
-    ) -> Tensor:
+    def forward(self, x_BLC: Tensor, grid: tuple[int, int]) -> Tensor:
         """Attend to rows and columns; see :meth:`Mixer.forward`."""
         height, width = grid
         qkv_BHW3hd = self.qkv(x_BLC).unflatten(-1, (3, self.num_heads, -1)).unflatten(1, grid)

@@ -37,9 +37,7 @@ class CrossShapedWindows(Mixer):
         self.vertical = StripeAttention(settings.embed_dims // 2, settings.num_heads // 2)
         self.proj = Linear(settings.embed_dims, settings.embed_dims)
 
-    def forward(
-        self, x_BLC: Tensor, grid: tuple[int, int], places_BM: Tensor | None = None
-    ) -> Tensor:
+    def forward(self, x_BLC: Tensor, grid: tuple[int, int]) -> Tensor:
         """Attend inside stripes; see :meth:`Mixer.forward`."""
         height, width = grid
         # The channels of a half are those of its heads.

@@ -22,8 +22,6 @@ class GridAttention(Mixer):
         self.dilated = settings.index % 2 == 1
         self.attn = PartitionAttention(settings.embed_dims, settings.num_heads, self.window)
 
-    def forward(
-        self, x_BLC: Tensor, grid: tuple[int, int], places_BM: Tensor | None = None
-    ) -> Tensor:
+    def forward(self, x_BLC: Tensor, grid: tuple[int, int]) -> Tensor:
         """Attend inside windows or grids; see :meth:`Mixer.forward`."""
         return self.attn(x_BLC, Partition(grid, self.window, dilated=self.dilated))

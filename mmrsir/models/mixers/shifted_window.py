@@ -22,9 +22,7 @@ class ShiftedWindows(Mixer):
         window = (self.window_size, self.window_size)
         self.attn = PartitionAttention(settings.embed_dims, settings.num_heads, window)
 
-    def forward(
-        self, x_BLC: Tensor, grid: tuple[int, int], places_BM: Tensor | None = None
-    ) -> Tensor:
+    def forward(self, x_BLC: Tensor, grid: tuple[int, int]) -> Tensor:
         """Attend inside windows; see :meth:`Mixer.forward`."""
         down, across = (self.shift if side > self.window_size else 0 for side in grid)
         window = (self.window_size, self.window_size)

@@ -27,9 +27,7 @@ class SpatiallySeparableAttention(Mixer):
             ratio = SR_RATIOS[min(settings.stage, len(SR_RATIOS) - 1)]
             self.attn = GlobalSubsampledAttention(settings.embed_dims, settings.num_heads, ratio)
 
-    def forward(
-        self, x_BLC: Tensor, grid: tuple[int, int], places_BM: Tensor | None = None
-    ) -> Tensor:
+    def forward(self, x_BLC: Tensor, grid: tuple[int, int]) -> Tensor:
         """Attend inside windows or to sub-sampled tokens; see :meth:`Mixer.forward`."""
         if isinstance(self.attn, GlobalSubsampledAttention):
             return self.attn(x_BLC, grid)
