@@ -41,20 +41,9 @@ def _through_onednn(x: Tensor) -> bool:
         and x.dtype == torch.float32
         and x.numel() > 0
         and HAS_ONEDNN
-        and _has_threads()
+        # Compiled it gains nothing, and traced or exported it would hide what it is.
+        and not torch.compiler.is_compiling()
+        and not torch.jit.is_tracing()
         and not torch.is_autocast_enabled('cpu')
-        and not is_recorded()
+        and torch.get_num_threads() > 1  # with one thread torch convolves without oneDNN
     )
-
-
-@torch.compiler.assume_constant_result  # torch.compile cannot ask
-def _has_threads() -> bool:
-    """Return whether torch has several threads: with one it convolves without oneDNN."""
-    return torch.get_num_threads() > 1
-
-
-def is_recorded() -> bool:
-    """Return whether the model is traced or exported, for any device, not compiled for this one."""
-    # While it compiles torch says that it exports, too.
-    exported = torch.compiler.is_exporting() and not torch.compiler.is_dynamo_compiling()
-    return exported or torch.jit.is_tracing()

@@ -17,7 +17,7 @@ from mmengine.model import BaseModule
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from .linear import Linear, is_recorded
+from .linear import Linear
 
 try:
     from . import kernels
@@ -61,7 +61,7 @@ class WindowAttention(BaseModule):
         Args:
             x_BLC: Tokens, (B, L, C).
         """
-        if kernels is None or x_BLC.device.type != 'cuda' or is_recorded():
+        if kernels is None or x_BLC.device.type != 'cuda' or _is_recorded():
             return False
         amp = torch.is_autocast_enabled('cuda') and x_BLC.dtype != torch.float64
         dtype = torch.get_autocast_dtype('cuda') if amp else x_BLC.dtype
@@ -99,6 +99,13 @@ class WindowAttention(BaseModule):
         qkv_3WhNd = qkv_WN.unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
         attended_WhNd = _attend(*qkv_3WhNd.unbind(0))
         return self.proj(attended_WhNd.transpose(1, 2).reshape(x_BMC.shape))
+
+
+def _is_recorded() -> bool:
+    """Return whether the model is traced or exported, for any device, not compiled for this one."""
+    # While it compiles torch says that it exports, too.
+    exported = torch.compiler.is_exporting() and not torch.compiler.is_dynamo_compiling()
+    return exported or torch.jit.is_tracing()
 
 
 def _attend(q_WhNd: Tensor, k_WhNd: Tensor, v_WhNd: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""torch.compile: one graph for whole windows, one where the last window is filled up."""
+"""torch.compile: no graph breaks, and few graphs for many sizes."""
 
 import pytest
 import torch
@@ -35,29 +35,40 @@ def run(model, forward, image):
     return [*outputs, *(parameter.grad for parameter in model.parameters())]
 
 
+def limit(graphs):
+    """Fail where a model needs more graphs."""
+    return torch._dynamo.config.patch(recompile_limit=graphs, fail_on_recompile_limit_hit=True)
+
+
 @pytest.mark.parametrize(('importance', 'training'), [('mean', False), ('cbam', True)])
-@torch._dynamo.config.patch(recompile_limit=2, fail_on_recompile_limit_hit=True)
-def test_two_graphs_without_breaks_serve_all_sizes(importance, training):
+def test_full_and_partial_windows_are_a_graph_each_without_breaks(importance, training):
     torch.compiler.reset()
     model = build(training, importance=importance)
     compiled = torch.compile(model, backend='aot_eager', dynamic=True, fullgraph=True)
-    for size in SIZES:
-        image = torch.randn(2, 3, *size)
-        assert_equal(run(model, compiled, image), run(model, model, image))
+    with limit(2):
+        for size in SIZES:
+            image = torch.randn(2, 3, *size)
+            assert_equal(run(model, compiled, image), run(model, model, image))
 
 
-def test_a_third_kind_of_size_would_be_noticed():
-    """Fewer tokens than a window are a graph of their own: the limit above is a real one."""
+def test_one_graph_serves_all_sizes_whose_windows_are_partial():
+    torch.compiler.reset()
+    arch = dict(ARCH, depths=(2, 1, 1, 1), num_heads=(1, 1, 1, 1))
+    model = RSIRTransformer(arch).eval()
+    compiled = torch.compile(model, backend='aot_eager', dynamic=True, fullgraph=True)
+    with limit(1), torch.no_grad():
+        for size in [(320, 384), (416, 416), (512, 352), (608, 320)]:
+            compiled(torch.randn(2, 3, *size))
+
+
+def test_fewer_tokens_than_a_window_are_a_graph_of_their_own():
+    """So the limits above are real ones."""
     torch.compiler.reset()
     compiled = torch.compile(build(False), backend='eager', dynamic=True, fullgraph=True)
-    limits = dict(recompile_limit=2, fail_on_recompile_limit_hit=True)
-    with (
-        torch.no_grad(),
-        torch._dynamo.config.patch(limits),
-        pytest.raises(torch._dynamo.exc.FailOnRecompileLimitHit),
-    ):
-        for size in [*SIZES[:2], (24, 20)]:
-            compiled(torch.randn(2, 3, *size))
+    with limit(1), torch.no_grad():
+        compiled(torch.randn(2, 3, *SIZES[0]))
+        with pytest.raises(torch._dynamo.exc.FailOnRecompileLimitHit):
+            compiled(torch.randn(2, 3, 24, 20))
 
 
 def test_checkpointed_blocks_compile():

@@ -89,12 +89,6 @@ def test_a_single_thread_leaves_it_to_torch(convolutions):
     assert not convolutions
 
 
-def test_compiled_graphs_hold_convolutions(convolutions):
-    torch.compiler.reset()
-    torch.compile(Linear(8, 24), backend='eager', fullgraph=True)(torch.randn(70, 49, 8))
-    assert len(convolutions) == 1
-
-
 @pytest.mark.parametrize('name', MIXERS)
 def test_the_blocks_have_no_other_linear_layers(name):
     arch = dict(embed_dims=8, depths=(2, 2), num_heads=(2, 2))
