@@ -11,7 +11,8 @@ from mmrsir.analysis.benchmark.floor import record_layers, replay
 from mmrsir.analysis.benchmark.literal import LiteralRSIR
 from mmrsir.analysis.benchmark.subjects import build
 from mmrsir.analysis.flops import count_module
-from mmrsir.models import ARCHS, RSIRTransformer
+from mmrsir.models import ARCHS, RSIRTransformer, blocks
+from mmrsir.models.linear import Linear
 from mmrsir.models.order import invert, random_order
 
 from ..test_engine.commands import ROOT
@@ -75,13 +76,14 @@ def test_literal_has_the_weights_of_rsir_tiny():
 
 
 @pytest.mark.parametrize('wrap', [lambda model: model, LiteralRSIR], ids=['model', 'literal'])
-def test_floor_has_all_multiply_adds_but_those_of_attention(wrap):
+def test_floor_has_all_multiply_adds_but_those_of_attention(monkeypatch, wrap):
     model = wrap(RSIRTransformer('nano')).eval()
-    image = torch.zeros(1, 3, 224, 448)  # large enough for chunks, and all windows are full
+    monkeypatch.setattr(blocks, 'CHUNK_ELEMENTS', 100_000)
+    image = torch.zeros(1, 3, 224, 448)  # in chunks, and all windows are full
     with torch.inference_mode():
         layers = record_layers(lambda: model(image))
-    blocks = sum(ARCHS['nano']['depths'])
-    assert len(layers) == 4 + 4 + 4 * blocks  # embedding and merging, position, blocks
+    depth = sum(ARCHS['nano']['depths'])
+    assert len(layers) == 4 + 4 + 4 * depth  # embedding and merging, position, blocks
     attention = sum(
         2 * depth * tokens * 49 * channels for depth, channels, tokens in stages_of_nano(224, 448)
     )
@@ -89,12 +91,18 @@ def test_floor_has_all_multiply_adds_but_those_of_attention(wrap):
     assert count_module(Replayed(layers), image).flops == products
 
 
-def test_linear_layer_called_on_parts_is_one_layer_with_all_rows():
-    linear = nn.Linear(4, 5)
+@pytest.mark.parametrize(
+    ('kind', 'shape', 'strides'),
+    [(nn.Linear, (12, 4), (4, 1)), (Linear, (1, 4, 12, 1), (48, 1, 4, 4))],
+)
+def test_linear_layer_called_on_parts_is_one_layer_with_all_rows(monkeypatch, kind, shape, strides):
+    monkeypatch.setattr(torch, 'get_num_threads', lambda: 2)  # with one, ours is torch's
+    linear = kind(4, 5)
     x = torch.zeros(2, 6, 4)
     (whole,) = record_layers(lambda: linear(x))
     (parts,) = record_layers(lambda: [linear(part) for part in x.split([1, 2, 3], dim=1)])
-    assert whole.input.shape == parts.input.shape == (12, 4)
+    assert whole.input.shape == parts.input.shape == shape
+    assert whole.input.stride() == parts.input.stride() == strides
 
 
 def test_parts_take_a_gradient_if_one_of_them_does():

@@ -48,39 +48,52 @@ class Layer:
         return [one for one in tensors if isinstance(one, Tensor) and one.requires_grad]
 
 
+def _is_linear(input: Tensor, weight: Tensor, *args: Any, **kwargs: Any) -> bool:
+    """Return whether a convolution is a linear layer: 1x1, of an image one pixel wide."""
+    return weight.shape[2:] == (1, 1) and input.shape[0] == input.shape[3] == 1
+
+
 class _Recorder(TorchFunctionMode):
     """Keeps the calls of layers that are made inside it."""
 
     def __init__(self) -> None:
         super().__init__()
         self.layers: list[Layer] = []
-        self.linear: dict[int, Layer] = {}  # by the id of their weight, which they hold
+        self.linear: dict[int, Layer] = {}  # by the address of their weight
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         kwargs = kwargs or {}
         if func is F.linear:
-            self._keep_linear(*args, **kwargs)
+            self._keep_rows(func, *args, **kwargs)
         elif func in CONVOLUTIONS:
-            self._keep(func, *args, **kwargs)
+            keep = self._keep_rows if _is_linear(*args, **kwargs) else self._keep
+            keep(func, *args, **kwargs)
         return func(*args, **kwargs)
 
-    def _keep_linear(self, input: Tensor, weight: Tensor, *args: Any, **kwargs: Any) -> None:
-        """Keep all calls with the same weight as one.
+    def _keep_rows(
+        self, function: Any, input: Tensor, weight: Tensor, *args: Any, **kwargs: Any
+    ) -> None:
+        """Keep all calls of a linear layer as one, with all their rows.
 
-        A linear layer acts on each row alone, so a model that takes its tokens through in
-        chunks has the same floor as one that does not.
+        It acts on each row alone, so a model that takes its tokens through in chunks has the
+        same floor as one that does not.
         """
-        width = input.shape[-1]
+        width = weight.shape[1]
         rows = torch.empty(input.numel() // width, width, dtype=input.dtype, device='meta')
-        known = self.linear.get(id(weight))
+        known = self.linear.get(weight.data_ptr())
+        wants_gradient = input.requires_grad
+        if known is not None:
+            rows = torch.cat([rows, rows.new_empty(known.input.numel() // width, width)])
+            wants_gradient = wants_gradient or known.input.requires_grad
+        if function is not F.linear:
+            rows = rows[None, :, None].permute(0, 3, 1, 2)
+        rows = rows.detach().requires_grad_(wants_gradient)
         if known is None:
-            rows.requires_grad_(input.requires_grad)
-            self.linear[id(weight)] = self._keep(F.linear, rows, weight, *args, **kwargs)
+            self.linear[weight.data_ptr()] = self._keep(function, rows, weight, *args, **kwargs)
         else:
-            wants_gradient = known.input.requires_grad or input.requires_grad
-            known.input = torch.cat([known.input.detach(), rows]).requires_grad_(wants_gradient)
+            known.input = rows
 
     def _keep(
         self, function: Any, input: Tensor, weight: Tensor, *args: Any, **kwargs: Any
