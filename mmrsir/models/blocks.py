@@ -156,7 +156,7 @@ def to_image(x_BLC: Tensor, grid: tuple[int, int]) -> Tensor:
     Returns:
         The same memory as (B, C, H, W), in channels-last layout. Transposing before the
         tokens are unfolded would give a single image strides that convolutions take for
-        another layout, which costs them a copy and up to twenty times their time.
+        another layout, which costs them a copy (docs/performance.md).
     """
     return x_BLC.unflatten(1, grid).permute(0, 3, 1, 2)
 
