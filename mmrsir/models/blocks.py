@@ -27,7 +27,7 @@ from torch.utils.checkpoint import checkpoint
 
 from .linear import Linear
 from .mixers import Mixer
-from .order import compose, fill_windows, invert, permute
+from .order import compose, fill_windows, invert, permute, to_image
 
 MLP_RATIO = 4
 # Tokens times channels of a chunk: measured, docs/performance.md.
@@ -144,21 +144,6 @@ def _chunks(places_BM: Tensor, channels: int, window_tokens: int) -> Iterator[tu
     for first in range(0, batch_size, samples):
         for start in range(0, length, windows * window_tokens):
             yield slice(first, first + samples), slice(start, start + windows * window_tokens)
-
-
-def to_image(x_BLC: Tensor, grid: tuple[int, int]) -> Tensor:
-    """View tokens as an image.
-
-    Args:
-        x_BLC: Tokens in raster order, (B, L, C).
-        grid: (H, W), with H * W == L.
-
-    Returns:
-        The same memory as (B, C, H, W), in channels-last layout. Transposing before the
-        tokens are unfolded would give a single image strides that convolutions take for
-        another layout, which costs them a copy (docs/performance.md).
-    """
-    return x_BLC.unflatten(1, grid).permute(0, 3, 1, 2)
 
 
 class PositionalEncodingGenerator(BaseModule):

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from .order import permute
+from .order import permute, to_image
 
 
 class MeanImportance(BaseModule):
@@ -56,7 +56,7 @@ class CBAMImportance(BaseModule):
         pooled_BL2 = torch.stack([x_BLC.amax(-1).to(dtype), x_BLC.mean(-1, dtype=dtype)], dim=-1)
         if inverse_BL is not None:
             pooled_BL2 = permute(pooled_BL2, inverse_BL)
-        pooled_B2HW = pooled_BL2.transpose(1, 2).unflatten(2, grid)
+        pooled_B2HW = to_image(pooled_BL2, grid)
         with torch.autocast(x_BLC.device.type, enabled=False):
             return F.conv2d(pooled_B2HW, self.conv.weight.to(dtype), padding=3).sigmoid().flatten(1)
 

@@ -16,6 +16,8 @@ C channels.
 Source: arXiv 2304.06250, Sections 3.1 and 3.2, Algorithm 1.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
@@ -61,9 +63,23 @@ def fixed_order(seed: int, block: int, num_tokens: int, device: torch.device) ->
     mixed = ((seed * 1_000_003 + block) * 1_000_003 + num_tokens) % 2**63
     generator = torch.Generator().manual_seed(mixed)
     # A cached tensor must be usable in training too, whatever mode the first caller was in.
-    with torch.inference_mode(False):
+    with torch.inference_mode(False), _untraced():
         order = torch.randperm(num_tokens, generator=generator).tolist()
         return torch.tensor(order, device=device)  # from a list: a constant to a tracer
+
+
+@contextmanager
+def _untraced() -> Iterator[None]:
+    """Hide from torch.jit's tracer what only the first call does: it compares two calls."""
+    state = torch._C._get_tracing_state()
+    if state is None:
+        yield
+        return
+    torch._C._set_tracing_state(None)  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        torch._C._set_tracing_state(state)  # type: ignore[attr-defined]
 
 
 @torch.library.custom_op('mmrsir::fixed_order', mutates_args=())
@@ -164,6 +180,21 @@ def permute(x_BLC: Tensor, places_BM: Tensor) -> Tensor:
     if torch.is_grad_enabled() and x_BLC.requires_grad:
         return _Permute.apply(x_BLC, places_BM)
     return _gather_tokens(x_BLC, places_BM)
+
+
+def to_image(x_BLC: Tensor, grid: tuple[int, int]) -> Tensor:
+    """View tokens as an image.
+
+    Args:
+        x_BLC: Tokens in raster order, (B, L, C).
+        grid: (H, W), with H * W == L.
+
+    Returns:
+        The same memory as (B, C, H, W), in channels-last layout. Transposing before the
+        tokens are unfolded would give a single image strides that convolutions take for
+        another layout, which costs them a copy (docs/performance.md).
+    """
+    return x_BLC.unflatten(1, grid).permute(0, 3, 1, 2)
 
 
 def _gather_tokens(x_BLC: Tensor, places_BM: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from .linear import Linear
-from .windows import MAX_PROBLEMS, cuda_backends
+from .windows import fused_attention
 
 # Of Swin's published code.
 BIAS_STD = 0.02
@@ -218,18 +218,11 @@ def attend(
     # mask of its own beside the heads, so that one mask is enough for all samples.
     dim = 0 if mask_GhNK is None or len(mask_GhNK) == 1 else 1
     q, k, v = (part.flatten(dim, dim + 1) for part in (q_BGhNd, k_BGhKd, v_BGhKd))
-    limit = max(1, MAX_PROBLEMS // q.shape[1 - dim])
-    parts = [part.split(limit, dim) for part in (q, k, v)]
-    if dim == 0:
-        masks = [mask_GhNK] * len(parts[0])
+    if mask_GhNK is None or dim == 0:
+        joined = fused_attention(q, k, v, mask_GhNK)
     else:
-        assert mask_GhNK is not None
-        masks = mask_GhNK.expand(-1, heads, -1, -1).flatten(0, 1).split(limit)
-    with cuda_backends(q.device):
-        attended = [
-            F.scaled_dot_product_attention(*part) for part in zip(*parts, masks, strict=True)
-        ]
-    joined = attended[0] if len(attended) == 1 else torch.cat(attended, dim)
+        mask = mask_GhNK.expand(-1, heads, -1, -1).flatten(0, 1)
+        joined = fused_attention(q, k, v, mask)
     sizes = (batch_size, groups) if dim == 0 else (groups, heads)
     return joined.unflatten(dim, sizes).transpose(2, 3).flatten(3)
 

@@ -19,9 +19,10 @@ from torch import Tensor, nn
 
 from ..checkpoint import load_pretrained
 from .arguments import check_choice, check_int, check_ints
-from .blocks import Stage, to_image
+from .blocks import Stage
 from .importance import IMPORTANCE_MAPS
 from .mixers import MIXERS, MixerSettings
+from .order import to_image
 
 PRETRAINED = ('Pretrained', PretrainedInit)
 ARCH_KEYS = ('embed_dims', 'depths', 'num_heads')

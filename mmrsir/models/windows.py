@@ -9,7 +9,8 @@ N window tokens, h heads, d head dimension, W windows of the whole batch, L toke
 Source: arXiv 2304.06250, Section 3 and Algorithm 1.
 """
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Sequence
+from contextlib import nullcontext
 
 import torch
 import torch.nn.functional as F
@@ -30,13 +31,31 @@ MAX_PROBLEMS = 65535
 BACKENDS = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
 
 
-def cuda_backends(device: torch.device) -> AbstractContextManager[None]:
-    """Return the context in which fused attention is called.
+def fused_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Attend with torch's fused kernels, in parts where CUDA's take no more at once.
 
     Args:
-        device: Where it runs; other devices than CUDA choose for themselves.
+        q: Queries, (a, b, N, d); a problem for each of a * b.
+        k: Keys, (a, b, K, d).
+        v: Values, (a, b, K, d).
+        mask: What torch takes as a mask, (1, b or 1, N, K); or one of its own for each of b,
+            (b, N, K), where these are too many for one call. Without one more kernels apply.
+
+    Returns:
+        Attention output, (a, b, N, d).
     """
-    return sdpa_kernel(BACKENDS) if device.type == 'cuda' else nullcontext()
+    dim = 1 if mask is not None and mask.ndim == 3 else 0
+    limit = max(1, MAX_PROBLEMS // q.shape[1 - dim])
+    parts = [tensor.split(limit, dim) for tensor in (q, k, v)]
+    masks: Sequence[Tensor | None] = [mask] * len(parts[0])
+    if mask is not None and dim == 1:
+        masks = mask.split(limit)
+    # Other devices than CUDA choose their kernel for themselves.
+    with sdpa_kernel(BACKENDS) if q.device.type == 'cuda' else nullcontext():
+        attended = [
+            F.scaled_dot_product_attention(*part) for part in zip(*parts, masks, strict=True)
+        ]
+    return attended[0] if len(attended) == 1 else torch.cat(attended, dim)
 
 
 class WindowAttention(BaseModule):
@@ -115,8 +134,4 @@ def _attend(q_WhNd: Tensor, k_WhNd: Tensor, v_WhNd: Tensor) -> Tensor:
         # in training is as fast and saves the memory of the weights (docs/performance.md).
         weights_WhNN = (q_WhNd * q_WhNd.shape[-1] ** -0.5) @ k_WhNd.transpose(-2, -1)
         return weights_WhNN.softmax(-1) @ v_WhNd
-    parts = [tensor.split(MAX_PROBLEMS // q_WhNd.shape[1]) for tensor in (q_WhNd, k_WhNd, v_WhNd)]
-    with cuda_backends(q_WhNd.device):
-        # No mask, 4-D and no dropout, so that the fused kernels apply.
-        attended = [F.scaled_dot_product_attention(*part) for part in zip(*parts, strict=True)]
-    return attended[0] if len(attended) == 1 else torch.cat(attended)
+    return fused_attention(q_WhNd, k_WhNd, v_WhNd)

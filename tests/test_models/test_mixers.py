@@ -223,7 +223,7 @@ def test_attention_in_parts_equals_that_in_one(with_mask, monkeypatch):
     q, k, v = torch.randn(3, 2, 5, 2, 4, 3)
     mask = torch.randn(5, 2, 4, 4) if with_mask else None
     whole = attend(q, k, v, mask)
-    monkeypatch.setattr('mmrsir.models.partition.MAX_PROBLEMS', 6)
+    monkeypatch.setattr('mmrsir.models.windows.MAX_PROBLEMS', 6)
     torch.testing.assert_close(attend(q, k, v, mask), whole, rtol=0, atol=1e-6)
 
 

@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ...models import RSIRTransformer
-from ...models.blocks import Block, to_image
+from ...models.blocks import Block
 from ...models.mixers import ImportantRegionWindows
+from ...models.order import to_image
 from ...models.windows import WindowAttention
 
 

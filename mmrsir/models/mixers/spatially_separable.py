@@ -8,6 +8,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from ..linear import Linear
+from ..order import to_image
 from ..partition import Partition, PartitionAttention, attend
 from .base import Mixer, MixerSettings
 
@@ -78,7 +79,7 @@ class GlobalSubsampledAttention(BaseModule):
         """Make one token of each square, (B, K, C); beyond the grid there are zeros."""
         if self.sr_ratio == 1:
             return x_BLC
-        image = x_BLC.unflatten(1, grid).permute(0, 3, 1, 2)
+        image = to_image(x_BLC, grid)
         bottom, right = (-side % self.sr_ratio for side in grid)
         if bottom or right:
             image = F.pad(image, (0, right, 0, bottom))
