@@ -6,9 +6,14 @@ registries, where mmdet, mmseg, mmpretrain and every other library of the family
 those of mmrsir: ``_base_ = 'mmrsir::…'``.
 """
 
-from . import engine, inheritance, models
+import sys
+
 from .version import __version__
 
-inheritance.enable()
+# `python -m mmrsir.doctor` is for environments where these imports fail or crash.
+if 'mmrsir.doctor' not in sys.orig_argv:
+    from . import engine, inheritance, models
+
+    inheritance.enable()
 
 __all__ = ['__version__', 'engine', 'inheritance', 'models']

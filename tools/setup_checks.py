@@ -10,6 +10,7 @@ import importlib.util
 import os
 import platform
 import re
+import runpy
 import shlex
 import shutil
 import subprocess
@@ -19,8 +20,9 @@ from pathlib import Path
 from typing import Mapping, Sequence
 
 ROOT = Path(__file__).resolve().parent.parent
-OLDEST_PYTHON, NEWEST_PYTHON = (3, 10), (3, 12)
-FIRST_CPP20_TORCH = (2, 14)
+SUPPORTED = runpy.run_path(str(ROOT / 'mmrsir' / 'doctor' / 'supported.py'))
+OLDEST_PYTHON, NEWEST_PYTHON = SUPPORTED['OLDEST_PYTHON'], SUPPORTED['NEWEST_PYTHON']
+FIRST_CPP20_TORCH = SUPPORTED['FIRST_CPP20_TORCH']
 # Measured: 5.8 GB when done, and on the way there 2.5 GB of downloads, which pip caches as well.
 VENV_GB, PIP_CACHE_GB, UPDATE_GB = 9.0, 3.0, 3.0
 CPP_PROBE = """

@@ -1,0 +1,64 @@
+"""``python -m mmrsir.doctor``: see the package's own description."""
+
+import argparse
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+from ..version import __version__
+from .checks import CHECKS, Result, examine
+from .probing import Prober
+
+
+def main() -> int:
+    """Print what the checks find.
+
+    Returns:
+        1 if there is a problem, else 0.
+    """
+    parser = argparse.ArgumentParser(
+        prog='python -m mmrsir.doctor',
+        description='Says whether this environment can run mmrsir, and what mends it.',
+    )
+    parser.add_argument('--json', action='store_true', help='print a list of checks as JSON')
+    as_json = parser.parse_args().json
+    if not as_json:
+        print(f'mmrsir {__version__} with {sys.executable}', flush=True)
+    results: dict[str, Result] = {}
+    with tempfile.TemporaryFile(mode='w+', errors='replace') as log:
+        for name, result in examine(Prober(log)):
+            if not as_json:
+                print_result(name, result, results)
+            results[name] = result
+    if as_json:
+        print(json.dumps([dict(name=name, **result._asdict()) for name, result in results.items()]))
+    else:
+        print_advice(results)
+    return int(any(result.status == 'problem' for result in results.values()))
+
+
+def print_result(name: str, result: Result, earlier: dict[str, Result]) -> None:
+    """Print a check's line, and under it what mends it."""
+    print(f'{result.status:8} {name:12} {result.found}', flush=True)
+    if result.mending:
+        same = [name for name, other in earlier.items() if other.mending == result.mending]
+        print(f'{"":8} {"mend:":12} {f"as {same[0]}" if same else result.mending}', flush=True)
+
+
+def print_advice(results: dict[str, Result]) -> None:
+    """Print what to do next."""
+    left_out = [check.name for check in CHECKS if check.name not in results]
+    if left_out:
+        print(f'Not tried before that is mended: {", ".join(left_out)}.')
+    if any(result.mending for result in results.values()):
+        root = Path(__file__).parents[2]
+        place = root if (root / 'requirements').is_dir() else 'a checkout of mmrsir'
+        print(
+            f'Run the commands in {place}, then this once more. '
+            'Or run `make setup` there: it makes .venv, where all is as tested.'
+        )
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,297 @@
+"""The checks of ``python -m mmrsir.doctor``."""
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.util import find_spec
+from typing import Literal, NamedTuple
+
+from . import mending
+from .mending import FAMILY, PIP, Packages
+from .probing import Outcome
+from .supported import FIRST_CPP20_TORCH, NEWEST_PYTHON, OLDEST_TORCH
+
+Probe = Callable[..., Outcome]
+
+LIBRARIES = ('mmdet', 'mmseg', 'mmpretrain')
+OPENCV = (
+    'opencv-python',
+    'opencv-python-headless',
+    'opencv-contrib-python',
+    'opencv-contrib-python-headless',
+)
+EXTRAS = ('matplotlib', 'pycocotools', 'rich', 'safetensors', 'skimage', 'sklearn', 'timm')
+FITTING_TORCH = (
+    'a newer NVIDIA driver, or a torch for this one: https://pytorch.org/get-started/locally'
+)
+
+
+class Result(NamedTuple):
+    """What a check found.
+
+    Args:
+        status: 'warning': a part of mmrsir does not work, or is slow; 'problem': the backbone
+            does not work, or a library that is installed for it.
+        found: What was found, in one line.
+        mending: What mends it, a command where there is one; empty if nothing is to be mended.
+    """
+
+    status: Literal['ok', 'warning', 'problem']
+    found: str
+    mending: str = ''
+
+
+class Check(NamedTuple):
+    """A check.
+
+    Args:
+        name: What is looked at.
+        needs: Checks without which it has no meaning.
+        run: The check, of what :mod:`.probes` tells and of the installed packages.
+    """
+
+    name: str
+    needs: tuple[str, ...]
+    run: Callable[[Probe, Packages], Result]
+
+
+def examine(probe: Probe) -> Iterator[tuple[str, Result]]:
+    """Run the checks.
+
+    Args:
+        probe: Runs a probe of :mod:`.probes`.
+
+    Yields:
+        Names and results. What needs something that has a problem is left out.
+    """
+    packages = {name: installed(*names) for name, names in FAMILY.items()}
+    usable: set[str] = set()
+    for name, needs, run in CHECKS:
+        if usable.issuperset(needs):
+            result = run(probe, packages)
+            if result.status != 'problem':
+                usable.add(name)
+            yield name, result
+
+
+def installed(*distributions: str) -> dict[str, str]:
+    """Return the versions of those distributions that are installed."""
+    found = {}
+    for name in distributions:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def release(version: str) -> tuple[int, ...]:
+    """Return the first two numbers of a version."""
+    return tuple(int(number) for number in re.findall(r'\d+', version)[:2])
+
+
+def check_python(probe: Probe, packages: Packages) -> Result:
+    """Python: pip refuses to install mmrsir for one that is too old."""
+    found = '{}.{}.{}'.format(*sys.version_info)
+    if sys.version_info[:2] <= NEWEST_PYTHON:
+        return Result('ok', found)
+    newest = '.'.join(map(str, NEWEST_PYTHON))
+    return Result(
+        'warning',
+        f'{found} is newer than what mmcv and its kin are made for, {newest}',
+        f'make PYTHON=python{newest} setup',
+    )
+
+
+def check_torch(probe: Probe, packages: Packages) -> Result:
+    """torch: there, importable, and neither too old nor too new."""
+    if find_spec('torch') is None:
+        return Result('problem', 'not installed', mending.TORCH)
+    found, error = probe('torch')
+    if error:
+        return Result('problem', error, f'{mending.TORCH} --force-reinstall')
+    if release(found['version']) < OLDEST_TORCH:
+        oldest = '.'.join(map(str, OLDEST_TORCH))
+        return Result('problem', f'{found["version"]} is older than {oldest}', mending.TORCH)
+    if release(found['version']) >= FIRST_CPP20_TORCH:
+        message = f"{found['version']} needs C++20: mmcv's ops, in C++17, cannot be compiled for it"
+        return Result('warning', message, mending.TORCH)
+    return Result('ok', found['version'])
+
+
+def check_torchvision(probe: Probe, packages: Packages) -> Result:
+    """torchvision: the one that belongs to this torch."""
+    torch = probe('torch').found['version'].split('+')[0]
+    pair = f'{PIP} install torchvision torch=={torch}'
+    here = installed('torchvision').get('torchvision')
+    if here is None:
+        return Result('warning', 'not installed; mmpretrain needs it', pair)
+    wanted = re.search(r'^torch\s*\(?==\s*([\d.]+)', '\n'.join(requires('torchvision') or ()), re.M)
+    if wanted and wanted[1] != torch:
+        return Result('problem', f'{here} is for torch {wanted[1]}, not for {torch}', pair)
+    return Result('ok', here)
+
+
+def check_gpu(probe: Probe, packages: Packages) -> Result:
+    """GPU: whether torch computes on it."""
+    torch = probe('torch').found
+    driver = nvidia_driver()
+    if not driver and not torch['gpu_usable']:
+        return Result('ok', 'no NVIDIA GPU; training runs on the CPU')
+    if not torch['gpu_usable'] and torch['cuda'] is None:
+        message = f'NVIDIA driver {driver}, but this torch is built without CUDA'
+        return Result('warning', message, f'{mending.TORCH} --force-reinstall')
+    found, error = probe('gpu')
+    if error:
+        status: Literal['problem', 'warning'] = 'problem' if torch['gpu_usable'] else 'warning'
+        return Result(status, f'NVIDIA driver {driver}: {error}', FITTING_TORCH)
+    capability = '.'.join(map(str, found['capability']))
+    return Result(
+        'ok',
+        f'{found["name"]}, compute capability {capability}, driver {driver or "unknown"}, '
+        f'torch for CUDA {torch["cuda"]}',
+    )
+
+
+def nvidia_driver() -> str:
+    """Return the version of NVIDIA's driver, or why it does not tell; empty where there is none."""
+    if shutil.which('nvidia-smi') is None:
+        return ''
+    command = ['nvidia-smi', '--query-gpu=driver_version', '--format=csv,noheader']
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+    except subprocess.TimeoutExpired:
+        return 'that does not answer'
+    return (done.stdout.splitlines() or [''])[0]
+
+
+def check_numpy(probe: Probe, packages: Packages) -> Result:
+    """numpy: the one that the libraries are written for."""
+    here = installed('numpy').get('numpy')
+    if here is None:
+        return Result('problem', 'not installed', mending.install('numpy'))
+    upstream = mending.upstream(packages)
+    if upstream and release(here) >= (2, 0):
+        message = f'{here}, but {", ".join(upstream)} of upstream are written for numpy 1'
+        return Result('warning', message, f"{PIP} install 'numpy<2'")
+    return Result('ok', here)
+
+
+def check_setuptools(probe: Probe, packages: Packages) -> Result:
+    """setuptools: upstream's mmengine needs a part that the newest lack."""
+    here = installed('setuptools').get('setuptools', 'not installed')
+    if 'mmengine' in mending.upstream(packages) and find_spec('pkg_resources') is None:
+        message = f"{here}; upstream's mmengine finds base configs with its pkg_resources only"
+        return Result('problem', message, f"{PIP} install 'setuptools<82'")
+    return Result('ok', here)
+
+
+def check_opencv(probe: Probe, packages: Packages) -> Result:
+    """OpenCV: one version, whose libraries are there."""
+    here = installed(*OPENCV)
+    mend = mending.reinstall_opencv(here)
+    if find_spec('cv2') is None:
+        return Result('problem', 'not installed', mend)
+    if len(set(here.values())) > 1:
+        return Result('problem', f'{listed(here)} overwrite each other', mend)
+    found, error = probe('module', 'cv2')
+    if error:
+        return Result('problem', error, mend)
+    return Result('ok', listed(here) or found['version'])
+
+
+def check_library(probe: Probe, packages: Packages, name: str) -> Result:
+    """A library of OpenMMLab: one of it, importable."""
+    here = packages[name]
+    mend = mending.use_forks([name], packages)
+    if len(here) > 1:
+        return Result('problem', f'{listed(here)} are installed over each other', mend)
+    if find_spec(name) is None:
+        return Result('warning' if name in LIBRARIES else 'problem', 'not installed', mend)
+    found, error = probe('library' if name in LIBRARIES else 'module', name)
+    if error:
+        mend = mending.after_failed_import(name, error, packages)
+        return Result('problem', f'{listed(here)}: {error}', mend)
+    return Result('ok', listed(here) or found['version'])
+
+
+def check_checkpoint(probe: Probe, packages: Packages) -> Result:
+    """Checkpoints: upstream's mmengine fails to read its own with the torch that mmrsir needs."""
+    error = probe('checkpoint').error
+    if not error:
+        return Result('ok', 'mmengine reads what it saves')
+    message = f'mmengine does not read what it saves: {error.partition(":")[0]}'
+    return Result('warning', message, 'export TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD=1')
+
+
+def check_ops(probe: Probe, packages: Packages) -> Result:
+    """mmcv's compiled ops: there, built for this torch, and running where torch does."""
+    torch = probe('torch').found
+    too_new = release(torch['version']) >= FIRST_CPP20_TORCH
+    mend = mending.chain(mending.TORCH if too_new else '', mending.use_forks(['mmcv'], packages))
+    if error := probe('ops', 'cpu').error:
+        needed = [name for name in ('mmdet', 'mmseg') if packages[name]]
+        if needed:
+            return Result('problem', f'{error}; {" and ".join(needed)} need them', mend)
+        return Result('warning', f'{error}; detection and segmentation would need them', mend)
+    if torch['gpu_usable'] and (error := probe('ops', 'cuda').error):
+        return Result('warning', f'run on the CPU only: {error}', mend)
+    return Result('ok', 'run on the GPU and the CPU' if torch['gpu_usable'] else 'run on the CPU')
+
+
+def check_extras(probe: Probe, packages: Packages) -> Result:
+    """What only some tools need."""
+    missing = [name for name in EXTRAS if find_spec(name) is None]
+    if not missing:
+        return Result('ok', ', '.join(EXTRAS))
+    return Result('warning', f'not installed: {", ".join(missing)}', mending.install(*missing))
+
+
+def check_mmrsir(probe: Probe, packages: Packages) -> Result:
+    """mmrsir: it is installed, the backbone runs, with its own kernel where that works."""
+    found, error = probe('mmrsir')
+    if error:
+        return Result('problem', error, 'make setup')
+    if not installed('mmrsir'):
+        message = "not installed: other projects cannot import it, nor use _base_ = 'mmrsir::…'"
+        return Result('warning', message, f'{PIP} install -e .')
+    if found['device'] == 'cpu' or found['in_place']:
+        with_kernel = ' with its own kernel' if found['in_place'] else ''
+        return Result('ok', f'{found["version"]}, runs on {found["device"]}{with_kernel}')
+    if not found['triton']:
+        return Result('warning', 'slower without Triton', f'{PIP} install triton')
+    if found['warnings']:
+        compiler = f'a C compiler and Python.h: packages gcc and python{sys.version_info[1]}-dev'
+        return Result('warning', found['warnings'][0], compiler)
+    return Result(
+        'ok', f'{found["version"]}, runs on {found["device"]}; its kernel needs another GPU'
+    )
+
+
+def listed(distributions: Mapping[str, str]) -> str:
+    """Return distributions and versions for a message."""
+    return ' and '.join(f'{name} {version}' for name, version in distributions.items())
+
+
+CHECKS = (
+    Check('Python', (), check_python),
+    Check('torch', (), check_torch),
+    Check('torchvision', ('torch',), check_torchvision),
+    Check('GPU', ('torch',), check_gpu),
+    Check('numpy', (), check_numpy),
+    Check('setuptools', (), check_setuptools),
+    Check('OpenCV', ('numpy',), check_opencv),
+    Check('mmengine', (), partial(check_library, name='mmengine')),
+    Check('mmcv', ('torch', 'mmengine', 'OpenCV'), partial(check_library, name='mmcv')),
+    Check('checkpoints', ('mmcv',), check_checkpoint),
+    Check('mmrsir', ('mmcv',), check_mmrsir),
+    Check("mmcv's ops", ('mmcv',), check_ops),
+    Check('mmdet', ("mmcv's ops",), partial(check_library, name='mmdet')),
+    Check('mmseg', ("mmcv's ops",), partial(check_library, name='mmseg')),
+    Check('mmpretrain', ('mmcv', 'torchvision'), partial(check_library, name='mmpretrain')),
+    Check('extras', (), check_extras),
+)

@@ -1,0 +1,82 @@
+"""Runs :mod:`.probes` in another process, which may crash or hang."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from typing import Any, NamedTuple, TextIO
+
+from . import probes
+
+ERROR_CHARACTERS = 300
+
+
+class Outcome(NamedTuple):
+    """What a probe gave.
+
+    Args:
+        found: What it returned.
+        error: What went wrong, in one line; empty if nothing did.
+    """
+
+    found: dict[str, Any]
+    error: str
+
+
+class Prober:
+    """Runs probes, one after the other in one process, and in another one after a crash.
+
+    Args:
+        log: An empty file for what the libraries print.
+        seconds: How long a probe may take; a first import from a network file system takes long.
+    """
+
+    def __init__(self, log: TextIO, seconds: int = 180) -> None:
+        self._log = log
+        self._seconds = seconds
+        self._process: subprocess.Popen[str] | None = None
+
+    def __call__(self, probe: str, *arguments: str) -> Outcome:
+        """Run a probe.
+
+        Args:
+            probe: Its name, without ``probe_``.
+            arguments: Its arguments.
+
+        Returns:
+            What it gave.
+        """
+        process = self._process or self._start()
+        assert process.stdin and process.stdout
+        start = self._log.seek(0, os.SEEK_END)
+        with suppress(BrokenPipeError):  # it may have ended since the last answer
+            process.stdin.write(' '.join([probe, *arguments]) + '\n')
+            process.stdin.flush()
+        answer = process.stdout.readline()
+        if answer:
+            found, error = json.loads(answer).values()
+        else:
+            self._process = None
+            self._log.seek(start)
+            found, error = {}, self._epitaph(process.wait(), self._log.read())
+        return Outcome(found, ' '.join(error.split())[:ERROR_CHARACTERS])
+
+    def _start(self) -> subprocess.Popen[str]:
+        self._process = subprocess.Popen(
+            [sys.executable, probes.__file__, str(self._seconds)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            text=True,
+        )
+        return self._process
+
+    def _epitaph(self, code: int, output: str) -> str:
+        """Return how the process ended, and the last line that it printed."""
+        if code == -signal.SIGALRM:
+            return f'took more than {self._seconds} seconds'
+        ending = signal.Signals(-code).name if code < 0 else f'status {code}'
+        last = (output.splitlines() or [''])[-1]
+        return f'the process ended with {ending} {last}'
