@@ -152,7 +152,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.threads is not None:
         torch.set_num_threads(args.threads)
     if device.type == 'cuda':
-        torch.cuda.set_device(device)
+        torch.cuda.set_device(device.index or 0)
         torch.backends.cudnn.benchmark = True
     begun = datetime.now().astimezone()
     out = args.out or Path(f'work_dirs/benchmark/{begun:%Y%m%d_%H%M%S}.json')
