@@ -1,6 +1,7 @@
 """Every config file trains and evaluates, with the optimizer of its recipe."""
 
 import random
+import re
 from fnmatch import fnmatch
 
 import numpy as np
@@ -9,13 +10,15 @@ from mmcv.cnn import is_norm
 from mmengine.config import Config
 from mmengine.registry import DATASETS, init_default_scope
 
+from mmrsir.checkpoint import match_weights
 from mmrsir.engine import launch
 from mmrsir.visualization.curves import read_scalars
 
-from .shrink import ITERATIONS, shrink
+from .shrink import ITERATIONS, build_shapes, shrink
 from .test_engine.commands import METRIC, ROOT
+from .test_model_index import CONFIGS, quick_search, read
 
-CONFIGS = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob('configs/[!_]*/*.py'))
+BASELINES = [path for path in CONFIGS if '/baselines/' in path]
 # Learning rate, weight decay, stochastic depth, of each family of configs.
 RECIPES = {
     'configs/mask_rcnn/rsir_t_1x_coco.py': (1e-4, 0.05, 0.2),
@@ -25,18 +28,53 @@ RECIPES = {
     'configs/upernet/rsir_[tb]*_160k_*.py': (6e-5, 0.01, 0.3),
     'configs/cls/rsir_t_*.py': (1e-3, 0.05, 0.2),
     'configs/cls/rsir_b*_*.py': (1e-3, 0.05, 0.5),
+    'configs/mask_rcnn/baselines/resn*': (0.02, 1e-4, None),
+    'configs/mask_rcnn/baselines/pvt_s_*': (1e-4, 0.05, 0.1),
+    'configs/mask_rcnn/baselines/*[!v]?_[st]_*': (1e-4, 0.05, 0.2),
+    'configs/mask_rcnn/baselines/*_[bl]_*': (1e-4, 0.05, 0.3),
+    'configs/upernet/baselines/twins_s_*': (6e-5, 0.01, 0.2),
+    'configs/upernet/baselines/*_[tbl]_*': (6e-5, 0.01, 0.3),
+    'configs/cls/baselines/vit_b_*': (1e-3, 0.05, 0.0),
+    'configs/cls/baselines/regnety_*': (1e-3, 0.05, 0.1),
+    'configs/cls/baselines/deit_*': (1e-3, 0.05, 0.1),
+    'configs/cls/baselines/pvt_s_*': (1e-3, 0.05, 0.1),
+    'configs/cls/baselines/pvt_b_*': (1e-3, 0.05, 0.3),
+    'configs/cls/baselines/*_t_*': (1e-3, 0.05, 0.2),
+    'configs/cls/baselines/*swin_b_*': (1e-3, 0.05, 0.5),
+    'configs/cls/baselines/maxvit_b_*': (1e-3, 0.05, 0.4),
+    'configs/cls/ablation/*': (1e-3, 0.05, 0.2),
+    'configs/mask_rcnn/ablation/*': (1e-4, 0.05, 0.2),
+    'configs/upernet/ablation/*': (6e-5, 0.01, 0.3),
 }
+# Parameters that tell positions, and class tokens: they never decay.
+POSITIONS = ('cls_token', 'pos_embed', 'relative_position_bias_table')
+# Sections of a config that a model does not touch.
+SHARED = (
+    'custom_imports',
+    'data_preprocessor',
+    'default_hooks',
+    'optim_wrapper',
+    'param_scheduler',
+    'randomness',
+    'train_cfg',
+    'train_dataloader',
+    'val_dataloader',
+    'test_dataloader',
+    'auto_scale_lr',
+)
 
 
 def load(path):
-    cfg = Config.fromfile(ROOT / path)
+    cfg = read(path)
     init_default_scope(cfg.default_scope)
     return cfg
 
 
 @pytest.mark.parametrize('path', CONFIGS)
-def test_trains_and_evaluates_and_decays_what_its_recipe_says(path, data, tmp_path):
-    cfg = launch.load_config(launch.argument_parser('').parse_args([str(ROOT / path)]))
+def test_trains_and_evaluates_and_decays_what_its_recipe_says(path, data, tmp_path, monkeypatch):
+    monkeypatch.setattr(Config, 'pretty_text', '')  # takes longer than to train
+    with quick_search():
+        cfg = launch.load_config(launch.argument_parser('').parse_args([str(ROOT / path)]))
     runner = launch.build_runner(shrink(cfg, str(data), str(tmp_path)))
     runner.train()
 
@@ -48,13 +86,21 @@ def test_trains_and_evaluates_and_decays_what_its_recipe_says(path, data, tmp_pa
         assert steps[-1] == ITERATIONS
     assert len(scalars['loss'][1]) == ITERATIONS
 
-    groups = runner.optim_wrapper.optimizer.param_groups
+    optimizer = runner.optim_wrapper.optimizer
+    groups = optimizer.param_groups
     decay = {id(p): group['weight_decay'] for group in groups for p in group['params']}
-    for module in runner.model.modules():
-        for parameter in module.parameters(recurse=False):
+    adam = cfg.optim_wrapper.optimizer.type == 'AdamW'
+    rules = cfg.optim_wrapper.get('paramwise_cfg', {}).get('custom_keys', {})
+    exempt = [key for key, rule in rules.items() if rule.get('decay_mult') == 0]
+    for prefix, module in runner.model.named_modules():
+        for name, parameter in module.named_parameters(recurse=False):
             flat = cfg.default_scope == 'mmpretrain' and parameter.ndim == 1
-            expected = 0 if is_norm(module) or flat else cfg.optim_wrapper.optimizer.weight_decay
-            assert decay[id(parameter)] == expected
+            listed = name in POSITIONS or any(key in f'{prefix}.{name}' for key in exempt)
+            spared = adam and (is_norm(module) or flat or listed)
+            expected = 0 if spared else cfg.optim_wrapper.optimizer.weight_decay
+            assert decay[id(parameter)] == expected, f'{prefix}.{name}'
+            # One without a gradient would stop training in several processes.
+            assert (parameter in optimizer.state) == parameter.requires_grad, f'{prefix}.{name}'
 
 
 @pytest.mark.parametrize(
@@ -90,9 +136,9 @@ def test_recipe(path):
     (expected,) = (recipe for family, recipe in RECIPES.items() if fnmatch(path, family))
     cfg = load(path)
     optimizer = cfg.optim_wrapper.optimizer
-    assert optimizer.type == 'AdamW'
-    recipe = (optimizer.lr, optimizer.weight_decay, cfg.model.backbone.drop_path_rate)
-    assert recipe == expected
+    drop_path_rate = cfg.model.backbone.get('drop_path_rate')
+    assert optimizer.type == ('SGD' if drop_path_rate is None else 'AdamW')
+    assert (optimizer.lr, optimizer.weight_decay, drop_path_rate) == expected
     assert cfg.auto_scale_lr.base_batch_size == (256 if cfg.default_scope == 'mmpretrain' else 16)
 
 
@@ -119,3 +165,39 @@ def test_segmentation_schedule():
     assert (cfg.train_cfg.max_iters, cfg.train_cfg.val_interval) == (160000, 16000)
     assert (warmup.type, warmup.end, warmup.start_factor) == ('LinearLR', 1500, 1e-6)
     assert (poly.type, poly.begin, poly.end, poly.power) == ('PolyLR', 1500, 160000, 1.0)
+
+
+def _shared_sections(path):
+    sections = load(path).to_dict()
+    sections['optim_wrapper']['paramwise_cfg']['custom_keys'] = {}
+    text = str([sections.get(key) for key in SHARED])
+    return text.replace(", '_scope_': 'mmpretrain'", '')  # of what comes from a library's base
+
+
+@pytest.mark.parametrize('path', [path for path in BASELINES if '/resn' not in path])
+def test_baselines_have_the_data_and_the_schedule_of_rsir_t(path):
+    folder, name = path.split('/baselines/')
+    run = name.split('_', 2)[-1]
+    text, expected = (_shared_sections(one) for one in (path, f'{folder}/rsir_t_{run}'))
+    if '/vit_b_' in path:  # its images are larger
+        text = text.replace('384', '224').replace('438', '256')
+    assert text == expected
+
+
+@pytest.mark.parametrize(
+    ('dense', 'classifier'),
+    [
+        ('mask_rcnn/baselines/swin_t_1x_coco', 'swin_t'),
+        ('mask_rcnn/baselines/pvt_l_1x_coco', 'pvt_b'),
+        ('mask_rcnn/baselines/cswin_t_1x_coco', 'cswin_t'),
+        ('upernet/baselines/swin_b_160k_ade20k_512x512', 'swin_b'),
+        ('upernet/baselines/maxvit_t_160k_ade20k_512x512', 'maxvit_t'),
+    ],
+)
+def test_classifiers_have_the_backbones_of_detectors_and_segmentors(dense, classifier):
+    trained = build_shapes(load(f'configs/cls/baselines/{classifier}_in1k.py')).backbone
+    started = build_shapes(load(f'configs/{dense}.py'))
+    missing = match_weights(started.backbone, trained.state_dict()).missing
+    assert all(re.match(r'norm\d\.', key) for key in missing)
+    weights = {f'backbone.{key}': value for key, value in trained.state_dict().items()}
+    assert match_weights(started, weights).share > 0.4  # which the heads of the configs name

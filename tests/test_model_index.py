@@ -1,40 +1,47 @@
 """The metafiles list every config, and what they say of it is so."""
 
+import re
 from functools import cache
 from itertools import groupby
+from unittest import mock
 
 import pytest
-import torch
-from mmengine.config import Config
+from mmengine.config import Config, utils
 from mmengine.fileio import load
-from mmengine.registry import MODELS, init_default_scope
 
 from mmrsir.analysis.flops import count_config
 
+from .shrink import build_shapes
 from .test_engine.commands import ROOT
 
-CONFIGS = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob('configs/[!_]*/*.py'))
+CONFIGS = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob('configs/[!_]*/**/*.py'))
+METAINFO = cache(utils._get_cfg_metainfo)
 METAFILES = load(ROOT / 'model-index.yml')['Import']
 LISTED = [(path, model) for path in METAFILES for model in load(ROOT / path)['Models']]
 
 
 def network(model):
-    """Return folder, variant and data of a config; where they are equal, so is the network."""
-    folder, _, name = model['Config'].removesuffix('.py').rpartition('/')
-    return folder, name.split('_')[1], name.split('_')[-1]
+    """Return a config's path without its schedule; where it is equal, so is the network."""
+    return re.sub(r'_\d+[xk](-ms)?_', '_', model['Config'].removesuffix('.py'))
 
 
 NETWORKS = {
-    '-'.join(key): list(models)
-    for key, models in groupby(sorted((model for _, model in LISTED), key=network), network)
+    name: list(models)
+    for name, models in groupby(sorted((model for _, model in LISTED), key=network), network)
 }
-QUICK = [name for name in NETWORKS if '-b' not in name or name.startswith('configs/cls')]
+QUICK = [name for name in NETWORKS if name.endswith('_in1k') or re.search(r'/rsir_[nt]_', name)]
 
 
 @cache
 def read(path):
     """Return a config; it is not to be changed."""
-    return Config.fromfile(ROOT / path)
+    with quick_search():
+        return Config.fromfile(ROOT / path)
+
+
+def quick_search():
+    """Search the libraries for a config once; each time mmengine reads hundreds of files."""
+    return mock.patch.object(utils, '_get_cfg_metainfo', METAINFO)
 
 
 def test_every_config_is_listed_once():
@@ -43,7 +50,7 @@ def test_every_config_is_listed_once():
 
 def test_every_metafile_is_imported():
     assert sorted(METAFILES) == sorted(
-        str(path.relative_to(ROOT)) for path in ROOT.glob('configs/*/metafile.yml')
+        str(path.relative_to(ROOT)) for path in ROOT.glob('configs/[!_]*/**/metafile.yml')
     )
 
 
@@ -77,10 +84,7 @@ def test_schedule(model):
 
 @pytest.mark.parametrize('name', NETWORKS)
 def test_parameters(name):
-    cfg = read(NETWORKS[name][0]['Config'])
-    init_default_scope(cfg.default_scope)
-    with torch.device('meta'):  # shapes without the memory
-        parameters = MODELS.build(cfg.model).parameters()
+    parameters = build_shapes(read(NETWORKS[name][0]['Config'])).parameters()
     listed = {model['Metadata']['Parameters'] for model in NETWORKS[name]}
     assert listed == {sum(parameter.numel() for parameter in parameters)}
 

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path, PurePosixPath
 
-from PIL import Image, UnidentifiedImageError
+from PIL import UnidentifiedImageError
 from rich.console import Console
 from rich.progress import track
 
+from .decoding import decode_strictly
 from .splits import Split
 
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp')
@@ -159,9 +160,7 @@ def _raise(error: OSError) -> None:
 def _shorter_side(path: Path) -> int | str:
     """The shorter side of an image in pixels, or what is wrong with it."""
     try:
-        with Image.open(path, formats=_FORMATS) as image:
-            image.load()
-            return min(image.size)
+        return min(decode_strictly(path.read_bytes(), _FORMATS).size)
     except UnidentifiedImageError:
         return f'{path} (no {", ".join(_FORMATS)})'
     except Exception as error:  # what a broken file makes Pillow raise is not bounded

@@ -1,6 +1,7 @@
 """Learning rate and weight decay of each parameter, for the models of all three libraries."""
 
 import logging
+from collections.abc import Collection
 from difflib import get_close_matches
 from typing import Any
 
@@ -18,8 +19,9 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
     ``bias_decay_mult``, ``flat_decay_mult``, ``custom_keys``, …) and ``layer_decay_rate``:
     the learning rate of a block is that of the next block times this rate, the head's is the
     optimizer's. Learning-rate factors of ``custom_keys`` multiply with it. A pattern of
-    ``custom_keys`` that matches no parameter is warned of. Parameters with equal settings
-    share a group, which spares the optimizer hundreds of small steps.
+    ``custom_keys`` that matches no parameter is warned of. Parameters that a module names in
+    ``no_weight_decay()``, as in timm, do not decay unless a pattern matches them. Parameters
+    with equal settings share a group, which spares the optimizer hundreds of small steps.
 
     Args:
         optim_wrapper_cfg: Settings of the optimizer wrapper, with ``optimizer``.
@@ -56,7 +58,10 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
             return
         names = {id(parameter): name for name, parameter in module.named_parameters()}
         self._warn_of_unmatched_keys(list(names.values()))
+        exempt = _exempt_from_decay(module)
         for group in params:
+            if id(group['params'][0]) in exempt:
+                group.setdefault('weight_decay', 0.0)
             scale = self._scale(module, names[id(group['params'][0])])
             if scale != 1:
                 group.setdefault('lr', self.base_lr)
@@ -90,6 +95,15 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
                 logger='current',
                 level=logging.WARNING,
             )
+
+
+def _exempt_from_decay(model: nn.Module) -> set[int]:
+    """Return the ids of the parameters that modules name in ``no_weight_decay()``."""
+    exempt: set[int] = set()
+    for module in model.modules():
+        names: Collection[str] = getattr(module, 'no_weight_decay', tuple)()
+        exempt.update(id(p) for name, p in module.named_parameters() if name in names)
+    return exempt
 
 
 def _merge(params: list[dict]) -> list[dict]:

@@ -114,7 +114,8 @@ class Partition:
             places = torch.arange(side + pad, device=device)
             sides.append((places < shift).int() + 4 * (places >= side).int())
         labels_1LC = (sides[0].unsqueeze(1) + 2 * sides[1]).reshape(1, -1, 1)
-        padded = Partition((len(sides[0]), len(sides[1])), self.window, self.shift, self.dilated)
+        grid = sides[0].shape[0], sides[1].shape[0]
+        padded = Partition(grid, self.window, self.shift, self.dilated)
         labels_GN = padded.split(labels_1LC)[0, :, :, 0]
         return labels_GN.unsqueeze(2) == labels_GN.unsqueeze(1)
 
@@ -154,6 +155,10 @@ class PartitionAttention(BaseModule):
         super().init_weights()
         if self.relative_position_bias_table is not None:
             nn.init.trunc_normal_(self.relative_position_bias_table, std=BIAS_STD)
+
+    def no_weight_decay(self) -> set[str]:
+        """Return the names of the parameters that do not decay, as in Swin's recipe."""
+        return {'relative_position_bias_table'}
 
     def forward(self, x_BLC: Tensor, partition: Partition) -> Tensor:
         """Attend inside groups.
@@ -216,7 +221,7 @@ def attend(
     batch_size, groups, heads = q_BGhNd.shape[:3]
     # The fused kernels take four dimensions. Groups stand beside the samples; where each has a
     # mask of its own beside the heads, so that one mask is enough for all samples.
-    dim = 0 if mask_GhNK is None or len(mask_GhNK) == 1 else 1
+    dim = 0 if mask_GhNK is None or mask_GhNK.shape[0] == 1 else 1
     q, k, v = (part.flatten(dim, dim + 1) for part in (q_BGhNd, k_BGhKd, v_BGhKd))
     if mask_GhNK is None or dim == 0:
         joined = fused_attention(q, k, v, mask_GhNK)

@@ -12,19 +12,17 @@ from typing import Any
 import torch
 from mmcv.cnn import is_norm
 from mmcv.cnn.bricks.transformer import PatchEmbed, PatchMerging
-from mmengine.logging import print_log
-from mmengine.model import BaseModule, ModuleList, PretrainedInit
+from mmengine.model import ModuleList
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
-from ..checkpoint import load_pretrained
 from .arguments import check_choice, check_int, check_ints
 from .blocks import Stage
 from .importance import IMPORTANCE_MAPS
 from .mixers import MIXERS, MixerSettings
 from .order import to_image
+from .pretrained import PretrainedModule
 
-PRETRAINED = ('Pretrained', PretrainedInit)
 ARCH_KEYS = ('embed_dims', 'depths', 'num_heads')
 LAYER_NORM = dict(type='LN')
 SCRATCH_INIT = [
@@ -56,7 +54,7 @@ class OverlapMerging(PatchEmbed):
 
 
 @MODELS.register_module()
-class PyramidTransformer(BaseModule):
+class PyramidTransformer(PretrainedModule):
     """Four-stage transformer backbone whose token mixers are chosen by name.
 
     Args:
@@ -81,11 +79,8 @@ class PyramidTransformer(BaseModule):
             (as in mmdet and mmseg) get no gradient and stay in evaluation mode.
         norm_eval: Keep all normalization layers in evaluation mode.
         with_cp: Recompute the blocks' activations in the backward pass to save memory.
-        init_cfg: Initialization on top of the usual one (truncated normal, std 0.02).
-            ``dict(type='Pretrained', checkpoint=…)`` takes the backbone out of a checkpoint of
-            any model; its further settings are those of
-            :func:`mmrsir.checkpoint.load_pretrained`. With ``checkpoint=None`` the backbone
-            starts from scratch.
+        init_cfg: Initialization on top of the usual one (truncated normal, std 0.02);
+            ``dict(type='Pretrained', checkpoint=…)`` as in :class:`.pretrained.PretrainedModule`.
 
     Attributes:
         depths: Blocks of each stage that is built.
@@ -113,12 +108,7 @@ class PyramidTransformer(BaseModule):
         with_cp: bool = False,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
-        user_init = [init_cfg] if isinstance(init_cfg, dict) else list(init_cfg or [])
-        pretrained = [cfg for cfg in user_init if cfg.get('type') in PRETRAINED]
-        others = [cfg for cfg in user_init if cfg.get('type') not in PRETRAINED]
-        super().__init__(init_cfg=[*SCRATCH_INIT, *others])
-        self.pretrained = pretrained
-
+        super().__init__(init_cfg, SCRATCH_INIT)
         embed_dims, depths, num_heads = _check_arch(arch)
         num_stages = len(depths)
         if isinstance(mixers, str) or not mixers:
@@ -216,24 +206,6 @@ class PyramidTransformer(BaseModule):
                 normed_BLC = getattr(self, f'norm{index}')(x_BLC)
                 outputs.append(to_image(normed_BLC, grid).contiguous())
         return tuple(outputs)
-
-    def init_weights(self) -> None:
-        """Initialize the weights, and load those that ``init_cfg`` names.
-
-        Raises:
-            CheckpointMismatchError: A checkpoint has too few of this backbone's weights.
-            FileNotFoundError: There is no such checkpoint.
-        """
-        if self.is_init:
-            return
-        super().init_weights()
-        for cfg in self.pretrained:
-            unused = ('type', 'map_location')  # weights are read to the CPU
-            settings = {key: value for key, value in cfg.items() if key not in unused}
-            if settings.get('checkpoint') is None:
-                print_log('No pretrained checkpoint: the backbone starts from scratch', 'current')
-            else:
-                load_pretrained(self, **settings)
 
     def train(self, mode: bool = True) -> 'PyramidTransformer':
         """Set the mode; what is frozen stays in evaluation mode.

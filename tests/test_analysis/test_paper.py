@@ -8,20 +8,24 @@ import sys
 from collections import Counter
 
 import pytest
+import torch
+from mmengine.fileio import load
+from rich.console import Console
 
-from mmrsir.analysis import paper
+from mmrsir.analysis.benchmark.subjects import Subject
+from mmrsir.analysis.paper import rows as paper
+from mmrsir.analysis.paper import tables, throughput
+from mmrsir.analysis.paper.rows import Cost
+from mmrsir.analysis.paper.throughput import Throughput
 
 from ..test_engine.commands import ROOT
 
-DOCUMENTS = ('README.md', 'docs/paper.md')
-ROWS = paper.read_rows(ROOT, paper.EXPERIMENTS)
+TABLES = {table: paper.read_rows(ROOT, table) for table in paper.EXPERIMENTS}
+ROWS = [row for rows in TABLES.values() for row in rows]
+COSTS = paper.read_costs(ROOT)  # tests/test_model_index.py counts them
+COST = Cost(30_450_000, 4_500_000_000)
 HEAD = '"""A model.\n\nCost       much\nMeasured   {}\n"""\n'
-
-
-def table_of(document):
-    """The lines that stand between the marks."""
-    text = (ROOT / document).read_text()
-    return text.partition(paper.BEGIN)[2].partition(paper.END)[0].strip().splitlines()
+MARKED = f'before\n{tables.BEGIN}\n{{}}{tables.END}\nafter\n'
 
 
 def test_published_tables_are_complete():
@@ -39,35 +43,69 @@ def test_published_tables_are_complete():
         assert all(costs) or (row['table'] == '7' and not any(costs)), row
 
 
-def test_every_table_has_both_models_and_both_readings_of_the_larger():
-    models = [model for readings in paper.MODELS.values() for model in readings.values()]
-    assert [row.model for row in ROWS] == models * len(paper.EXPERIMENTS)
+@pytest.mark.parametrize('table', TABLES)
+def test_every_published_row_is_read_and_that_of_rsir_b_in_both_ways(table):
+    with (ROOT / paper.PUBLISHED).open(newline='') as file:
+        systems = [row['system'] for row in csv.DictReader(file) if row['table'] == str(table)]
+    if table != 7:
+        assert systems.pop() == 'RSIR-B'
+        systems += ['RSIR-B (24 blocks)', 'RSIR-B (36 blocks)']
+    assert [row.model for row in TABLES[table]] == systems
 
 
-@pytest.mark.parametrize('table', paper.EXPERIMENTS)
-def test_documents_hold_what_is_measured(table):
-    lines = [paper.markdown(row) for row in paper.read_rows(ROOT, [table])]
-    for document in DOCUMENTS:
-        written = [line for line in table_of(document) if f'(Table {table})' in line]
-        assert written == lines, 'run tools/analysis_tools/paper_report.py --update'
+@pytest.mark.parametrize('row', ROWS, ids=lambda row: f'{row.table} {row.model}')
+def test_metafiles_list_costs_at_the_image_size_of_the_paper(row):
+    config = row.configs[0]
+    listed = {ROOT / one['Config']: one for one in load(config.parent / 'metafile.yml')['Models']}
+    height, width = row.image_size
+    assert listed[config]['Metadata']['Image Size'] == f'{height} x {width}'
 
 
-@pytest.mark.parametrize('document', DOCUMENTS)
-def test_documents_hold_the_whole_table_and_nothing_else(document):
-    table = table_of(document)
-    assert '\n'.join(table[:2]) == paper.HEADER
-    assert [line.split(' | ')[:2] for line in table[2:]] == [
-        [f'| {row.experiment}', row.model] for row in ROWS
-    ]
-
-
-@pytest.mark.parametrize('row', ROWS, ids=lambda row: f'{row.experiment} {row.model}')
+@pytest.mark.parametrize('row', ROWS, ids=lambda row: f'{row.table} {row.model}')
 def test_config_heads_publish_what_the_table_does(row):
     for config in row.configs:
         published = paper.head_line(config, 'Published')
-        assert f'(Table {row.published["table"]};' in published.replace(')', ';')
+        assert f'(Table {row.table};' in published.replace(')', ';')
         figures = re.findall(r'\d+\.\d', published)
         assert figures and set(figures) <= set(row.published_accuracy.values()), config
+
+
+@pytest.mark.parametrize('table', TABLES)
+def test_costs_that_differ_and_only_these_have_a_reason(table):
+    differing = [
+        row.model
+        for row in TABLES[table]
+        for figure in tables.figures(row, COSTS[row.configs[0]])
+        if figure.published and abs(figure.difference) > paper.TOLERANCE
+    ]
+    assert list(paper.read_notes(ROOT, table)) == list(dict.fromkeys(differing))
+
+
+@pytest.mark.parametrize('document', ['README.md', 'docs/paper.md'])
+def test_documents_hold_what_is_known(document):
+    known = tables.documents(ROOT)[document]
+    hint = 'run tools/analysis_tools/paper_report.py --update'
+    assert f'{tables.BEGIN}\n{known}\n{tables.END}\n' in (ROOT / document).read_text(), hint
+
+
+def test_the_paper_document_has_all_rows_and_the_readme_those_of_rsir():
+    documents = tables.documents(ROOT)
+    models = re.findall(r'^\| (.+?)(?:, 384 x 384)? \| [\d-]', documents['docs/paper.md'], re.M)
+    assert models == [row.model for row in ROWS]
+    ours = [(str(row.table), row.model) for row in ROWS if row.ours]
+    assert re.findall(r'\(Table (\d)\) \| (.+?) \|', documents['README.md']) == ours
+
+
+@pytest.mark.parametrize('model', ['RSIR-T', 'ViT-B'])
+def test_models_are_counted_at_the_image_size_of_the_row(model):
+    (row,) = (row for row in TABLES[2] if row.model == model)
+    assert paper.count(row) == COSTS[row.configs[0]]
+
+
+def test_a_model_that_cannot_be_counted_has_the_reason(tmp_path):
+    config = tmp_path / 'config.py'
+    config.write_text("default_scope = 'mmpretrain'\nmodel = dict(type='NoSuchModel')\n")
+    assert 'NoSuchModel' in paper.count(ROWS[0]._replace(configs=[config]))
 
 
 def test_measured_accuracy_comes_from_the_heads(tmp_path):
@@ -92,64 +130,180 @@ def test_a_head_without_the_line_is_refused(tmp_path):
         paper.head_line(config, 'Measured')
 
 
+@pytest.fixture
+def three_rows(tmp_path):
+    """Rows of Table 2 with the heads of configs: a usual one, ours, one of another image size."""
+    config = tmp_path / 'config.py'
+    config.write_text(HEAD.format('not measured'))
+    chosen = {row.model: row._replace(configs=[config]) for row in TABLES[2]}
+    return [chosen[model] for model in ('Swin-T', 'RSIR-T', 'ViT-B')]
+
+
+def test_a_table_sets_published_figures_beside_ours(three_rows):
+    costs = [COST, 'NoMemory: 1 GiB', COST]
+    speeds = Throughput({'Swin-T': 5.0, 'RSIR-T': 4.0, 'ViT-B': 'NoKernel'}, 'batch 4, today')
+    notes = {'Swin-T': 'a reason.', 'RSIR-T': 'another.', 'ViT-B': 'a reason.'}
+    lines = tables.render(three_rows, costs, notes, speeds).splitlines()
+    assert lines[:2] == ['### Table 2: ImageNet-1K, 224 x 224', '']
+    assert ' | throughput (RSIR-T: 1) | ' in lines[2]
+    accuracy = '| top-1 {} | not measured |'
+    assert lines[4] == (
+        '| Swin-T | 29 M | 30.4 M (+5.0 %) | 4.5 G | 4.5 G (+0.0 %) | 1.25x '
+        + accuracy.format(81.3)
+    )
+    assert lines[5] == (
+        '| RSIR-T | 22 M | NoMemory: 1 GiB | 5.0 G | NoMemory: 1 GiB | 1.00x '
+        + accuracy.format(83.9)
+    )
+    assert lines[6].startswith('| ViT-B, 384 x 384 | 86 M | 30.4 M (-64.6 %) | 55.4 G | ')
+    assert lines[6].endswith('| NoKernel ' + accuracy.format(77.9))
+    assert lines[7:] == [
+        '',
+        'Throughput: batch 4, today.',
+        '',
+        'Why costs differ by more than 5 %:',
+        '- Swin-T, ViT-B: a reason.',
+        '- RSIR-T: another.',
+    ]
+
+
+def test_a_table_without_throughput_has_no_such_column(three_rows):
+    assert 'hroughput' not in tables.render(three_rows, [COST] * 3, {})
+
+
+def test_throughput_is_relative_where_both_are_known():
+    speeds = Throughput({'a': 2.0, 'b': 5.0, 'c': 'failed'})
+    assert speeds.relative('b', 'a') == '2.50x'
+    assert speeds.relative('c', 'a') == speeds.relative('a', 'c') == 'failed'
+    assert speeds.relative('d', 'a') == speeds.relative('a', 'd') == 'not measured'
+
+
+def test_models_take_turns_each_at_its_image_size(three_rows, monkeypatch):
+    swin, rsir, vit = three_rows
+    rows = [swin, rsir, vit._replace(model='broken', configs=['broken']), vit]
+    ran = []
+
+    def build(name, case):
+        if name == 'config:broken':
+            raise ValueError('no such config')
+        assert (case.step, case.batch, case.precision) == ('forward', 6, 'fp32')
+
+        def module():
+            assert torch.is_inference_mode_enabled()
+            ran.append(case.height)
+
+        return Subject(module, backward=None)
+
+    monkeypatch.setattr(throughput, 'build', build)
+    seconds = iter([9, 9, 9, 1, 2, 3, 4, 3, 3])  # the first round does not count
+    monkeypatch.setattr(throughput, 'stopwatch', lambda device: lambda run: run() or next(seconds))
+    speeds = throughput.measure(rows, 6, 'fp32', 'cpu', 1, 2, Console(quiet=True))
+    assert ran == [224, 224, 384, 224, 384, 224, 384, 224, 224]
+    assert speeds == {
+        'Swin-T': 6 / 3,
+        'RSIR-T': 6 / 2,
+        'broken': 'ValueError: no such config',
+        'ViT-B': 6 / 3,
+    }
+
+
+def test_recording_replaces_a_table_and_leaves_out_what_failed(tmp_path):
+    (tmp_path / 'docs').mkdir()
+    (tmp_path / throughput.RECORDED).write_text('table,model,images_per_second,setting\n')
+    assert throughput.read_recorded(tmp_path) == {}
+    throughput.record(tmp_path, 7, Throughput({'Grid (MaxViT)': 1.5}, 'batch 4, "x"'))
+    throughput.record(tmp_path, 2, Throughput({'Swin-T': 1.0, 'DeiT-S': 2.0}, 'old'))
+    throughput.record(tmp_path, 2, Throughput({'Swin-T': 1234.56, 'ViT-B': 'failed'}, 'new'))
+    recorded = throughput.read_recorded(tmp_path)
+    assert recorded == {
+        2: Throughput({'Swin-T': 1235.0}, 'new'),
+        7: Throughput({'Grid (MaxViT)': 1.5}, 'batch 4, "x"'),
+    }
+    assert list(recorded) == [2, 7]
+
+
 def test_only_what_stands_between_the_marks_is_replaced():
-    document = f'before\n{paper.BEGIN}\nold\n{paper.END}\nafter\n'
-    replaced = paper.replace_table(document, 'new')
-    assert replaced == f'before\n{paper.BEGIN}\nnew\n{paper.END}\nafter\n'
-    assert paper.replace_table(replaced, 'new') == replaced
+    replaced = tables.replace_table(MARKED.format('old\n'), 'new')
+    assert replaced == MARKED.format('new\n')
+    assert tables.replace_table(replaced, 'new') == replaced
 
 
 @pytest.mark.parametrize(
     'text',
     [
         '',
-        paper.BEGIN,
-        f'{paper.END}{paper.BEGIN}',
-        f'{paper.BEGIN}{paper.BEGIN}{paper.END}',
-        f'{paper.BEGIN}{paper.END}{paper.END}',
+        tables.BEGIN,
+        f'{tables.END}{tables.BEGIN}',
+        f'{tables.BEGIN}{tables.BEGIN}{tables.END}',
+        f'{tables.BEGIN}{tables.END}{tables.END}',
     ],
 )
 def test_a_document_without_both_marks_is_refused(text):
     with pytest.raises(ValueError, match='once each'):
-        paper.replace_table(text, 'new')
+        tables.replace_table(text, 'new')
 
 
 @pytest.fixture
-def report(monkeypatch):
-    """The tool's main function, on models that cost nothing."""
-    monkeypatch.setattr(paper, 'markdown', lambda row: f'| {row.experiment} | {row.model} |')
+def report(monkeypatch, tmp_path):
+    """The tool's main function in a copy of the documents, without the time that models take."""
+    (tmp_path / 'configs').symlink_to(ROOT / 'configs')
+    (tmp_path / 'docs').mkdir()
+    for name in (paper.PUBLISHED, paper.NOTES, throughput.RECORDED):
+        shutil.copy(ROOT / name, tmp_path / name)
+    for name in ('README.md', 'docs/paper.md'):
+        (tmp_path / name).write_text(MARKED.format(''))
     main = runpy.run_path(str(ROOT / 'tools/analysis_tools/paper_report.py'))['main']
 
-    def call(*arguments, root=ROOT):
+    def measure(rows, *settings):
+        return {row.model: float(place) for place, row in enumerate(rows, start=1)}
+
+    for name, value in (('ROOT', tmp_path), ('count', lambda row: COST), ('measure', measure)):
+        monkeypatch.setitem(main.__globals__, name, value)
+
+    def call(*arguments):
         monkeypatch.setattr(sys, 'argv', ['paper_report.py', *arguments])
-        monkeypatch.setitem(main.__globals__, 'ROOT', root)
         main()
+        return tmp_path
 
     return call
 
 
 def test_tool_prints_one_table(report, capsys):
-    report('--table', '6')
-    lines = capsys.readouterr().out.splitlines()
-    assert '\n'.join(lines[:2]) == paper.HEADER
-    experiment = '| UperNet, ADE20K, 512 x 2048 (Table 6) |'
-    models = ['RSIR-T', 'RSIR-B (24 blocks)', 'RSIR-B (36 blocks)']
-    assert lines[2:] == [f'{experiment} {model} |' for model in models]
+    report('--table', '6', '--no-throughput')
+    table = tables.render(TABLES[6], [COST] * 11, paper.read_notes(ROOT, 6))
+    assert capsys.readouterr().out == f'{table}\n\n'
 
 
-def test_tool_writes_the_same_table_into_both_documents(report, tmp_path):
-    (tmp_path / 'docs').mkdir()
-    shutil.copy(ROOT / paper.PUBLISHED, tmp_path / 'docs')
-    for document in DOCUMENTS:
-        (tmp_path / document).write_text(f'{document}\n{paper.BEGIN}\n{paper.END}\n')
-    report('--update', root=tmp_path)
-    table = '\n'.join([paper.HEADER, *map(paper.markdown, ROWS)])
-    for document in DOCUMENTS:
-        expected = f'{document}\n{paper.BEGIN}\n{table}\n{paper.END}\n'
-        assert (tmp_path / document).read_text() == expected
+def test_tool_times_and_keeps_nothing_unless_told(report, capsys):
+    root = report('--table', '7', '--batch', '3')
+    printed = capsys.readouterr().out
+    assert ' | 0.14x | ' in printed  # the first of seven
+    assert 'Throughput: batch 3, fp32, median of 5 rounds; ' in printed
+    assert throughput.read_recorded(root) == throughput.read_recorded(ROOT)
 
 
-def test_tool_does_not_update_with_a_part(report, capsys):
+def test_tool_writes_what_it_recorded_into_both_documents(report):
+    report('--table', '7', '--record')
+    root = report('--update')
+    recorded = throughput.read_recorded(root)[7]
+    assert list(recorded.speeds.values()) == [1, 2, 3, 4, 5, 6, 7]
+    assert recorded.setting.startswith('batch 4, fp32, ')
+    known = tables.documents(root)
+    assert ' | 0.14x | ' in known['docs/paper.md']
+    for document, content in known.items():
+        assert (root / document).read_text() == MARKED.format(f'{content}\n')
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (['--table', '2', '--update'], 'not allowed with --table'),
+        (['--record', '--no-throughput'], 'not allowed with'),
+        (['--batch', '0'], '--batch=0 must be at least 1'),
+        (['--table', '8'], 'invalid choice: 8'),
+    ],
+)
+def test_tool_refuses_what_it_cannot_do(report, capsys, arguments, message):
     with pytest.raises(SystemExit):
-        report('--table', '2', '--update')
-    assert 'not allowed with' in capsys.readouterr().err
+        report(*arguments)
+    assert message in capsys.readouterr().err

@@ -11,7 +11,7 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, init_default_scope
 from torch import nn
 
-from mmrsir.models import RSIRTransformer
+from mmrsir.models import PyramidTransformer, RSIRTransformer
 
 from .commands import ROOT
 
@@ -94,6 +94,23 @@ def test_rules_of_mmengine_hold_without_layer_decay():
     )
     for name, parameter in model.named_parameters():
         assert rates[name] == (1.0, 0.0 if parameter.ndim == 1 else 0.5), name
+
+
+@pytest.mark.parametrize(
+    ('keys', 'expected'),
+    [({}, (1.0, 0.0)), ({'backbone': dict(lr_mult=0.1, decay_mult=2.0)}, (0.1, 1.0))],
+)
+def test_what_a_module_exempts_does_not_decay_unless_a_pattern_matches_it(keys, expected):
+    model = nn.Module()
+    model.backbone = PyramidTransformer(
+        dict(embed_dims=8, depths=(1,), num_heads=(1,)),
+        mixers=['shifted_window'],
+        out_indices=(0,),
+    )
+    rates = settings(build(model, custom_keys=keys), model)
+    attn = 'backbone.stages.0.blocks.0.mixer.attn.'
+    assert rates[f'{attn}relative_position_bias_table'] == expected
+    assert rates[f'{attn}qkv.weight'][1] > 0
 
 
 def test_parameters_with_equal_settings_share_a_group():

@@ -1,9 +1,11 @@
-"""torch.compile: no graph breaks, and few graphs for many sizes."""
+"""torch.compile: no graph breaks, and few graphs for many sizes; export and trace of mixers."""
 
 import pytest
 import torch
+from torch import nn
 
-from mmrsir.models import RSIRTransformer
+from mmrsir.models import PyramidTransformer, RSIRTransformer
+from mmrsir.models.mixers import MIXERS
 
 ARCH = dict(embed_dims=8, depths=(2, 1), num_heads=(1, 2))
 # The grid of stage 0 has no, a partial, no, a partial window; landscape, square, portrait.
@@ -77,3 +79,34 @@ def test_checkpointed_blocks_compile():
     compiled = torch.compile(model, backend='aot_eager', fullgraph=True)
     image = torch.randn(2, 3, *SIZES[1])
     assert_equal(run(model, compiled, image), run(model, model, image))
+
+
+class SecondMixer(nn.Module):
+    """The mixer of a stage's second block, which shifts, dilates or sub-samples, on an image."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.mixer = model.stages[0].blocks[1].mixer
+
+    def forward(self, image):
+        return self.mixer(image.flatten(2).transpose(1, 2), image.shape[2:])
+
+
+@pytest.mark.filterwarnings('ignore::torch.jit.TracerWarning')
+@pytest.mark.parametrize('name', [name for name in MIXERS if name not in ('rs', 'ir')])
+def test_compiled_exported_or_traced_mixers_serve_grids_that_are_padded_alike(name):
+    torch.compiler.reset()
+    torch.manual_seed(0)
+    arch = dict(embed_dims=8, depths=(2,), num_heads=(2,))
+    model = PyramidTransformer(arch, mixers=[name], downsampling='linear', out_indices=(0,)).eval()
+    mixer = SecondMixer(model)
+    first, other = torch.randn(2, 8, 24, 32), torch.randn(2, 8, 40, 48)
+    sizes = {2: torch.export.Dim.AUTO, 3: torch.export.Dim.AUTO}
+    exported = torch.export.export(mixer, (first,), dynamic_shapes=(sizes,)).module()
+    compiled = torch.compile(mixer, backend='eager', dynamic=True, fullgraph=True)
+    with limit(1), torch.no_grad():
+        for image in (first, other):
+            assert_equal([compiled(image), exported(image)], 2 * [mixer(image)])
+        first, other = torch.randn(2, 3, 96, 128), torch.randn(2, 3, 160, 192)
+        traced = torch.jit.trace(model, first)
+        assert_equal(traced(other), model(other))

@@ -2,6 +2,7 @@
 
 from itertools import product
 from math import ceil, prod
+from typing import NamedTuple
 
 import pytest
 import torch
@@ -16,21 +17,31 @@ from mmrsir.models.partition import Partition, attend
 
 WINDOW = 7
 HEADS = 2
-CHANNELS = 8
+CHANNELS = 12
 RASTER = ['shifted_window', 'spatially_separable', 'axial', 'criss_cross', 'cross_shaped', 'grid']
-# Mixer, stage, index of the block in it: all that differ.
+
+
+class Case(NamedTuple):
+    """All that differs between two mixers here."""
+
+    name: str
+    stage: int = 0
+    index: int = 0  # of the block in its stage
+    heads: int = HEADS
+
+
 CASES = [
-    *[(name, 0, index) for name in ('shifted_window', 'axial', 'grid') for index in (0, 1)],
-    ('criss_cross', 0, 0),
-    ('spatially_separable', 0, 0),
-    *[('spatially_separable', stage, 1) for stage in range(4)],
-    *[('cross_shaped', stage, 0) for stage in range(3)],
+    *[Case(name, index=index) for name in ('shifted_window', 'axial', 'grid') for index in (0, 1)],
+    Case('criss_cross'),
+    Case('spatially_separable'),
+    *[Case('spatially_separable', stage, index=1) for stage in range(4)],
+    *[Case('cross_shaped', stage, heads=heads) for stage in range(3) for heads in (2, 3)],
 ]
 GRIDS = [(14, 14), (8, 10), (5, 3), (1, 1)]
 SMALL = dict(embed_dims=8, depths=(2, 2, 2, 2), num_heads=(2, 2, 2, 4))
 
 
-def build(name, stage=0, index=0, channels=CHANNELS, heads=HEADS):
+def build(name, stage=0, index=0, heads=HEADS, channels=CHANNELS):
     """A mixer whose weights are large enough for attention to be far from uniform."""
     torch.manual_seed(0)
     settings = MixerSettings(
@@ -54,14 +65,15 @@ def places(grid):
     return list(product(range(grid[0]), range(grid[1])))
 
 
-def sees(name, stage, index, grid, head, query, key):
+def sees(case, grid, head, query, key):
     """Whether a query sees a key, by the definition of the mechanism."""
+    name, stage, index, heads = case
     if name == 'axial':
         return query[index] == key[index]
     if name == 'criss_cross':
         return query[0] == key[0] or query[1] == key[1]
     if name == 'cross_shaped':
-        side = 0 if head < HEADS // 2 else 1
+        side = 0 if head < heads // 2 else 1
         width = (1, 2, 7, 7)[stage]
         return query[side] // width == key[side] // width
     if name == 'spatially_separable' and index == 1:
@@ -79,22 +91,21 @@ def sees(name, stage, index, grid, head, query, key):
     return True
 
 
-def bias(name, index, grid, mixer, head, query, key):
+def bias(case, grid, mixer, head, query, key):
     """What is added to the score of a query and a key for their relative position."""
-    if name not in ('shifted_window', 'grid'):
-        return 0.0
     steps = (1, 1)
-    if name == 'grid' and index == 1:
+    if case.name == 'grid' and case.index == 1:
         steps = tuple(ceil(side / WINDOW) for side in grid)
     down, across = ((q - k) // step for q, k, step in zip(query, key, steps, strict=True))
-    table = mixer.attn.relative_position_bias_table.view(2 * WINDOW - 1, 2 * WINDOW - 1, HEADS)
+    table = mixer.attn.relative_position_bias_table.view(2 * WINDOW - 1, 2 * WINDOW - 1, -1)
     return table[down + WINDOW - 1, across + WINDOW - 1, head]
 
 
-def lepe(mixer, head, query, keys, v_Cd, head_dim):
+def lepe(case, mixer, head, query, keys, v_Cd, head_dim):
     """3x3 convolution of the values that a query sees, for the channels of a head."""
-    conv = (mixer.horizontal if head < HEADS // 2 else mixer.vertical).lepe
-    first = head % (HEADS // 2) * head_dim
+    across = case.heads // 2
+    conv = (mixer.horizontal if head < across else mixer.vertical).lepe
+    first = (head if head < across else head - across) * head_dim
     channels = slice(first, first + head_dim)
     total = conv.bias[channels].clone()
     for key in keys:
@@ -118,10 +129,10 @@ def squares(attn, x_HWC):
     return torch.stack(tokens)
 
 
-def explicit(name, stage, index, grid, mixer, x_LC):
+def explicit(case, grid, mixer, x_LC):
     """The output of a mixer, one query and one head at a time."""
     attn = mixer.attn if hasattr(mixer, 'attn') else mixer
-    head_dim = CHANNELS // HEADS
+    head_dim = CHANNELS // case.heads
     subsamples = isinstance(attn, GlobalSubsampledAttention)
     if subsamples:
         q = F.linear(x_LC, attn.q.weight, attn.q.bias)
@@ -130,54 +141,50 @@ def explicit(name, stage, index, grid, mixer, x_LC):
     else:
         q, k, v = F.linear(x_LC, attn.qkv.weight, attn.qkv.bias).chunk(3, dim=-1)
     out_LC = torch.empty_like(x_LC)
-    for head in range(HEADS):
+    for head in range(case.heads):
         channels = slice(head * head_dim, (head + 1) * head_dim)
         for number, query in enumerate(places(grid)):
             numbers = range(len(k))
             if not subsamples:
-                keys = [
-                    key for key in places(grid) if sees(name, stage, index, grid, head, query, key)
-                ]
+                keys = [key for key in places(grid) if sees(case, grid, head, query, key)]
                 numbers = [row * grid[1] + column for row, column in keys]
             scores = k[numbers, channels] @ q[number, channels] / head_dim**0.5
-            if name in ('shifted_window', 'grid'):
+            if case.name in ('shifted_window', 'grid'):
                 scores = scores + torch.stack(
-                    [bias(name, index, grid, mixer, head, query, key) for key in keys]
+                    [bias(case, grid, mixer, head, query, key) for key in keys]
                 )
             out = scores.softmax(0) @ v[numbers, channels]
-            if name == 'cross_shaped':
+            if case.name == 'cross_shaped':
                 values = dict(zip(keys, v[numbers, channels], strict=True))
-                out = out + lepe(mixer, head, query, keys, values, head_dim)
+                out = out + lepe(case, mixer, head, query, keys, values, head_dim)
             out_LC[number, channels] = out
     return F.linear(out_LC, attn.proj.weight, attn.proj.bias)
 
 
 @pytest.mark.parametrize('grid', GRIDS)
-@pytest.mark.parametrize(('name', 'stage', 'index'), CASES)
-def test_each_head_depends_on_the_tokens_it_may_see_and_on_no_other(name, stage, index, grid):
-    mixer = build(name, stage, index).double()
+@pytest.mark.parametrize('case', CASES, ids=str)
+def test_each_head_depends_on_the_tokens_it_may_see_and_on_no_other(case, grid):
+    mixer = build(*case).double()
     proj = mixer.attn.proj if hasattr(mixer, 'attn') else mixer.proj
     with torch.no_grad():  # so that a head has its channels of the output to itself
         proj.weight.copy_(torch.eye(CHANNELS))
     x = torch.randn(1, grid[0] * grid[1], CHANNELS, dtype=torch.float64, requires_grad=True)
-    out_LhD = mixer(x, grid)[0].unflatten(-1, (HEADS, -1))
-    for head in range(HEADS):
+    out_LhD = mixer(x, grid)[0].unflatten(-1, (case.heads, -1))
+    for head in range(case.heads):
         for number, query in enumerate(places(grid)):
             target = out_LhD[number, head].square().sum()
             (gradient,) = torch.autograd.grad(target, x, retain_graph=True)
             actual = (gradient[0].abs().amax(-1) > 0).tolist()
-            assert actual == [
-                sees(name, stage, index, grid, head, query, key) for key in places(grid)
-            ]
+            assert actual == [sees(case, grid, head, query, key) for key in places(grid)]
 
 
 @pytest.mark.parametrize('grid', GRIDS)
-@pytest.mark.parametrize(('name', 'stage', 'index'), CASES)
-def test_output_equals_the_explicit_one(name, stage, index, grid):
-    mixer = build(name, stage, index).double()
+@pytest.mark.parametrize('case', CASES, ids=str)
+def test_output_equals_the_explicit_one(case, grid):
+    mixer = build(*case).double()
     x = torch.randn(2, grid[0] * grid[1], CHANNELS, dtype=torch.float64)
     with torch.no_grad():
-        expected = torch.stack([explicit(name, stage, index, grid, mixer, sample) for sample in x])
+        expected = torch.stack([explicit(case, grid, mixer, sample) for sample in x])
         torch.testing.assert_close(mixer(x, grid), expected, rtol=0, atol=1e-12)
     # Gradients may be asked for, and then other kernels do the work.
     torch.testing.assert_close(mixer(x, grid).detach(), expected, rtol=0, atol=1e-12)
@@ -362,9 +369,9 @@ def test_criss_cross_attention_equals_mmcvs(grid):
     torch.testing.assert_close(mixer(x, grid), expected, rtol=0, atol=1e-12)
 
 
-def pyramid(name, **kwargs):
+def pyramid(name, arch=SMALL, **kwargs):
     torch.manual_seed(0)
-    return PyramidTransformer(SMALL, mixers=[name], **kwargs)
+    return PyramidTransformer(arch, mixers=[name], **kwargs)
 
 
 def gradients(model, image):
@@ -424,7 +431,8 @@ def test_gradients_of_a_single_token_are_finite(name):
 
 @pytest.mark.parametrize('name', RASTER)
 def test_bf16_gradients_stay_close(name):
-    model = pyramid(name, drop_path_rate=0.0).train()
+    # With 16 channels or fewer oneDNN convolves 8x8 squares wrongly on CPUs with AMX (torch 2.11).
+    model = pyramid(name, dict(SMALL, embed_dims=32), drop_path_rate=0.0).train()
     image = torch.randn(1, 3, 68, 60)
     expected = gradients(model, image)
     with torch.autocast('cpu', dtype=torch.bfloat16):
@@ -486,10 +494,10 @@ def test_all_parameters_of_a_mixer_are_of_its_block(name):
             assert model.get_layer_depth(parameter) == (layer, 10)
 
 
-def test_an_odd_number_of_heads_is_named():
-    with pytest.raises(ValueError, match=r"num_heads\[1\]=3 must be even for .*'cross_shaped'"):
+def test_a_single_head_is_too_few_for_two_kinds_of_stripes():
+    with pytest.raises(ValueError, match=r"num_heads\[1\]=1 must be at least 2 .*'cross_shaped'"):
         PyramidTransformer(
-            dict(embed_dims=12, depths=(1, 1), num_heads=(2, 3)),
+            dict(embed_dims=12, depths=(1, 1), num_heads=(3, 1)),
             mixers=['cross_shaped'],
             out_indices=(0, 1),
         )

@@ -1,49 +1,115 @@
-"""Print the paper's figures for the RSIR Transformer beside those of our configs.
+"""Print the paper's Tables 2 to 7 beside what is counted, timed and reached here.
 
 Example:
     python tools/analysis_tools/paper_report.py --table 3
 """
 
 import argparse
+from datetime import date
 from pathlib import Path
 
+import torch
 from mmengine.logging import MMLogger
 from rich.console import Console
 from rich.progress import track
 
-from mmrsir.analysis import paper
+from mmrsir.analysis.benchmark.cases import PRECISIONS
+from mmrsir.analysis.benchmark.environment import describe_environment
+from mmrsir.analysis.paper.rows import EXPERIMENTS, Row, count, read_notes, read_rows
+from mmrsir.analysis.paper.tables import documents, render, replace_table
+from mmrsir.analysis.paper.throughput import RECORDED, Throughput, measure, record
+from mmrsir.models.arguments import check_int
 
 ROOT = Path(__file__).resolve().parents[2]
-DOCUMENTS = ('README.md', 'docs/paper.md')
+PROGRESS = Console(stderr=True)
+
+
+def argument_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        '--table',
+        type=int,
+        choices=list(EXPERIMENTS),
+        help="one of the paper's tables (default: all of them)",
+    )
+    choice = parser.add_mutually_exclusive_group()
+    choice.add_argument('--no-throughput', action='store_true', help='time nothing')
+    choice.add_argument('--record', action='store_true', help=f'keep throughput in {RECORDED}')
+    choice.add_argument(
+        '--update',
+        action='store_true',
+        help='write all tables into docs/paper.md and the rows of RSIR, in short, into README.md: '
+        'with the costs of the metafiles and the throughput that is recorded',
+    )
+    timing = parser.add_argument_group('throughput')
+    timing.add_argument(
+        '--batch', type=int, help='images (default: 4 of 224 x 224 pixels, 1 of the larger ones)'
+    )
+    devices = ['cpu', 'cuda'] if torch.cuda.is_available() else ['cpu']
+    timing.add_argument(
+        '--device', choices=devices, default=devices[-1], help='(default: %(default)s)'
+    )
+    timing.add_argument(
+        '--precision', choices=PRECISIONS, default='fp32', help='(default: %(default)s)'
+    )
+    timing.add_argument(
+        '--repeats', type=int, default=5, help='rounds that count (default: %(default)s)'
+    )
+    timing.add_argument(
+        '--warmup', type=int, default=1, help='rounds before them (default: %(default)s)'
+    )
+    return parser
 
 
 def main() -> None:
-    """Parse the command line, measure, and print or write the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    choice = parser.add_mutually_exclusive_group()
-    choice.add_argument(
-        '--table',
-        type=int,
-        choices=list(paper.EXPERIMENTS),
-        help="one of the paper's tables (default: all of them)",
-    )
-    choice.add_argument(
-        '--update', action='store_true', help=f'write the table into {" and ".join(DOCUMENTS)}'
-    )
+    """Parse the command line, measure, and print or write the tables."""
+    parser = argument_parser()
     args = parser.parse_args()
+    if args.update and args.table is not None:
+        parser.error('--update writes all tables: not allowed with --table')
+    try:
+        for name in ('batch', 'repeats', 'warmup'):
+            if (value := getattr(args, name)) is not None:
+                check_int(f'--{name}', value, minimum=1)
+    except ValueError as error:
+        parser.error(str(error))
 
-    MMLogger.get_instance('mmengine', log_level='ERROR')  # its notes would stand in the table
-    rows = paper.read_rows(ROOT, paper.EXPERIMENTS if args.table is None else [args.table])
-    console = Console(stderr=True)
-    lines = [paper.markdown(row) for row in track(rows, 'Counting', console=console)]
-    table = '\n'.join([paper.HEADER, *lines])
-    if not args.update:
-        print(table)
+    MMLogger.get_instance('mmengine', log_level='ERROR')  # its notes would stand in the tables
+    if args.update:
+        update()
         return
-    for name in DOCUMENTS:
+    for table in EXPERIMENTS if args.table is None else [args.table]:
+        rows = read_rows(ROOT, table)
+        counted = track(rows, f'Table {table}: counting', console=PROGRESS, transient=True)
+        costs = [count(row) for row in counted]
+        throughput = None if args.no_throughput else time_all(rows, args)
+        if throughput is not None and args.record:
+            record(ROOT, table, throughput)
+        print(render(rows, costs, read_notes(ROOT, table), throughput), end='\n\n')
+
+
+def update() -> None:
+    """Write the tables into the documents."""
+    for name, content in documents(ROOT).items():
         document = ROOT / name
-        document.write_text(paper.replace_table(document.read_text(), table))
-        print(f'wrote the table into {name}')
+        document.write_text(replace_table(document.read_text(), content))
+        print(f'wrote into {name}')
+
+
+def time_all(rows: list[Row], args: argparse.Namespace) -> Throughput:
+    """Time the models of a table in turn."""
+    batch = args.batch or EXPERIMENTS[rows[0].table].batch
+    known = describe_environment(torch.device(args.device))
+    if args.device == 'cuda':
+        torch.backends.cudnn.benchmark = True
+    where = known['gpu'] or f'{known["cpu"]}, {known["threads"]} threads'
+    speeds = measure(rows, batch, args.precision, args.device, args.warmup, args.repeats, PROGRESS)
+    return Throughput(
+        speeds,
+        f'batch {batch}, {args.precision}, median of {args.repeats} rounds; {where}, '
+        f'torch {known["versions"]["torch"]}, {date.today()}',
+    )
 
 
 if __name__ == '__main__':

@@ -187,6 +187,8 @@ def _whole_model(source: str, case: Case) -> Subject:
         part.pop('pretrained', None)  # nothing is downloaded
         if part.get('init_cfg') is not None:
             part['init_cfg'] = None
+    if 'data_preprocessor' in cfg:  # as mmengine's runner does
+        cfg.model.setdefault('data_preprocessor', cfg.data_preprocessor)
     module = MODELS.build(cfg.model)
     module.init_weights()
     # Synchronized normalization works in several processes only.

@@ -18,35 +18,39 @@ STRIPE_WIDTHS = (1, 2, 7, 7)  # by stage; further stages have the last
 class CrossShapedWindows(Mixer):
     """Attention in horizontal stripes with half of the heads, in vertical ones with the others.
 
-    A stripe as wide as the grid is the whole grid.
+    Of an odd number of heads the vertical stripes have one more. A stripe as wide as the grid is
+    the whole grid.
 
     Raises:
-        ValueError: The number of heads is odd.
+        ValueError: There is only one head.
     """
 
     def __init__(self, settings: MixerSettings) -> None:
         super().__init__()
-        if settings.num_heads % 2:
+        if settings.num_heads < 2:
             raise ValueError(
-                f'num_heads[{settings.stage}]={settings.num_heads} must be even for the mixer '
-                "'cross_shaped': half of the heads have horizontal stripes, half vertical ones"
+                f'num_heads[{settings.stage}]={settings.num_heads} must be at least 2 for the '
+                "mixer 'cross_shaped': some heads have horizontal stripes, the others vertical ones"
             )
         self.stripe_width = STRIPE_WIDTHS[min(settings.stage, len(STRIPE_WIDTHS) - 1)]
         self.qkv = Linear(settings.embed_dims, 3 * settings.embed_dims)
-        self.horizontal = StripeAttention(settings.embed_dims // 2, settings.num_heads // 2)
-        self.vertical = StripeAttention(settings.embed_dims // 2, settings.num_heads // 2)
+        heads = settings.num_heads // 2, (settings.num_heads + 1) // 2
+        # The channels of a part are those of its heads.
+        head_dim = settings.embed_dims // settings.num_heads
+        self.channels = [head_dim * number for number in heads]
+        self.horizontal = StripeAttention(self.channels[0], heads[0])
+        self.vertical = StripeAttention(self.channels[1], heads[1])
         self.proj = Linear(settings.embed_dims, settings.embed_dims)
 
     def forward(self, x_BLC: Tensor, grid: tuple[int, int]) -> Tensor:
         """Attend inside stripes; see :meth:`Mixer.forward`."""
         height, width = grid
-        # The channels of a half are those of its heads.
-        qkv_BL32C = self.qkv(x_BLC).unflatten(-1, (3, 2, -1))
-        across_BLC3, down_BLC3 = (half.flatten(2) for half in qkv_BL32C.unbind(3))
+        parts_BL3C = self.qkv(x_BLC).unflatten(-1, (3, -1)).split(self.channels, dim=-1)
+        across_BLC3, down_BLC3 = (part.flatten(2) for part in parts_BL3C)
         rows = Partition(grid, (min(self.stripe_width, height), width))
         columns = Partition(grid, (height, min(self.stripe_width, width)))
-        halves = self.horizontal(across_BLC3, rows), self.vertical(down_BLC3, columns)
-        return self.proj(torch.cat(halves, dim=-1))
+        attended = self.horizontal(across_BLC3, rows), self.vertical(down_BLC3, columns)
+        return self.proj(torch.cat(attended, dim=-1))
 
 
 class StripeAttention(BaseModule):

@@ -80,6 +80,6 @@ class GlobalSubsampledAttention(BaseModule):
             return x_BLC
         squares = (self.sr_ratio, self.sr_ratio)
         squares_BKC = Partition(grid, squares).split(x_BLC).flatten(2)
-        # One product: oneDNN's bfloat16 convolutions of squares are wrong on some CPUs (torch 2.11).
+        # A product, as oneDNN convolves squares wrongly in bfloat16 on some CPUs (torch 2.11).
         weight = self.sr.weight.permute(0, 2, 3, 1).flatten(1)
         return self.norm(F.linear(squares_BKC, weight, self.sr.bias))

@@ -1,0 +1,6 @@
+"""Backbones that differ in one thing, trained alike on small tasks (the paper's Table 7, in small).
+
+:mod:`.variants` says what differs, :mod:`.tasks` makes the pictures (:mod:`.pairs` draws
+those of one), :mod:`.training` trains and tests one backbone, :mod:`.runs` does so for all,
+:mod:`.results` gathers what came out, and :mod:`.report` and :mod:`.picture` show it.
+"""

@@ -1,0 +1,104 @@
+"""What trainings reached: rows, their file, and means with standard deviations."""
+
+import csv
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from statistics import mean, stdev
+from typing import NamedTuple
+
+
+@dataclass(frozen=True)
+class Row:
+    """One training, evaluated in one way.
+
+    Args:
+        task: Name of the task.
+        variant: Name of the variant.
+        evaluation: ``'fixed'``, ``'random'`` or ``'mean of K draws'`` of random windows.
+        seed: Seed of the training.
+        accuracy: Right answers in percent.
+        params: Parameters of the model.
+        flops: Multiply-adds of one picture.
+        seconds: Time since the training began.
+    """
+
+    task: str
+    variant: str
+    evaluation: str
+    seed: int
+    accuracy: float
+    params: int
+    flops: int
+    seconds: float
+
+    @property
+    def label(self) -> str:
+        """The variant, with the way of evaluation where it is not the default."""
+        return self.variant if self.evaluation == 'fixed' else f'{self.variant}, {self.evaluation}'
+
+
+class Accuracy(NamedTuple):
+    """Accuracy over seeds, in percent.
+
+    Args:
+        mean: Mean.
+        deviation: Standard deviation of one training; 0 where there is only one.
+        seeds: Number of trainings.
+    """
+
+    mean: float
+    deviation: float
+    seeds: int
+
+    @property
+    def error(self) -> float:
+        """Standard error of the mean."""
+        return self.deviation / self.seeds**0.5
+
+
+def summarize(rows: Iterable[Row]) -> dict[tuple[str, str], Accuracy]:
+    """Gather trainings that differ in nothing but their seed.
+
+    Args:
+        rows: The trainings.
+
+    Returns:
+        Accuracy by task and label, in the order of the rows.
+    """
+    groups: dict[tuple[str, str], list[float]] = {}
+    for row in rows:
+        groups.setdefault((row.task, row.label), []).append(row.accuracy)
+    return {
+        key: Accuracy(mean(values), stdev(values) if len(values) > 1 else 0.0, len(values))
+        for key, values in groups.items()
+    }
+
+
+def write_csv(rows: Sequence[Row], path: Path) -> None:
+    """Write rows to a file.
+
+    Args:
+        rows: The rows.
+        path: The file.
+    """
+    with path.open('w', newline='') as file:
+        writer = csv.DictWriter(file, [one.name for one in fields(Row)], lineterminator='\n')
+        writer.writeheader()
+        writer.writerows({**asdict(row), 'accuracy': round(row.accuracy, 3)} for row in rows)
+
+
+def read_csv(path: Path) -> list[Row]:
+    """Read what :func:`write_csv` wrote.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The rows.
+    """
+    with path.open(newline='') as file:
+        return [
+            Row(**{one.name: one.type(line[one.name]) for one in fields(Row)})  # type: ignore[operator]
+            for line in csv.DictReader(file)
+        ]

@@ -1,0 +1,113 @@
+"""Many trainings, some at the same time, each kept when it is finished."""
+
+import json
+import logging
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from mmengine.logging import MMLogger
+from torch.multiprocessing import get_context  # its processes share tensors
+
+from .results import Row
+from .tasks import Task, make_task
+from .training import Settings, train
+
+
+class Training(NamedTuple):
+    """One training of the comparison.
+
+    Args:
+        task: Name of the task.
+        variant: Name of the variant.
+        seed: Its seed.
+    """
+
+    task: str
+    variant: str
+    seed: int
+
+    def file(self, out: Path) -> Path:
+        """Return where its results are kept.
+
+        Args:
+            out: Folder of the comparison.
+        """
+        name = self.variant.replace(', ', '-').replace(' ', '-')
+        return out / 'trainings' / f'{self.task}-{name}-{self.seed}.json'
+
+
+def keep_settings(settings: Settings, out: Path) -> None:
+    """Write down what the trainings of a folder share.
+
+    Args:
+        settings: What they share.
+        out: The folder.
+
+    Raises:
+        ValueError: It holds trainings with other settings.
+    """
+    file, wanted = out / 'settings.json', asdict(settings)
+    if file.exists():
+        known = json.loads(file.read_text())
+        other = [f'{key}={value}' for key, value in known.items() if value != wanted[key]]
+        if other:
+            raise ValueError(f'{out} holds trainings with {", ".join(other)}: choose another --out')
+    (out / 'trainings').mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(wanted, indent=2))
+
+
+def run_all(
+    trainings: Sequence[Training], settings: Settings, device: str, jobs: int, out: Path
+) -> Iterator[Training]:
+    """Run trainings, and keep the results of each when it is finished.
+
+    Args:
+        trainings: What to train.
+        settings: What all trainings share.
+        device: Where.
+        jobs: How many at the same time; on a CPU they share its threads.
+        out: Folder of the results.
+
+    Yields:
+        Finished trainings.
+    """
+    names = {training.task for training in trainings}
+    tasks = {name: make_task(name, settings.side, settings.pairs) for name in names}
+    with ProcessPoolExecutor(jobs, get_context('spawn')) as pool:
+        common = (settings, device, max(1, torch.get_num_threads() // jobs), out)
+        running = {pool.submit(_run, one, tasks[one.task], *common): one for one in trainings}
+        try:
+            for future in as_completed(running):
+                future.result()
+                yield running[future]
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _run(
+    training: Training, task: Task, settings: Settings, device: str, threads: int, out: Path
+) -> None:
+    """Train, test and keep the results."""
+    MMLogger.get_current_instance().setLevel(logging.ERROR)  # it would list every parameter
+    torch.set_num_threads(threads)
+    torch.set_float32_matmul_precision('high')
+    rows = train(training.variant, task, training.seed, settings, device)
+    file = training.file(out)
+    unfinished = file.with_suffix('.tmp')
+    unfinished.write_text(json.dumps([asdict(row) for row in rows]))
+    unfinished.replace(file)
+
+
+def read_trainings(trainings: Sequence[Training], out: Path) -> list[Row]:
+    """Return the results of those trainings that are finished.
+
+    Args:
+        trainings: The trainings.
+        out: Folder of the results.
+    """
+    files = [training.file(out) for training in trainings]
+    return [Row(**row) for file in files if file.exists() for row in json.loads(file.read_text())]

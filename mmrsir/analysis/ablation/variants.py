@@ -1,0 +1,44 @@
+"""What is compared: backbones that differ from each other in one setting."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ...models import ARCHS, PyramidTransformer
+
+# Table 7 of the paper, whose rows these are, exchanges the mechanism and nothing else.
+MECHANISMS: dict[str, tuple[str, ...]] = {
+    'shifted_window': ('shifted_window',),
+    'spatially_separable': ('spatially_separable',),
+    'axial': ('axial',),
+    'criss_cross': ('criss_cross',),
+    'cross_shaped': ('cross_shaped',),
+    'grid': ('grid',),
+    'rsir': ('rs', 'ir'),
+}
+VARIANTS: dict[str, Mapping[str, Any]] = {
+    **{name: dict(mixers=mixers) for name, mixers in MECHANISMS.items()},
+    **{
+        f'{name}, position=None': dict(mixers=mixers, position=None)
+        for name, mixers in MECHANISMS.items()
+    },
+    'rsir, RS only': dict(mixers=('rs',)),
+    'rsir, IR only': dict(mixers=('ir',)),
+    'rsir, importance=cbam': dict(mixers=('rs', 'ir'), importance='cbam'),
+    'rsir, window_size=14': dict(mixers=('rs', 'ir'), window_size=14),
+}
+
+
+def build_backbone(variant: str, eval_sampling: str = 'fixed') -> PyramidTransformer:
+    """Build a variant with random weights.
+
+    Args:
+        variant: A key of :data:`VARIANTS`.
+        eval_sampling: As in :class:`PyramidTransformer`.
+
+    Returns:
+        The backbone, which gives its last stage; all but the variant's settings are the same.
+    """
+    shared = dict(downsampling='linear', drop_path_rate=0.0, out_indices=(3,))
+    settings = {**shared, **VARIANTS[variant], 'eval_sampling': eval_sampling}
+    # Not initialized further: a standard deviation of 0.02 is meant for hundreds of channels.
+    return PyramidTransformer(ARCHS['nano'], **settings)

@@ -1,0 +1,1 @@
+"""Data sets checked before training: every file is decoded, every annotation is looked at."""

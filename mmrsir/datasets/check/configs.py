@@ -1,0 +1,186 @@
+"""Check of the data sets that a config trains and tests on."""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import redirect_stdout
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from io import StringIO
+from typing import Any
+
+from mmengine.config import Config, ConfigDict
+from mmengine.registry import DATASETS, init_default_scope
+
+from ...models.arguments import check_choice
+from . import classification, coco, segmentation
+from .faults import Fault
+from .processes import Inspector
+
+SPLITS = ('train', 'val', 'test')
+SUPPORTED = ('mmdet.CocoDataset', 'mmseg.BaseSegDataset', 'mmpretrain.CustomDataset')
+
+
+@dataclass
+class Report:
+    """What was found of a data set.
+
+    Attributes:
+        splits: The splits that it is for.
+        name: Its type, and its annotations or folder.
+        num_images: Number of its images; None if it could not be loaded.
+        num_left: How many of them its ``filter_cfg`` leaves; None likewise.
+        filtered: Why it leaves out the others; empty if there are none.
+        faults: What is wrong with it.
+    """
+
+    splits: list[str]
+    name: str
+    num_images: int | None = None
+    num_left: int | None = None
+    filtered: str = ''
+    faults: list[Fault] = field(default_factory=list)
+
+    @property
+    def has_errors(self) -> bool:
+        """Whether some of the faults are errors."""
+        return any(fault.is_error for fault in self.faults)
+
+
+def check_config(
+    cfg: Config, splits: Sequence[str] | None, inspector: Inspector
+) -> Iterator[Report]:
+    """Check the data sets of a config, each once.
+
+    Args:
+        cfg: The config.
+        splits: Which to check, of ``SPLITS``; None for all that the config has.
+        inspector: Decodes the images.
+
+    Yields:
+        A report of each data set.
+
+    Raises:
+        ValueError: The config has no such split, or a data set that cannot be built or is of
+            another kind.
+    """
+    present = [split for split in SPLITS if cfg.get(f'{split}_dataloader') is not None]
+    for split in splits or ():
+        check_choice('split', split, present)
+    init_default_scope(cfg.default_scope)
+    found: list[tuple[ConfigDict, list[str]]] = []
+    for split in splits or present:
+        for settings in _below_wrappers(cfg[f'{split}_dataloader'].dataset):
+            names = next((names for known, names in found if known == settings), None)
+            if names is None:
+                found.append((settings, [split]))
+            elif split not in names:
+                names.append(split)
+    head = cfg.get('model', {}).get('head')
+    num_classes = head.get('num_classes') if isinstance(head, dict) else None
+    datasets = [(_build(settings), settings, names) for settings, names in found]
+    for dataset, settings, names in datasets:
+        source = dataset.ann_file or next(iter(dataset.data_prefix.values()))
+        report = Report(names, f'{type(dataset).__name__} {source}')
+        report.faults += _missing(dataset)
+        if not report.faults:
+            try:
+                report.faults.extend(_check(dataset, settings, num_classes, inspector))
+            except OSError as error:
+                report.faults.append(Fault('unreadable', error.filename or source, str(error)))
+            _load(dataset, source, report)
+        yield report
+
+
+def _below_wrappers(settings: ConfigDict) -> Iterator[ConfigDict]:
+    """The data sets that RepeatDataset, ConcatDataset and their like are made of."""
+    if 'dataset' in settings:
+        yield from _below_wrappers(settings.dataset)
+    elif 'datasets' in settings:
+        for part in settings.datasets:
+            yield from _below_wrappers(part)
+    else:
+        yield settings
+
+
+def _build(settings: ConfigDict) -> Any:
+    """Build a data set that has loaded nothing."""
+    try:
+        dataset = DATASETS.build(dict(settings, lazy_init=True, pipeline=[]))
+    except Exception as error:  # it is up to the data set what it raises
+        raise ValueError(f'the data set {settings.get("type")} cannot be built: {error}') from error
+    if _kind(dataset) is None:
+        raise ValueError(
+            f'data sets of type {settings.type} cannot be checked; allowed: '
+            f'{", ".join(SUPPORTED)} and types that read the same files'
+        )
+    return dataset
+
+
+def _kind(dataset: Any) -> str | None:
+    """The type of SUPPORTED whose files a data set reads."""
+    for base in type(dataset).__mro__:
+        kind = f'{base.__module__.partition(".")[0]}.{base.__name__}'
+        if kind in SUPPORTED:
+            return kind
+        if vars(base).keys() & {'load_data_list', 'parse_data_info'}:  # it reads them otherwise
+            return None
+    return None
+
+
+def _missing(dataset: Any) -> Iterator[Fault]:
+    """Faults of the annotations and folders that do not exist."""
+    path = dataset.ann_file
+    if path and not os.path.isfile(path):
+        yield Fault('missing-file', path, f'does not exist{_nearest(path)}')
+    for folder in dataset.data_prefix.values():
+        if folder and not os.path.isdir(folder):
+            yield Fault('missing-folder', folder, f'does not exist{_nearest(folder)}')
+
+
+def _nearest(path: str) -> str:
+    folder, name = os.path.split(path.rstrip('/'))
+    try:
+        siblings = os.listdir(folder or '.')
+    except OSError:
+        return ''
+    nearest = get_close_matches(name, siblings, n=1)
+    return f'; did you mean {os.path.join(folder, nearest[0])}?' if nearest else ''
+
+
+def _check(
+    dataset: Any, settings: ConfigDict, num_classes: int | None, inspector: Inspector
+) -> Iterator[Fault]:
+    kind = _kind(dataset)
+    if kind == 'mmdet.CocoDataset':
+        return coco.check(dataset, inspector, masks=_loads_masks(settings))
+    if kind == 'mmseg.BaseSegDataset':
+        return segmentation.check(dataset, inspector)
+    return classification.check(dataset, inspector, num_classes)
+
+
+def _loads_masks(settings: Any) -> bool:
+    """Whether a pipeline somewhere in the settings loads masks."""
+    if isinstance(settings, dict):
+        return bool(settings.get('with_mask')) or any(map(_loads_masks, settings.values()))
+    return isinstance(settings, (list, tuple)) and any(map(_loads_masks, settings))
+
+
+def _load(dataset: Any, source: str, report: Report) -> None:
+    """Load a data set as for training and count its images."""
+    try:
+        with redirect_stdout(StringIO()):  # pycocotools prints
+            dataset.data_list = dataset.load_data_list()
+            left = dataset.filter_data()
+    except Exception as error:  # it is up to the data set what it raises
+        if not report.has_errors:
+            detail = f'{type(error).__name__}: {error}'
+            report.faults.append(Fault('unloadable', source, detail))
+        return
+    report.num_images, report.num_left = len(dataset.data_list), len(left)
+    if report.num_left < report.num_images:
+        report.filtered = f'after filter_cfg={dict(dataset.filter_cfg or {})}'
+        if _kind(dataset) == 'mmdet.CocoDataset':
+            report.filtered += f': {coco.filter_reasons(dataset, len(left))}'
+    if not left:
+        detail = f'0 of {report.num_images} images left {report.filtered}'.strip()
+        report.faults.append(Fault('no-images', source, detail))

@@ -1,0 +1,76 @@
+"""The kinds of faults that a data set can have.
+
+An error stops training, or gives it wrong or no data. A warning names what training copes with; the
+data sets as they are published have some of these.
+"""
+
+from dataclasses import dataclass
+
+ERRORS = {
+    'missing-file': 'there is no such file',
+    'missing-folder': 'there is no such folder',
+    'unreadable': 'it cannot be read, or is no regular file',
+    'empty-file': 'it has no bytes',
+    'not-an-image': 'its content is of no known image format',
+    'damaged': 'it is cut or damaged: pixels would be missing or wrong',
+    'crash': 'decoding it ended the process',
+    'hang': 'decoding it does not end',
+    'wrong-size': 'it has another size than its annotation',
+    'bad-json': 'it is not JSON of the format',
+    'bad-record': 'a record lacks a field, or has a wrong one',
+    'duplicate-id': 'two records have the same id',
+    'dangling-image': 'an annotation is of an image that is not listed',
+    'dangling-category': 'an annotation is of a category that is not listed',
+    'bad-box': 'a box reaches out of its image, or is none',
+    'bad-polygon': 'a polygon has too few or odd coordinates, or is none',
+    'bad-rle': 'run lengths are not those of the image',
+    'missing-class': "a class of the config is none of the file's categories",
+    'several-channels': 'a label map has more than one channel',
+    'bad-line': 'a line of a list is not "<image> <label>"',
+    'label-range': 'a label is that of no class',
+    'class-count': 'model, config and data have different numbers of classes',
+    'no-images': 'no image is left to train on',
+    'unloadable': 'the library that trains cannot load it',
+}
+WARNINGS = {
+    'wrong-suffix': 'the content is of another format than the name says; it is read all the same',
+    'left-out': 'an annotation has no area; the data set leaves it out',
+    'no-annotations': 'an image without annotations of the classes',
+    'empty-class': 'a class without images',
+    'class-order': "labels count the file's categories, whose order is not that of the config",
+}
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something that is wrong with a data set.
+
+    Attributes:
+        kind: A key of ``ERRORS`` or ``WARNINGS``.
+        path: The file or folder that it is about.
+        detail: What exactly is wrong.
+    """
+
+    kind: str
+    path: str
+    detail: str
+
+    @property
+    def is_error(self) -> bool:
+        """Whether it is an error; otherwise it is a warning."""
+        return self.kind in ERRORS
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What was found of one image or label map.
+
+    Attributes:
+        path: The file.
+        size: Its width and height in pixels as training loads it; None if it cannot be decoded.
+        faults: What is wrong with it.
+    """
+
+    path: str
+    size: tuple[int, int] | None = None
+    faults: tuple[Fault, ...] = ()

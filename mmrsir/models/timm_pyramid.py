@@ -1,0 +1,123 @@
+"""TimmPyramid: models of timm as backbones, among them MaxViT for images of any size.
+
+Source of the models: https://github.com/huggingface/pytorch-image-models
+"""
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+from math import ceil
+from typing import Any
+
+import torch.nn.functional as F
+from mmengine.registry import MODELS
+from torch import Tensor, nn
+
+from .arguments import check_ints
+from .pretrained import PretrainedModule
+
+STRIDES = (4, 8, 16, 32)
+
+
+@MODELS.register_module()
+class TimmPyramid(PretrainedModule):
+    """A model of timm whose stages give a feature pyramid.
+
+    Images are filled up with zeros below and on the right to a multiple of 32 pixels, and the
+    maps are cut back. For a model of the MaxViT family it is a multiple of 32 times its window
+    (224 pixels for a window of 7), as windows and grids keep their size at any image size. The
+    zeros are attended to, as MaxViT has no mask.
+
+    Args:
+        model_name: Architecture, one of ``timm.list_models()``.
+        out_indices: Stages whose output is returned, ascending. Later stages are not built.
+        init_cfg: Initialization on top of timm's; ``dict(type='Pretrained', …)`` as in
+            :class:`mmrsir.models.pretrained.PretrainedModule`. Nothing is downloaded.
+        **model_args: Arguments of the model, such as ``drop_path_rate``.
+
+    Attributes:
+        out_channels: C_i of each output.
+
+    Raises:
+        ImportError: timm is not installed.
+        TypeError: ``out_indices`` is no sequence of integers, or the model does not know one of
+            ``model_args``.
+        ValueError: The model is unknown or gives no such pyramid, or ``out_indices`` is out of
+            range.
+    """
+
+    def __init__(
+        self,
+        model_name: str,
+        out_indices: Sequence[int] = (0, 1, 2, 3),
+        init_cfg: dict | list[dict] | None = None,
+        **model_args: Any,
+    ) -> None:
+        super().__init__(init_cfg)
+        out_indices = check_ints('out_indices', out_indices, minimum=0, maximum=len(STRIDES) - 1)
+        if len(set(out_indices)) != len(out_indices) or not out_indices:
+            raise ValueError(f'out_indices={out_indices} must name each stage at most once')
+        self.out_indices = tuple(sorted(out_indices))
+        self.network = _build(model_name, self.out_indices, model_args)
+        self.out_channels = tuple(self.network.feature_info.channels())
+        self.divisor = STRIDES[-1] * max(_windows(self.network), default=1)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Extract a feature pyramid.
+
+        Args:
+            x: Normalized images, (B, 3, H, W), any H, W >= 1.
+
+        Returns:
+            One feature map for each of ``out_indices``: (B, C_i, ceil(H/s_i), ceil(W/s_i)),
+            s_i = 4 * 2**i.
+
+        Raises:
+            ValueError: ``x`` has another shape.
+        """
+        if x.ndim != 4 or x.shape[1] != 3 or 0 in x.shape:
+            raise ValueError(
+                f'{type(self).__name__} takes images of shape (B, 3, H, W) with B, H, W >= 1, '
+                f'got {tuple(x.shape)}'
+            )
+        height, width = x.shape[2:]
+        levels = self.network(F.pad(x, (0, -width % self.divisor, 0, -height % self.divisor)))
+        strides = [STRIDES[stage] for stage in self.out_indices]
+        return tuple(
+            level[..., : ceil(height / stride), : ceil(width / stride)].contiguous()
+            for level, stride in zip(levels, strides, strict=True)
+        )
+
+
+def _build(name: str, out_indices: tuple[int, ...], model_args: dict[str, Any]) -> Any:
+    """Build a feature extractor of timm, with timm's random weights."""
+    try:
+        import timm
+    except ImportError as error:
+        raise ImportError('TimmPyramid needs timm: pip install timm') from error
+    known = timm.list_models()
+    if name not in known:
+        nearest = get_close_matches(str(name), known, n=1)
+        hint = f' Did you mean {nearest[0]!r}?' if nearest else ''
+        raise ValueError(f'model_name={name!r} is none of timm.list_models().{hint}')
+    network = timm.create_model(
+        name,
+        pretrained=False,
+        features_only=True,
+        out_indices=[stage - len(STRIDES) for stage in out_indices],  # some have a level before
+        **model_args,
+    )
+    strides = network.feature_info.reduction()
+    layout = getattr(network, 'output_fmt', 'NCHW')
+    fixed = network.pretrained_cfg.get('fixed_input_size') and not _windows(network)
+    if strides != [STRIDES[stage] for stage in out_indices] or layout != 'NCHW' or fixed:
+        raise ValueError(
+            f'model_name={name!r} does not give NCHW maps with strides 4, 8, 16, 32 '
+            'for images of any size'
+        )
+    return network
+
+
+def _windows(network: nn.Module) -> set[int]:
+    """Return the sides of the windows and grids of a MaxViT; nothing for other models."""
+    partitions = [getattr(module, 'partition_size', ()) for module in network.modules()]
+    return {side for partition in partitions for side in partition}

@@ -1,0 +1,214 @@
+"""Each fault that is put into a sound COCO data set is found, and nothing else."""
+
+import json
+import shutil
+import time
+
+import numpy as np
+import pytest
+from mmdet.datasets import CocoDataset
+from PIL import Image
+from pycocotools import mask as rle
+
+from mmrsir.datasets.check.faults import ERRORS
+
+from .test_check_dataset import check, faults
+
+COCO_FILE = 'annotations/instances_train.json'
+# The only image of the eight for training without annotations.
+EMPTY = 'train/shapes_train_000003.jpg'
+CLEAN = {('no-annotations', EMPTY)}
+
+
+@pytest.fixture
+def coco(shapes, tmp_path):
+    return shutil.copytree(shapes / 'coco', tmp_path / 'coco')
+
+
+@pytest.fixture
+def faults_of(coco):
+    """The additional faults of COCO annotations that were changed."""
+
+    def faults_of(change, **settings):
+        path = coco / COCO_FILE
+        content = json.loads(path.read_text())
+        change(content)
+        path.write_text(json.dumps(content))
+        return faults('coco', coco, **settings) - CLEAN
+
+    return faults_of
+
+
+# A picture with several objects, and its record and first annotation in each list.
+FULL = 'train/shapes_train_000002.jpg'
+POSITION = dict(images=2, annotations=4, categories=3)
+
+
+def edit(part, **fields):
+    return lambda content: content[part][POSITION[part]].update(fields)
+
+
+def append(part, **fields):
+    return lambda content: content[part].append(
+        {**content[part][POSITION[part]], 'id': 9999, **fields}
+    )
+
+
+def drop(field):
+    return lambda content: content['annotations'][POSITION['annotations']].pop(field)
+
+
+def segment(segmentation):
+    return edit('annotations', segmentation=segmentation)
+
+
+def pack(mask):
+    packed = rle.encode(np.asfortranarray(mask.astype(np.uint8)))
+    return {'size': packed['size'], 'counts': packed['counts'].decode()}
+
+
+def mask(size=256):
+    return np.random.default_rng(0).random((size, size)) < 0.1
+
+
+def test_sound_data_set_has_no_errors(shapes):
+    assert faults('coco', shapes / 'coco') == CLEAN
+
+
+COCO_FAULTS = {
+    'no area field': ('bad-record', drop('area')),
+    'no image width': ('bad-record', edit('images', width=0)),
+    'name is a number': ('bad-record', edit('images', file_name=7)),
+    'category is text': ('bad-record', lambda c: c['categories'].append('disc')),
+    'id is a list': ('bad-record', append('annotations', id=[1])),
+    'image twice': ('duplicate-id', lambda c: c['images'].append(c['images'][0])),
+    'annotation twice': ('duplicate-id', lambda c: c['annotations'].append(c['annotations'][0])),
+    'category id twice': ('duplicate-id', append('categories', id=1, name='other')),
+    'category name twice': ('duplicate-id', append('categories')),
+    'no such image': ('dangling-image', append('annotations', image_id=77)),
+    'no such category': ('dangling-category', append('annotations', category_id=77)),
+    'three numbers': ('bad-box', edit('annotations', bbox=[1, 2, 3])),
+    'text': ('bad-box', edit('annotations', bbox='1 2 3 4')),
+    'not a number': ('bad-box', edit('annotations', bbox=[1, 2, 3, float('nan')])),
+    'huge': ('bad-box', edit('annotations', bbox=[1, 2, 3, 10**400])),
+    'negative': ('bad-box', edit('annotations', bbox=[50, 50, -20, 30])),
+    'right': ('bad-box', edit('annotations', bbox=[200, 20, 58, 20])),
+    'left': ('bad-box', edit('annotations', bbox=[-2, 20, 30, 20])),
+    'below': ('bad-box', edit('annotations', bbox=[20, 300, 20, 20])),
+    'no height': ('left-out', edit('annotations', bbox=[20, 20, 30, 0])),
+    'no area': ('left-out', edit('annotations', area=0)),
+    'no polygon': ('bad-polygon', segment([])),
+    'no segmentation': ('bad-polygon', drop('segmentation')),
+    'empty polygon': ('bad-polygon', segment([[]])),
+    'line': ('bad-polygon', segment([[1, 2, 30, 40]])),
+    'odd polygon': ('bad-polygon', segment([[1, 2, 30, 2, 30, 40, 1]])),
+    'second polygon': ('bad-polygon', segment([[1, 2, 30, 2, 30, 40], [1, 2]])),
+    'polygon of text': ('bad-polygon', segment([['1', '2', '30', '2', '30', '40']])),
+    'flat polygon': ('bad-polygon', segment([1, 2, 30, 2, 30, 40])),
+    'other size': ('bad-rle', segment(pack(mask(255)))),
+    'too few pixels': ('bad-rle', segment({'size': [256, 256], 'counts': [100, 50]})),
+    'too many pixels': ('bad-rle', segment({'size': [256, 256], 'counts': [100, 256**2]})),
+    'negative length': ('bad-rle', segment({'size': [256, 256], 'counts': [-1, 256**2 + 1]})),
+    'cut': ('bad-rle', segment({**pack(mask()), 'counts': pack(mask())['counts'][:-3]})),
+    'no such character': ('bad-rle', segment({'size': [256, 256], 'counts': 'é'})),
+    'unfinished': ('bad-rle', segment({'size': [256, 256], 'counts': 'o'})),
+    'no counts': ('bad-rle', segment({'size': [256, 256]})),
+    'no such class': ('missing-class', edit('categories', name='triangles')),
+    'order': ('class-order', lambda c: c['categories'].reverse()),
+}
+
+
+@pytest.mark.parametrize(('kind', 'change'), COCO_FAULTS.values(), ids=COCO_FAULTS)
+def test_fault_of_coco_annotations_is_found(faults_of, kind, change):
+    assert faults_of(change) == {(kind, COCO_FILE)}
+
+
+@pytest.mark.parametrize(
+    'change',
+    [
+        segment(pack(mask())),
+        segment({'size': [256, 256], 'counts': [100, 50, 256**2 - 150]}),
+        edit('annotations', bbox=[199.5, 20, 57, 20]),
+        edit('annotations', ignore=True, bbox=[0, 0, 0, 0]),
+    ],
+    ids=['packed', 'run lengths', 'rounding', 'ignored'],
+)
+def test_what_training_takes_is_no_fault(faults_of, change):
+    assert faults_of(change) == set()
+
+
+def test_number_of_run_lengths_that_does_not_end_costs_no_time(faults_of):
+    begun = time.process_time()
+    found = faults_of(segment({'size': [256, 256], 'counts': 'o' * 1_000_000}))
+    assert found == {('bad-rle', COCO_FILE)}
+    assert time.process_time() - begun < 5.0  # 25 if all of it is read
+
+
+def test_polygons_of_a_detector_without_masks_do_not_matter(faults_of):
+    pipeline = [dict(type='LoadAnnotations', with_bbox=True)]
+    assert faults_of(segment([]), pipeline=pipeline) == set()
+
+
+@pytest.mark.parametrize(
+    'text',
+    ['{"images": [', '[' * 100_000, '[]', '{"images": [], "annotations": []}', '\xff'],
+    ids=['cut', 'deep', 'list', 'no categories', 'no text'],
+)
+def test_file_that_is_no_coco_json_is_found(coco, text):
+    (coco / COCO_FILE).write_bytes(text.encode('latin-1'))
+    assert faults('coco', coco) == {('bad-json', COCO_FILE)}
+
+
+def test_image_of_another_size_than_annotated_is_found(faults_of):
+    assert faults_of(edit('images', height=280)) == {('wrong-size', FULL)}
+
+
+def test_image_that_exif_data_turn_is_found(coco, faults_of):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new('RGB', (120, 80)).save(coco / EMPTY, exif=exif)
+    found = faults_of(lambda content: content['images'][3].update(width=120, height=80))
+    assert found == {('wrong-size', EMPTY)}
+
+
+@pytest.mark.parametrize('kind', ['empty-file', 'damaged', 'missing-file'])
+def test_broken_image_is_found(coco, kind):
+    content = (coco / FULL).read_bytes()
+    (coco / FULL).unlink()  # the layouts share their pictures
+    if kind != 'missing-file':
+        (coco / FULL).write_bytes(content[:-300] if kind == 'damaged' else b'')
+    assert faults('coco', coco) == {*CLEAN, (kind, FULL)}
+
+
+def test_images_that_the_filter_leaves_are_counted_with_the_reason(coco):
+    (report,) = check('coco', coco, filter_cfg=dict(filter_empty_gt=True, min_size=300))
+    assert (report.num_images, report.num_left) == (8, 0)
+    assert '8 have a side under min_size=300' in report.filtered
+    (report,) = check('coco', coco)
+    assert (report.num_images, report.num_left) == (8, 7)
+    assert '1 have no annotation of the classes (filter_empty_gt)' in report.filtered
+
+
+def test_data_set_that_is_filtered_away_is_an_error(coco, faults_of):
+    found = faults_of(lambda content: content['annotations'].clear())
+    assert ('no-images', COCO_FILE) in found
+    assert {kind for kind, _ in found} == {'no-images', 'no-annotations'}
+
+
+def test_what_only_the_library_refuses_is_found(coco, monkeypatch):
+    def refuse(self):
+        raise KeyError('licence')
+
+    monkeypatch.setattr(CocoDataset, 'load_data_list', refuse)
+    (report,) = check('coco', coco)
+    (fault,) = (fault for fault in report.faults if fault.kind in ERRORS)
+    assert (fault.kind, fault.detail) == ('unloadable', "KeyError: 'licence'")
+
+
+def test_annotations_and_folders_that_do_not_exist_are_found_with_the_nearest(coco):
+    settings = dict(ann_file='annotations/instance_train.json', data_prefix=dict(img='trains'))
+    (report,) = check('coco', coco, **settings)
+    assert [(fault.kind, fault.detail) for fault in report.faults] == [
+        ('missing-file', f'does not exist; did you mean {coco / COCO_FILE}?'),
+        ('missing-folder', f'does not exist; did you mean {coco / "train"}?'),
+    ]

@@ -1,0 +1,328 @@
+"""Each fault that is put into a sound data set is found, and nothing else."""
+
+import importlib.util
+import json
+import os
+import shutil
+import signal
+import time
+from copy import deepcopy
+from functools import cache
+from multiprocessing import get_context
+
+import numpy as np
+import pytest
+from mmengine.config import Config
+from PIL import Image
+
+from mmrsir.datasets.check import classification
+from mmrsir.datasets.check.configs import check_config
+
+from ..test_engine.commands import ROOT
+
+CONFIGS = {
+    'coco': 'configs/mask_rcnn/rsir_n_shapes.py',
+    'ade': 'configs/upernet/rsir_n_shapes.py',
+    'imagenet': 'configs/cls/rsir_n_shapes.py',
+}
+
+
+class InProcess:
+    """Inspects in this process, which takes less time."""
+
+    def inspect(self, function, paths, title):
+        return map(function, paths)
+
+
+@cache
+def load(name):
+    return Config.fromfile(ROOT / name)
+
+
+def check(layout, root, splits=('train',), **settings):
+    """Reports on a data root, for settings of the data set that differ from the config's."""
+    cfg = deepcopy(load(CONFIGS[layout]))
+    for split in splits:
+        cfg[f'{split}_dataloader'].dataset.update(data_root=f'{root}/', **settings)
+    return list(check_config(cfg, splits, InProcess()))
+
+
+def faults(layout, root, **settings):
+    """Kind and path of all faults of the training data, as paths below the root."""
+    (report,) = check(layout, root, **settings)
+    found = [(fault.kind, os.path.relpath(fault.path, root)) for fault in report.faults]
+    assert len(found) == len(set(found)), found
+    return set(found)
+
+
+@pytest.fixture
+def ade(shapes, tmp_path):
+    return shutil.copytree(shapes / 'ade', tmp_path / 'ade')
+
+
+@pytest.fixture
+def imagenet(shapes, tmp_path):
+    return shutil.copytree(shapes / 'imagenet', tmp_path / 'imagenet')
+
+
+@pytest.mark.parametrize('layout', ['ade', 'imagenet'])
+def test_sound_data_set_has_no_fault(layout, shapes):
+    assert faults(layout, shapes / layout) == set()
+
+
+LABEL_MAP = 'annotations/training/shapes_train_000002.png'
+LIST = 'meta/train.txt'
+DISC = 'train/disc/disc_000002.jpg'
+
+
+@pytest.mark.parametrize(
+    ('layout', 'name'),
+    [('ade', 'images/training/shapes_train_000002.jpg'), ('ade', LABEL_MAP), ('imagenet', DISC)],
+)
+@pytest.mark.parametrize('kind', ['empty-file', 'damaged'])
+def test_broken_file_is_found(request, layout, name, kind):
+    root = request.getfixturevalue(layout)
+    content = (root / name).read_bytes()
+    (root / name).unlink()  # the layouts share their pictures
+    (root / name).write_bytes(content[:-300] if kind == 'damaged' else b'')
+    assert faults(layout, root) == {(kind, name)}
+
+
+def test_missing_label_map_is_found(ade):
+    (ade / LABEL_MAP).unlink()
+    assert faults('ade', ade) == {('missing-file', LABEL_MAP)}
+
+
+def relabel(path, change):
+    labels = np.asarray(Image.open(path)).copy()
+    path.unlink()
+    Image.fromarray(change(labels)).save(path)
+
+
+def with_label(label):
+    def change(labels):
+        labels[3, 4] = label
+        return labels
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ('kind', 'change'),
+    [
+        ('wrong-size', lambda labels: labels[:-1]),
+        ('several-channels', lambda labels: np.stack([labels] * 3, axis=2)),
+        ('label-range', with_label(6)),
+        ('label-range', with_label(254)),
+    ],
+)
+def test_fault_of_a_label_map_is_found(ade, kind, change):
+    relabel(ade / LABEL_MAP, change)
+    assert faults('ade', ade) == {(kind, LABEL_MAP)}
+
+
+@pytest.mark.parametrize('label', [0, 5, 255])
+def test_ignored_labels_and_the_last_class_are_no_fault(ade, label):
+    relabel(ade / LABEL_MAP, with_label(label))
+    assert faults('ade', ade) == set()
+
+
+def test_labels_begin_with_the_first_class_unless_zero_is_reduced(ade):
+    found = faults('ade', ade, reduce_zero_label=False)
+    assert {kind for kind, _ in found} == {'label-range'} and len(found) == 8
+
+
+def test_label_maps_of_ade20k_may_have_its_150_classes(ade):
+    relabel(ade / LABEL_MAP, with_label(150))
+    settings = dict(type='ADE20KDataset', metainfo=None)
+    assert faults('ade', ade, **settings) == set()
+    assert faults('ade', ade, **{**settings, 'metainfo': dict(classes=('wall', 'sky'))}) == set()
+    relabel(ade / LABEL_MAP, with_label(151))
+    assert faults('ade', ade, **settings) == {('label-range', LABEL_MAP)}
+
+
+def test_folder_without_images_is_an_error(ade):
+    (ade / 'images/none').mkdir()
+    prefix = dict(img_path='images/none', seg_map_path='annotations/training')
+    assert faults('ade', ade, data_prefix=prefix) == {('no-images', 'images/none')}
+
+
+@pytest.mark.parametrize(
+    ('old', 'new', 'kind', 'path'),
+    [
+        ('disc/disc_000002.jpg 1', 'disc/disc_000002.jpg', 'bad-line', LIST),
+        ('disc/disc_000002.jpg 1', 'disc/disc_000002.jpg one', 'bad-line', LIST),
+        ('disc/disc_000002.jpg 1', '', 'bad-line', LIST),
+        ('disc/disc_000002.jpg 1', 'disc/disc_000002.jpg 4', 'label-range', DISC),
+        ('disc/disc_000002.jpg 1', 'disc/disc_000002.jpg -1', 'label-range', DISC),
+        ('disc_000002.jpg 1', 'disc_000009.jpg 1', 'missing-file', 'train/disc/disc_000009.jpg'),
+        ('.jpg 1', '.jpg 0', 'empty-class', LIST),
+    ],
+)
+def test_fault_of_a_list_is_found(imagenet, old, new, kind, path):
+    text = (imagenet / LIST).read_text()
+    assert faults('imagenet', imagenet, ann_file=LIST) == set()
+    (imagenet / LIST).write_text(text.replace(old, new))
+    assert faults('imagenet', imagenet, ann_file=LIST) == {(kind, path)}
+
+
+def test_list_that_is_no_text_is_found(imagenet):
+    (imagenet / LIST).write_bytes(b'\xff\xfe')
+    assert faults('imagenet', imagenet, ann_file=LIST) == {('bad-line', LIST)}
+
+
+def test_images_without_labels_are_decoded(imagenet):
+    (imagenet / DISC).write_bytes(b'')
+    assert faults('imagenet', imagenet, with_label=False) == {('empty-file', DISC)}
+
+
+def test_class_folder_without_images_is_a_warning(imagenet):
+    for path in (imagenet / 'train/disc').iterdir():
+        path.unlink()
+    assert faults('imagenet', imagenet) == {('empty-class', 'train/disc')}
+
+
+@pytest.mark.parametrize(
+    'settings', [dict(ann_file=LIST, classes=['a', 'b', 'c']), dict(classes=['a', 'b', 'c'])]
+)
+def test_numbers_of_classes_that_differ_are_found(imagenet, settings):
+    path = settings.get('ann_file', 'train')
+    assert faults('imagenet', imagenet, **settings) == {('class-count', path)}
+
+
+def test_folder_too_many_is_found(imagenet):
+    (imagenet / 'train/__MACOSX').mkdir()
+    expected = {('class-count', 'train'), ('empty-class', 'train/__MACOSX')}
+    assert faults('imagenet', imagenet) == expected
+
+
+def test_data_sets_below_wrappers_are_checked_each_once(imagenet):
+    cfg = deepcopy(load(CONFIGS['imagenet']))
+    (imagenet / DISC).write_bytes(b'')
+    for split in ('train', 'val', 'test'):
+        cfg[f'{split}_dataloader'].dataset.data_root = f'{imagenet}/'
+    train, val = cfg.train_dataloader.dataset, cfg.val_dataloader.dataset
+    cfg.train_dataloader.dataset = dict(
+        type='RepeatDataset',
+        times=2,
+        dataset=dict(
+            type='ConcatDataset', datasets=[val, dict(type='KFoldDataset', dataset=train)]
+        ),
+    )
+    reports = list(check_config(cfg, None, InProcess()))
+    assert [report.splits for report in reports] == [['train', 'val', 'test'], ['train']]
+    assert [len(report.faults) for report in reports] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ('layout', 'kind', 'said'),
+    [
+        ('imagenet', 'CIFAR10', 'of type CIFAR10 cannot be checked; allowed: mmdet.CocoDataset'),
+        ('coco', 'CocoPanopticDataset', 'of type CocoPanopticDataset cannot be checked'),
+        ('imagenet', 'Imagenet', 'the data set Imagenet cannot be built'),
+    ],
+)
+def test_data_sets_of_other_kinds_are_refused(shapes, layout, kind, said):
+    with pytest.raises(ValueError, match=said):
+        check(layout, shapes / layout, type=kind)
+
+
+def test_split_that_the_config_lacks_is_refused(imagenet):
+    cfg = deepcopy(load(CONFIGS['imagenet']))
+    cfg.test_dataloader = None
+    with pytest.raises(ValueError, match="split='test' is unknown; allowed: 'train', 'val'"):
+        list(check_config(cfg, ['test'], InProcess()))
+
+
+@cache
+def tool():
+    """The command line's module."""
+    path = ROOT / 'tools/misc/check_dataset.py'
+    spec = importlib.util.spec_from_file_location('check_dataset', path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def run(root, *arguments):
+    """The exit code of the command line on the training images of class folders."""
+    options = ['--split', 'train', '--cfg-options', f'train_dataloader.dataset.data_root={root}/']
+    with pytest.raises(SystemExit) as stopped:
+        tool().main([str(ROOT / CONFIGS['imagenet']), *arguments, *options])
+    return int(stopped.value.code)
+
+
+def test_exit_code_and_json_tell_programs_what_was_found(imagenet, tmp_path):
+    (imagenet / DISC).rename(imagenet / 'train/disc/other.png')
+    assert run(imagenet, f'--json={tmp_path}/found.json') == 0  # a warning
+    (imagenet / DISC).write_bytes(b'')
+    assert run(imagenet, f'--json={tmp_path}/found.json') == 1
+    found = json.loads((tmp_path / 'found.json').read_text())
+    assert found['counts'] == {'wrong-suffix': 1, 'empty-file': 1}
+    (report,) = found['datasets']
+    assert report['splits'] == ['train'] and report['num_images'] == report['num_left'] == 16 + 1
+    assert report['faults'][0] == {
+        'level': 'error',
+        'kind': 'empty-file',
+        'path': str(imagenet / DISC),
+        'detail': '0 bytes',
+    }
+
+
+def test_lines_of_each_kind_are_limited(imagenet, capsys):
+    names = [f'train/disc/{number:02}.jpg' for number in range(11)]
+    for name in names:
+        (imagenet / name).write_bytes(b'')
+    (imagenet / 'train/disc/z.jpg').write_bytes(b'text')
+    assert run(imagenet) == 1
+    said = capsys.readouterr().out
+    assert 'error empty-file (11): it has no bytes' in said
+    assert f'  train: {imagenet / names[9]}: 0 bytes\n  and 1 more, which --json lists' in said
+    assert names[10] not in said and 'z.jpg: 4 bytes' in said
+    assert said.endswith('errors: 12, warnings: 0\n')
+
+
+def test_name_that_is_no_text_is_printed(imagenet, capsys):
+    (imagenet / 'train/disc').joinpath(os.fsdecode(b'\xff.jpg')).write_bytes(b'')
+    assert run(imagenet) == 1
+    assert '\\udcff.jpg: 0 bytes' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'said'),
+    [
+        (['--workers=0'], '--workers=0 must be at least 1'),
+        (['--json=/dev/null/found.json'], 'Not a directory'),
+    ],
+)
+def test_wrong_command_is_explained(imagenet, capsys, arguments, said):
+    assert run(imagenet, *arguments) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_interrupt_ends_all_processes_in_a_moment(imagenet, tmp_path, monkeypatch, capfd):
+    def sleep(path):
+        (tmp_path / f'{os.getpid()}.pid').touch()
+        time.sleep(1000)
+
+    def check_in_a_group():
+        os.setsid()
+        tool().main([str(ROOT / CONFIGS['imagenet']), '--workers=2', '--split=val', *options])
+
+    options = ['--cfg-options', f'val_dataloader.dataset.data_root={imagenet}/']
+    monkeypatch.setattr(classification, 'inspect_image', sleep)
+    process = get_context('fork').Process(target=check_in_a_group)
+    process.start()
+    while len(workers := list(tmp_path.glob('*.pid'))) < 2 and process.is_alive():
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    process.join(timeout=20)
+    try:
+        assert process.exitcode == 130
+        error = capfd.readouterr().err
+        assert error.endswith(': interrupted\n') and 'Traceback' not in error
+        for worker in workers:
+            with pytest.raises(ProcessLookupError):
+                os.kill(int(worker.stem), 0)
+    finally:
+        process.kill()

@@ -1,0 +1,90 @@
+"""Check the data that a config trains and tests on: decode every image, look at every annotation.
+
+The exit code is 1 where there are errors, 2 where the command is wrong, and 0 otherwise. Warnings,
+such as of images without annotations, are no errors.
+
+Example:
+    python tools/misc/check_dataset.py configs/mask_rcnn/rsir_t_1x_coco.py --split train
+"""
+
+import argparse
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from mmengine.config import DictAction
+from mmengine.logging import MMLogger
+from rich.console import Console
+
+from mmrsir.datasets.check.configs import SPLITS, check_config
+from mmrsir.datasets.check.faults import ERRORS, WARNINGS
+from mmrsir.datasets.check.processes import Inspector
+from mmrsir.datasets.check.report import to_json, to_text
+from mmrsir.datasets.splits import write_whole
+from mmrsir.engine import launch
+from mmrsir.models.arguments import check_int
+
+
+def argument_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    levels = {'errors': ERRORS, 'warnings': WARNINGS}
+    parser = argparse.ArgumentParser(
+        description=__doc__.splitlines()[0],
+        epilog='\n'.join(
+            f'{level}:\n' + '\n'.join(f'  {kind:18}{kinds[kind]}' for kind in kinds)
+            for level, kinds in levels.items()
+        ),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument('config', help='config file of mmdet, mmseg or mmpretrain')
+    parser.add_argument(
+        '--split', nargs='+', choices=SPLITS, help='what to check (default: all of the config)'
+    )
+    parser.add_argument(
+        '--workers',
+        type=int,
+        default=len(os.sched_getaffinity(0)),
+        help='processes that decode images (default: one a core)',
+    )
+    parser.add_argument('--json', type=Path, metavar='FILE', help='write all that is found there')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        help='as in train.py; train_dataloader.dataset.data_root=… checks another folder',
+    )
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Check what the command line names.
+
+    Args:
+        argv: The arguments; those of the process by default.
+
+    Raises:
+        SystemExit: Always; the code is as above, and 130 after an interrupt.
+    """
+    parser = argument_parser()
+    args = parser.parse_args(argv)
+    MMLogger.get_instance('mmengine', log_level='ERROR')  # what mmpretrain says is a fault here too
+    console = Console(highlight=False, soft_wrap=True, markup=False)
+    try:
+        check_int('--workers', args.workers, 1)
+        cfg = launch.read_config(args.config, args.cfg_options)
+        reports = list(check_config(cfg, args.split, Inspector(args.workers, console)))
+    except (FileNotFoundError, ValueError) as error:
+        parser.error(str(error))
+    except KeyboardInterrupt:
+        parser.exit(130, f'{parser.prog}: interrupted\n')
+    console.print(to_text(reports))
+    if args.json is not None:
+        try:
+            write_whole({args.json: to_json(reports)})
+        except OSError as error:
+            parser.error(str(error))
+    raise SystemExit(any(report.has_errors for report in reports))
+
+
+if __name__ == '__main__':
+    main()
