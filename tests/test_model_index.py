@@ -29,7 +29,12 @@ NETWORKS = {
     name: list(models)
     for name, models in groupby(sorted((model for _, model in LISTED), key=network), network)
 }
-QUICK = [name for name in NETWORKS if name.endswith('_in1k') or re.search(r'/rsir_[nt]_', name)]
+QUICK = [
+    name
+    for name, models in NETWORKS.items()
+    if re.search(r'/rsir_[nt]_', name)
+    or (name.endswith('_in1k') and models[0]['Metadata']['Parameters'] < 5e7)
+]
 
 
 @cache
