@@ -5,17 +5,17 @@ import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from copy import deepcopy
 from functools import cache
-from multiprocessing import get_context
 
 import numpy as np
 import pytest
 from mmengine.config import Config
 from PIL import Image
 
-from mmrsir.datasets.check import classification
 from mmrsir.datasets.check.configs import check_config
 
 from ..test_engine.commands import ROOT
@@ -300,26 +300,35 @@ def test_wrong_command_is_explained(imagenet, capsys, arguments, said):
     assert said in capsys.readouterr().err
 
 
-def test_interrupt_ends_all_processes_in_a_moment(imagenet, tmp_path, monkeypatch, capfd):
-    def sleep(path):
-        (tmp_path / f'{os.getpid()}.pid').touch()
-        time.sleep(1000)
+HANGING = """
+import os, runpy, sys, time
+from pathlib import Path
+from mmrsir.datasets.check import classification
 
-    def check_in_a_group():
-        os.setsid()
-        tool().main([str(ROOT / CONFIGS['imagenet']), '--workers=2', '--split=val', *options])
+def sleep(path):
+    Path(FOLDER, f'{os.getpid()}.pid').touch()
+    time.sleep(1000)
 
-    options = ['--cfg-options', f'val_dataloader.dataset.data_root={imagenet}/']
-    monkeypatch.setattr(classification, 'inspect_image', sleep)
-    process = get_context('fork').Process(target=check_in_a_group)
-    process.start()
-    while len(workers := list(tmp_path.glob('*.pid'))) < 2 and process.is_alive():
-        time.sleep(0.05)
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
-    process.join(timeout=20)
+classification.inspect_image = sleep
+runpy.run_path(TOOL, run_name='__main__')
+"""
+
+
+def test_interrupt_ends_all_processes_in_a_moment(imagenet, tmp_path):
+    tool_path = ROOT / 'tools/misc/check_dataset.py'
+    code = HANGING.replace('FOLDER', repr(str(tmp_path))).replace('TOOL', repr(str(tool_path)))
+    options = ['--workers=2', '--split=val', '--cfg-options']
+    root = f'val_dataloader.dataset.data_root={imagenet}/'
+    command = [sys.executable, '-c', code, str(ROOT / CONFIGS['imagenet']), *options, root]
+    process = subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, start_new_session=True, cwd=ROOT
+    )
     try:
-        assert process.exitcode == 130
-        error = capfd.readouterr().err
+        while len(workers := list(tmp_path.glob('*.pid'))) < 2 and process.poll() is None:
+            time.sleep(0.05)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+        _, error = process.communicate(timeout=60)
+        assert process.returncode == 130
         assert error.endswith(': interrupted\n') and 'Traceback' not in error
         for worker in workers:
             with pytest.raises(ProcessLookupError):
