@@ -39,7 +39,7 @@ def test_links_lead_somewhere(path):
 
 
 def test_config_heads_hold_results_or_say_not_measured():
-    for path in (ROOT / 'configs').glob('[!_]*/*.py'):
+    for path in (ROOT / 'configs').glob('[!_]*/**/*.py'):
         head = path.read_text().split('"""')[1]
         for word in ('Command', 'Cost', 'Measured'):
             assert re.search(rf'^{word} +\S', head, flags=re.MULTILINE), f'{path}: {word}'
