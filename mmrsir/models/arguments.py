@@ -4,6 +4,8 @@ from collections.abc import Collection, Sequence
 from difflib import get_close_matches
 from typing import Any
 
+from torch import Tensor
+
 
 def check_choice(name: str, value: Any, allowed: Collection[str | None]) -> None:
     """Check that a value is one of a few.
@@ -66,3 +68,40 @@ def check_ints(name: str, values: Any, minimum: int, maximum: int | None = None)
     for index, value in enumerate(values):
         check_int(f'{name}[{index}]', value, minimum, maximum)
     return tuple(values)
+
+
+def check_out_indices(out_indices: Any, num_stages: int) -> tuple[int, ...]:
+    """Check the stages whose output a backbone is to return.
+
+    Args:
+        out_indices: What was given.
+        num_stages: Number of stages of the backbone.
+
+    Returns:
+        The stages, ascending.
+
+    Raises:
+        TypeError: ``out_indices`` is not a sequence of integers.
+        ValueError: One is out of range or comes twice, or there is none.
+    """
+    stages = check_ints('out_indices', out_indices, minimum=0, maximum=num_stages - 1)
+    if len(set(stages)) != len(stages) or not stages:
+        raise ValueError(f'out_indices={stages} must name each stage at most once')
+    return tuple(sorted(stages))
+
+
+def check_images(x: Tensor, taker: object) -> None:
+    """Check that a tensor holds images.
+
+    Args:
+        x: What was given.
+        taker: Backbone that takes them, for the message.
+
+    Raises:
+        ValueError: The shape is not (B, 3, H, W) with B, H, W >= 1.
+    """
+    if x.ndim != 4 or x.shape[1] != 3 or 0 in x.shape:
+        raise ValueError(
+            f'{type(taker).__name__} takes images of shape (B, 3, H, W) with B, H, W >= 1, '
+            f'got {tuple(x.shape)}'
+        )

@@ -16,7 +16,7 @@ from mmengine.model import ModuleList
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
-from .arguments import check_choice, check_int, check_ints
+from .arguments import check_choice, check_images, check_int, check_ints, check_out_indices
 from .blocks import Stage
 from .importance import IMPORTANCE_MAPS
 from .mixers import MIXERS, MixerSettings
@@ -126,11 +126,7 @@ class PyramidTransformer(PretrainedModule):
         if not 0 <= drop_path_rate < 1:
             raise ValueError(f'drop_path_rate={drop_path_rate} must be at least 0 and below 1')
         window_sizes = _check_window_size(window_size, num_stages)
-        out_indices = check_ints('out_indices', out_indices, minimum=0, maximum=num_stages - 1)
-        if len(set(out_indices)) != len(out_indices) or not out_indices:
-            raise ValueError(f'out_indices={out_indices} must name each stage at most once')
-
-        self.out_indices = tuple(sorted(out_indices))
+        self.out_indices = check_out_indices(out_indices, num_stages)
         self.frozen_stages = frozen_stages
         self.norm_eval = norm_eval
 
@@ -190,11 +186,7 @@ class PyramidTransformer(PretrainedModule):
         Raises:
             ValueError: ``x`` has another shape.
         """
-        if x.ndim != 4 or x.shape[1] != 3 or 0 in x.shape:
-            raise ValueError(
-                f'{type(self).__name__} takes images of shape (B, 3, H, W) with B, H, W >= 1, '
-                f'got {tuple(x.shape)}'
-            )
+        check_images(x, self)
         outputs = []
         # The convolution then gives tokens without a transposition.
         x_BLC, grid = self.patch_embed(x.contiguous(memory_format=torch.channels_last))

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
-from .arguments import check_ints
+from .arguments import check_images, check_out_indices
 from .pretrained import PretrainedModule
 
 STRIDES = (4, 8, 16, 32)
@@ -53,10 +53,7 @@ class TimmPyramid(PretrainedModule):
         **model_args: Any,
     ) -> None:
         super().__init__(init_cfg)
-        out_indices = check_ints('out_indices', out_indices, minimum=0, maximum=len(STRIDES) - 1)
-        if len(set(out_indices)) != len(out_indices) or not out_indices:
-            raise ValueError(f'out_indices={out_indices} must name each stage at most once')
-        self.out_indices = tuple(sorted(out_indices))
+        self.out_indices = check_out_indices(out_indices, len(STRIDES))
         self.network = _build(model_name, self.out_indices, model_args)
         self.out_channels = tuple(self.network.feature_info.channels())
         self.divisor = STRIDES[-1] * max(_windows(self.network), default=1)
@@ -74,11 +71,7 @@ class TimmPyramid(PretrainedModule):
         Raises:
             ValueError: ``x`` has another shape.
         """
-        if x.ndim != 4 or x.shape[1] != 3 or 0 in x.shape:
-            raise ValueError(
-                f'{type(self).__name__} takes images of shape (B, 3, H, W) with B, H, W >= 1, '
-                f'got {tuple(x.shape)}'
-            )
+        check_images(x, self)
         height, width = x.shape[2:]
         levels = self.network(F.pad(x, (0, -width % self.divisor, 0, -height % self.divisor)))
         strides = [STRIDES[stage] for stage in self.out_indices]

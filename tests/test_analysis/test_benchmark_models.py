@@ -216,7 +216,7 @@ def test_whole_models_of_all_libraries_run(task, step):
 
 def test_whole_detector_has_its_heads():
     subject = build(f'config:{ROOT}/configs/mask_rcnn/rsir_n_shapes.py', FORWARD)
-    layers = record_layers(lambda: runs._forward(subject, subject.module, FORWARD))
+    layers = record_layers(lambda: runs.forward(subject, subject.module, FORWARD))
     assert F.conv_transpose2d in [layer.function for layer in layers]  # of the mask head
 
 

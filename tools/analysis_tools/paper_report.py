@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import track
 
 from mmrsir.analysis.benchmark.cases import PRECISIONS
-from mmrsir.analysis.benchmark.environment import describe_environment
+from mmrsir.analysis.benchmark.environment import describe_device, describe_environment
 from mmrsir.analysis.paper.rows import EXPERIMENTS, Row, count, read_notes, read_rows
 from mmrsir.analysis.paper.tables import documents, render, replace_table
 from mmrsir.analysis.paper.throughput import RECORDED, Throughput, measure, record
@@ -103,12 +103,11 @@ def time_all(rows: list[Row], args: argparse.Namespace) -> Throughput:
     known = describe_environment(torch.device(args.device))
     if args.device == 'cuda':
         torch.backends.cudnn.benchmark = True
-    where = known['gpu'] or f'{known["cpu"]}, {known["threads"]} threads'
     speeds = measure(rows, batch, args.precision, args.device, args.warmup, args.repeats, PROGRESS)
     return Throughput(
         speeds,
-        f'batch {batch}, {args.precision}, median of {args.repeats} rounds; {where}, '
-        f'torch {known["versions"]["torch"]}, {date.today()}',
+        f'batch {batch}, {args.precision}, median of {args.repeats} rounds; '
+        f'{describe_device(known)}, torch {known["versions"]["torch"]}, {date.today()}',
     )
 
 

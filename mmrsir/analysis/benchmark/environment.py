@@ -3,6 +3,7 @@
 import os
 import platform
 import subprocess
+from collections.abc import Mapping
 from importlib.metadata import packages_distributions, version
 from pathlib import Path
 from statistics import median
@@ -47,6 +48,18 @@ def describe_environment(device: torch.device) -> dict[str, Any]:
             **{name: version(distributions[name][0]) for name in PACKAGES if name in distributions},
         },
     )
+
+
+def describe_device(environment: Mapping[str, Any]) -> str:
+    """Name where models run.
+
+    Args:
+        environment: What :func:`describe_environment` returned.
+
+    Returns:
+        The GPU, or the processor and its threads.
+    """
+    return environment['gpu'] or f'{environment["cpu"]}, {environment["threads"]} threads'
 
 
 def copy_bandwidth(device: torch.device) -> float:

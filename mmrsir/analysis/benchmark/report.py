@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from .cases import Case
+from .environment import describe_device
 from .results import Results, Row, Scaling, spread
 
 MISSING = '-'
@@ -20,7 +21,7 @@ LEGEND = (
 def describe_machine(results: Results) -> str:
     """Return machine, versions and date on two lines."""
     known = results.environment
-    where = known['gpu'] or f'{known["cpu"]}, {known["threads"]} threads'
+    where = describe_device(known)
     versions = ', '.join(f'{name} {number}' for name, number in known['versions'].items())
     speed = f'copies {known["copy_gb_per_second"]} GB/s'
     load = f'load before {known["load_average"]:.2f}'

@@ -96,7 +96,7 @@ def _enter(model: str, modes: Sequence[str], case: Case) -> list[Entry]:
     """Build a model and record its layers."""
     try:
         subject = build(model, case)
-        layers = record_layers(partial(_forward, subject, subject.module, case))
+        layers = record_layers(partial(forward, subject, subject.module, case))
         floor = Contender(replay(layers, case))
     except Exception as error:
         failed = Contender(lambda: None, failure=describe(error))
@@ -109,13 +109,23 @@ def _enter(model: str, modes: Sequence[str], case: Case) -> list[Entry]:
     return entries
 
 
-def _forward(subject: Subject, network: Callable[..., Any], case: Case) -> Any:
+def forward(subject: Subject, network: Callable[..., Any], case: Case) -> Any:
+    """Run the forward pass of a case.
+
+    Args:
+        subject: The model with its batch.
+        network: What is called: the model, or a compiled form of it.
+        case: Whether gradients are kept, and the precision.
+
+    Returns:
+        What the model gives.
+    """
     with torch.inference_mode(not case.training), case.autocast():
         return subject.forward(network)
 
 
 def _step(subject: Subject, network: Callable[..., Any], case: Case) -> None:
-    outputs = _forward(subject, network, case)
+    outputs = forward(subject, network, case)
     if case.training:
         subject.backward(outputs)
         subject.module.zero_grad()  # so that no gradient takes memory meanwhile

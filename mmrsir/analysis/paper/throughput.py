@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import track
 
 from ..benchmark.cases import Case
+from ..benchmark.runs import forward
 from ..benchmark.subjects import build
 from ..benchmark.timing import Contender, describe, stopwatch, take_turns
 from .rows import NOT_MEASURED, Row
@@ -90,12 +91,7 @@ def _enter(config: Path, case: Case) -> Contender:
         subject = build(f'config:{config}', case)
     except Exception as error:
         return Contender(lambda: None, failure=describe(error))
-
-    def forward() -> None:
-        with torch.inference_mode(), case.autocast():
-            subject.forward(subject.module)
-
-    return Contender(forward)
+    return Contender(partial(forward, subject, subject.module, case))
 
 
 def read_recorded(root: Path) -> dict[int, Throughput]:
