@@ -3,12 +3,13 @@ PYTHON ?= $(shell for python in .venv/bin/python python3 python3.11 python3.12 p
 	$$python -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null \
 	&& echo $$python && exit; done; echo python3)
 
-.PHONY: help setup demo test test-slow lint clean
+.PHONY: help setup demo test test-slow mutants lint clean
 
 help:
 	@echo 'make demo       make a small data set, train Mask R-CNN with RSIR on it, draw what it detects'
 	@echo 'make test       run the tests'
 	@echo 'make test-slow  run the tests that take minutes'
+	@echo 'make mutants    break the core by small patches, each of which the tests must notice: minutes'
 	@echo 'make lint       check style, types and the direction of imports'
 	@echo 'make setup      make or update .venv, which the targets above do first: about 5 minutes, 12 GB'
 	@echo 'make clean      remove caches and build products; .venv, data/ and work_dirs/ stay'
@@ -27,6 +28,9 @@ test: setup
 test-slow: setup
 	@echo 'Running the slow tests, one after the other: minutes.'
 	@.venv/bin/python -m pytest -m slow
+
+mutants: setup
+	@OMP_NUM_THREADS=1 .venv/bin/python tools/misc/mutation_check.py
 
 lint: setup
 	@echo 'Checking style (ruff).'

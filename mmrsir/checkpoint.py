@@ -1,10 +1,9 @@
 """Checkpoints: reading them, and how far they match a model.
 
-Importing this module lets every library of the family load local ``.safetensors`` files,
-wherever it takes a checkpoint.
+Importing this module lets every library of the family load ``.safetensors`` files and read
+``.pth`` files without running them, wherever it takes a checkpoint.
 """
 
-import json
 import logging
 from collections.abc import Mapping
 from difflib import get_close_matches
@@ -13,6 +12,8 @@ from typing import Any, NamedTuple
 from mmengine.logging import print_log
 from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
+
+from . import remote_checkpoint  # noqa: F401  registers loaders
 
 SHOWN_KEYS = 5
 
@@ -107,8 +108,8 @@ def load_pretrained(
 
     Args:
         module: The part.
-        checkpoint: File (``.pth`` or ``.safetensors``) of the whole model's weights, or address of
-            a ``.pth`` file.
+        checkpoint: File (``.pth`` or ``.safetensors``) of the whole model's weights, or its
+            address.
         prefix: What the part's keys begin with in the checkpoint. None: ``'backbone.'`` if
             there are such keys, else nothing.
         min_matched: Smallest share of the part's weights that the checkpoint must have.
@@ -119,6 +120,7 @@ def load_pretrained(
     Raises:
         CheckpointMismatchError: Less is matched; names the prefixes that the file has.
         FileNotFoundError: There is no such file.
+        UnsafeCheckpointError: It asks for more than data.
     """
     weights = read_checkpoint(checkpoint)['state_dict']
     if prefix is None:
@@ -144,7 +146,7 @@ def read_checkpoint(path: str) -> dict[str, Any]:
     """Read a checkpoint to the CPU.
 
     Args:
-        path: File (``.pth`` or ``.safetensors``), or address of a ``.pth`` file.
+        path: File (``.pth`` or ``.safetensors``), or its address.
 
     Returns:
         Its content; the weights by key are in ``'state_dict'``, without the ``module.`` of
@@ -152,7 +154,8 @@ def read_checkpoint(path: str) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: It holds no weights.
+        UnsafeCheckpointError: It asks for more than data.
+        ValueError: It is damaged, or holds no weights.
     """
     content = CheckpointLoader.load_checkpoint(path, map_location='cpu', logger='silent')
     if isinstance(content, Mapping) and 'state_dict' not in content:
@@ -173,32 +176,3 @@ def strip_wrapper(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         The same by the model's own keys.
     """
     return {key.removeprefix('module.'): value for key, value in weights.items()}
-
-
-@CheckpointLoader.register_scheme(prefixes=r'.*\.safetensors$')
-def load_from_safetensors(path: str, map_location: Any = None) -> dict[str, Any]:
-    """Read a ``.safetensors`` file, for mmengine's loader.
-
-    Args:
-        path: The file.
-        map_location: Device of the tensors, as for ``torch.load``; None: the CPU.
-
-    Returns:
-        ``state_dict`` and ``meta``.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: It is damaged or of another format.
-    """
-    from safetensors import SafetensorError, safe_open  # not needed for other files
-
-    try:
-        with safe_open(path, framework='pt', device=str(map_location or 'cpu')) as file:
-            weights = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-            meta = json.loads((file.metadata() or {}).get('meta', '{}'))
-            data_set = meta.get('dataset_meta') or {}
-            if data_set.get('palette'):  # JSON has no tuples, which visualizers want
-                data_set['palette'] = [tuple(colour) for colour in data_set['palette']]
-    except (SafetensorError, json.JSONDecodeError) as error:
-        raise ValueError(f'{path} is no intact safetensors file: {error}') from error
-    return dict(state_dict=weights, meta=meta)

@@ -4,6 +4,7 @@ Example:
     python tools/test.py configs/mask_rcnn/rsir_t_1x_coco.py work_dirs/rsir_t_1x_coco/epoch_12.pth
 """
 
+from mmrsir import safe_loading
 from mmrsir.engine import launch, scopes
 
 
@@ -20,8 +21,11 @@ def main() -> None:
         '--wait-time', type=float, default=2, help='seconds that a window stays (default: 2)'
     )
     parser.add_argument('--tta', action='store_true', help='test-time augmentation')
+    safe_loading.add_unsafe_flag(parser)
     args = parser.parse_args()
 
+    if args.unsafe_load:
+        safe_loading.allow_unsafe()
     launch.check_file('checkpoint', args.checkpoint)
     cfg = launch.load_config(args)
     cfg.load_from = args.checkpoint
@@ -29,11 +33,12 @@ def main() -> None:
         scopes.enable_visualization(cfg, args.show_dir, args.show, args.wait_time)
     if args.tta:
         scopes.enable_tta(cfg)
-    runner = launch.build_runner(cfg)
+    runner = launch.build_runner(cfg, splits=('test',))
     if args.out is not None:
         scopes.save_predictions(cfg, runner, args.out)
     runner.test()
 
 
 if __name__ == '__main__':
-    main()
+    with launch.plain_errors():
+        main()

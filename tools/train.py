@@ -4,6 +4,7 @@ Example:
     python tools/train.py configs/mask_rcnn/rsir_t_1x_coco.py
 """
 
+from mmrsir import safe_loading
 from mmrsir.engine import launch
 
 
@@ -26,19 +27,26 @@ def main() -> None:
         '--resume',
         nargs='?',
         const='auto',
-        help='resume from this checkpoint; without a path, from the latest in the work folder',
+        help='resume from this checkpoint; without a path, from the newest intact one in the work '
+        'folder, and begin where it has none',
     )
+    safe_loading.add_unsafe_flag(parser)
     args = parser.parse_args()
 
+    if args.unsafe_load:
+        safe_loading.allow_unsafe()
     cfg = launch.load_config(args)
     if args.amp:
         launch.enable_amp(cfg, args.amp_dtype)
     if args.auto_scale_lr:
         launch.enable_auto_scale_lr(cfg)
+    if args.resume is None and cfg.get('resume'):
+        args.resume = cfg.get('load_from') or 'auto'
     if args.resume is not None:
         launch.enable_resume(cfg, args.resume)
     launch.build_runner(cfg).train()
 
 
 if __name__ == '__main__':
-    main()
+    with launch.plain_errors():
+        main()

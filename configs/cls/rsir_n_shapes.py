@@ -18,9 +18,9 @@ model = dict(
     train_cfg=dict(_delete_=True),
 )
 max_epochs = 20
-train_cfg = dict(by_epoch=True, max_epochs=max_epochs, val_interval=5)
-val_cfg = dict()
-test_cfg = dict()
+train_cfg = dict(type='ResumableEpochBasedTrainLoop', max_epochs=max_epochs, val_interval=5)
+val_cfg = dict(type='CheckedValLoop')
+test_cfg = dict(type='CheckedTestLoop')
 optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='AdamW', lr=0.001, betas=(0.9, 0.999), weight_decay=0.05),

@@ -18,10 +18,11 @@ from statistics import median
 
 from rich.console import Console
 
+from ..files import write_whole
 from ..models.arguments import check_int
 from .archives import extract, is_archive
 from .image_sets import Found, ImageSet, decode, differences, find_images, first_ten
-from .splits import Split, read_manifest, split_images, write_manifest, write_whole
+from .splits import Split, read_manifest, split_images, write_manifest
 
 
 def convert(

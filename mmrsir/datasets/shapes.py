@@ -32,6 +32,7 @@ from rich.progress import track
 from mmrsir.datasets.shapes_annotation import CATEGORY_IDS, annotate
 from mmrsir.datasets.shapes_drawing import CLASSES, Picture
 from mmrsir.datasets.shapes_scene import compose_scene, compose_single
+from mmrsir.files import write_whole
 
 __all__ = ['CATEGORY_IDS', 'CLASSES', 'Settings', 'make_shapes']
 
@@ -200,9 +201,7 @@ def _read_marker(path: Path) -> dict[str, Any] | None:
 
 def _write_json(path: Path, content: dict[str, Any], indent: int | None = None) -> None:
     """Write the file whole or not at all."""
-    draft = path.with_name(path.name + '.draft')
-    draft.write_text(json.dumps(content, indent=indent) + '\n', encoding='utf-8')
-    os.replace(draft, path)
+    write_whole({path: json.dumps(content, indent=indent) + '\n'})
 
 
 def _manifest(settings: Settings) -> dict[str, Any]:

@@ -12,7 +12,6 @@ four names.
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -20,6 +19,8 @@ from fractions import Fraction
 from functools import partial
 from itertools import groupby
 from pathlib import Path
+
+from ..files import write_whole
 
 SEED = 0
 # The last number of a name, of which at most four digits change within a fold.
@@ -214,21 +215,3 @@ def unfold(folded: Iterable[str]) -> list[str]:
             numbers = range(int(first), int(last or first) + 1)
             names += [f'{prefix}{number:0{len(first)}d}{suffix}' for number in numbers]
     return sorted(names)
-
-
-def write_whole(texts: Mapping[Path, str]) -> None:
-    """Write text files so that none is ever there in part.
-
-    Args:
-        texts: Content of each file; folders are made.
-    """
-    drafts = {path: path.with_name(path.name + '.draft') for path in texts}
-    try:
-        for path, draft in drafts.items():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            draft.write_text(texts[path], encoding='utf-8')
-        for path, draft in drafts.items():
-            os.replace(draft, path)
-    finally:
-        for draft in drafts.values():
-            draft.unlink(missing_ok=True)

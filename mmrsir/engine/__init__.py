@@ -1,10 +1,26 @@
 """From a config file and a command line to a run, for mmdet, mmseg and mmpretrain.
 
-Importing this package registers what needs none of the three: hooks and optimizer wrappers.
+Importing this package registers what needs none of the three: hooks, loops, optimizer wrappers.
 """
 
 from .amp import CPUAmpOptimWrapper
+from .batches import ResumableBatchSampler
+from .checkpoint_hook import ResumableCheckpointHook
+from .dataset_guard import CheckedTestLoop, CheckedValLoop
 from .hooks import CheckpointMatchHook
 from .layer_decay import LayerDecayOptimWrapperConstructor
+from .loops import ResumableEpochBasedTrainLoop, ResumableIterBasedTrainLoop
+from .loss_guard import LossGuardHook
 
-__all__ = ['CPUAmpOptimWrapper', 'CheckpointMatchHook', 'LayerDecayOptimWrapperConstructor']
+__all__ = [
+    'CPUAmpOptimWrapper',
+    'CheckedTestLoop',
+    'CheckedValLoop',
+    'CheckpointMatchHook',
+    'LayerDecayOptimWrapperConstructor',
+    'LossGuardHook',
+    'ResumableBatchSampler',
+    'ResumableCheckpointHook',
+    'ResumableEpochBasedTrainLoop',
+    'ResumableIterBasedTrainLoop',
+]

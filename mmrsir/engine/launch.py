@@ -7,6 +7,8 @@ import argparse
 import atexit
 import gc
 import os
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,23 @@ from mmengine.config import Config, DictAction
 from mmengine.registry import RUNNERS
 from mmengine.runner import FlexibleRunner, Runner
 
+from ..errors import UserError
 from . import scopes
+from .config_check import check_config, check_model
+from .resuming import newest_checkpoint
+
+
+@contextmanager
+def plain_errors() -> Iterator[None]:
+    """Print errors that a user can mend in one line, without a traceback, and exit with 1.
+
+    Yields:
+        Nothing.
+    """
+    try:
+        yield
+    except UserError as error:
+        raise SystemExit(f'error: {error}') from error
 
 
 def argument_parser(description: str) -> argparse.ArgumentParser:
@@ -91,21 +109,31 @@ def read_config(path: str, cfg_options: dict[str, Any] | None) -> Config:
     return cfg
 
 
-def build_runner(cfg: Config) -> Runner | FlexibleRunner:
+def build_runner(
+    cfg: Config, splits: Collection[str] = ('train', 'val')
+) -> Runner | FlexibleRunner:
     """Build mmengine's runner, or the one that the config's ``runner_type`` names.
 
     Args:
         cfg: What :func:`load_config` loaded.
+        splits: What the run uses, of ``'train'``, ``'val'`` and ``'test'``.
 
     Returns:
         The runner. Processes without a GPU talk through gloo and use BN in place of SyncBN.
 
     Raises:
+        CheckpointMismatchError: A module is to start from a part that its checkpoint lacks.
+        ConfigError: Settings of the config are unknown.
+        MissingPathError: Paths of the config do not exist.
         RuntimeError: The launcher needs GPUs, and there is none.
     """
+    check_config(cfg, splits)
     if cfg.launcher != 'none' and not torch.cuda.is_available():
         _distribute_on_cpu(cfg)
-    return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    if 'train' in splits and isinstance(runner.model, torch.nn.Module):  # some build it later
+        check_model(runner.model, cfg)
+    return runner
 
 
 def enable_amp(cfg: Config, dtype: str = 'auto') -> None:
@@ -155,17 +183,23 @@ def enable_resume(cfg: Config, checkpoint: str) -> None:
 
     Args:
         cfg: The config to change.
-        checkpoint: Path of a checkpoint, or ``'auto'`` for the latest in the work folder.
+        checkpoint: Path of a checkpoint, or ``'auto'`` for the newest intact one in the work
+            folder; where that has none, the training begins.
 
     Raises:
+        CorruptCheckpointError: The work folder has damaged checkpoints only.
         FileNotFoundError: The checkpoint does not exist.
     """
-    cfg.resume = True
     if checkpoint == 'auto':
-        cfg.load_from = None
-    else:
-        check_file('checkpoint', checkpoint)
-        cfg.load_from = checkpoint
+        newest = newest_checkpoint(cfg.work_dir)
+        if newest is None:
+            cfg.resume = False
+            print(f'{cfg.work_dir} has no checkpoint to resume: the training begins')
+            return
+        checkpoint = str(newest)
+    check_file('checkpoint', checkpoint)
+    cfg.resume = True
+    cfg.load_from = checkpoint
 
 
 def check_file(what: str, path: str) -> None:
@@ -194,8 +228,9 @@ def _distribute_on_cpu(cfg: Config) -> None:
             f'--launcher {cfg.launcher} needs CUDA devices, and none is available; '
             'processes on CPUs are started with torchrun and --launcher pytorch'
         )
-    torch.distributed.init_process_group('gloo')
-    atexit.register(_leave_process_group)
+    if not torch.distributed.is_initialized():
+        torch.distributed.init_process_group('gloo')
+        atexit.register(_leave_process_group)
     _replace_sync_bn(cfg.model)
     if cfg.get('model_wrapper_cfg') is None:  # mmengine's default names a GPU for the model
         cfg.model_wrapper_cfg = dict(

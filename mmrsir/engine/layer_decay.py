@@ -1,11 +1,8 @@
 """Learning rate and weight decay of each parameter, for the models of all three libraries."""
 
-import logging
 from collections.abc import Collection
-from difflib import get_close_matches
 from typing import Any
 
-from mmengine.logging import print_log
 from mmengine.optim import DefaultOptimWrapperConstructor
 from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS
 from torch import nn
@@ -18,10 +15,10 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
     ``paramwise_cfg`` takes what mmengine's constructor takes (``norm_decay_mult``,
     ``bias_decay_mult``, ``flat_decay_mult``, ``custom_keys``, …) and ``layer_decay_rate``:
     the learning rate of a block is that of the next block times this rate, the head's is the
-    optimizer's. Learning-rate factors of ``custom_keys`` multiply with it. A pattern of
-    ``custom_keys`` that matches no parameter is warned of. Parameters that a module names in
-    ``no_weight_decay()``, as in timm, do not decay unless a pattern matches them. Parameters
-    with equal settings share a group, which spares the optimizer hundreds of small steps.
+    optimizer's. Learning-rate factors of ``custom_keys`` multiply with it. Parameters that a
+    module names in ``no_weight_decay()``, as in timm, do not decay unless a pattern of
+    ``custom_keys`` matches them. Parameters with equal settings share a group, which spares the
+    optimizer hundreds of small steps.
 
     Args:
         optim_wrapper_cfg: Settings of the optimizer wrapper, with ``optimizer``.
@@ -57,7 +54,6 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         if prefix:  # mmengine's method calls this one for each child
             return
         names = {id(parameter): name for name, parameter in module.named_parameters()}
-        self._warn_of_unmatched_keys(list(names.values()))
         exempt = _exempt_from_decay(module)
         for group in params:
             if id(group['params'][0]) in exempt:
@@ -80,21 +76,6 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
             )
         depth, num_layers = backbone.get_layer_depth(name, 'backbone.')
         return self.layer_decay_rate ** (num_layers - 1 - depth)
-
-    def _warn_of_unmatched_keys(self, names: list[str]) -> None:
-        # mmengine matches a parameter of the model itself with a dot before its name.
-        searched = [name if '.' in name else f'.{name}' for name in names]
-        parts = {part for name in names for part in name.split('.')}
-        for key in self.paramwise_cfg['custom_keys']:
-            if any(key in name for name in searched):
-                continue
-            nearest = get_close_matches(key, parts, n=1)
-            hint = f' Did you mean {nearest[0]!r}?' if nearest else ''
-            print_log(
-                f'paramwise_cfg.custom_keys: {key!r} matches no parameter.{hint}',
-                logger='current',
-                level=logging.WARNING,
-            )
 
 
 def _exempt_from_decay(model: nn.Module) -> set[int]:

@@ -8,7 +8,6 @@ import ast
 import hashlib
 import io
 import json
-import os
 import re
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,6 +17,7 @@ from safetensors.torch import save as save_safetensors
 from torch import Tensor
 
 from ..checkpoint import read_checkpoint
+from ..files import write_whole
 from ..version import __version__
 from .launch import check_file
 
@@ -72,8 +72,7 @@ def publish(in_file: str, out_file: str, backbone_only: bool = False) -> Publica
     for path, content in contents.items():
         if path.exists() and path.read_bytes() != content:
             raise FileExistsError(f'{path} exists and is another file; it stays as it is')
-    for path, content in contents.items():
-        _write_whole(path, content)
+    write_whole(contents)
     return Publication(list(contents), removed)
 
 
@@ -220,14 +219,3 @@ def _read(path: str) -> dict[str, Any]:
 
 def _hashed_name(stem: Path, content: bytes, suffix: str) -> Path:
     return stem.with_name(f'{stem.name}-{hashlib.sha256(content).hexdigest()[:8]}{suffix}')
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that it is never there in part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(path.name + '.draft')
-    try:
-        draft.write_bytes(content)
-        os.replace(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)

@@ -3,6 +3,7 @@
 Source of the models: https://github.com/huggingface/pytorch-image-models
 """
 
+import re
 from collections.abc import Sequence
 from difflib import get_close_matches
 from math import ceil
@@ -12,6 +13,7 @@ import torch.nn.functional as F
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
+from ..checkpoint import load_pretrained, read_checkpoint
 from .arguments import check_images, check_out_indices
 from .pretrained import PretrainedModule
 
@@ -31,7 +33,9 @@ class TimmPyramid(PretrainedModule):
         model_name: Architecture, one of ``timm.list_models()``.
         out_indices: Stages whose output is returned, ascending. Later stages are not built.
         init_cfg: Initialization on top of timm's; ``dict(type='Pretrained', …)`` as in
-            :class:`mmrsir.models.pretrained.PretrainedModule`. Nothing is downloaded.
+            :class:`mmrsir.models.pretrained.PretrainedModule`. The checkpoint may also be a file
+            that timm publishes for the model; it expects images of the mean and deviation in
+            ``network.pretrained_cfg``.
         **model_args: Arguments of the model, such as ``drop_path_rate``.
 
     Attributes:
@@ -39,8 +43,8 @@ class TimmPyramid(PretrainedModule):
 
     Raises:
         ImportError: timm is not installed.
-        TypeError: ``out_indices`` is no sequence of integers, or the model does not know one of
-            ``model_args``.
+        TypeError: ``out_indices`` is no sequence of integers, the model does not know one of
+            ``model_args``, or ``pretrained`` is among them.
         ValueError: The model is unknown or gives no such pyramid, or ``out_indices`` is out of
             range.
     """
@@ -57,6 +61,24 @@ class TimmPyramid(PretrainedModule):
         self.network = _build(model_name, self.out_indices, model_args)
         self.out_channels = tuple(self.network.feature_info.channels())
         self.divisor = STRIDES[-1] * max(_windows(self.network), default=1)
+
+    def init_weights(self) -> None:
+        """Initialize the weights, and load those that ``init_cfg`` names.
+
+        Raises:
+            CheckpointMismatchError: A checkpoint has too few of this backbone's weights.
+            FileNotFoundError: There is no such checkpoint.
+        """
+        if self.is_init:
+            return
+        given = self.pretrained
+        published = [cfg for cfg in given if _is_published(cfg)]
+        self.pretrained = [cfg for cfg in given if cfg not in published]
+        super().init_weights()
+        self.pretrained = given
+        for cfg in published:
+            settings = {key: cfg[key] for key in ('checkpoint', 'min_matched') if key in cfg}
+            load_pretrained(_with_names_of_timm(self.network), prefix='', **settings)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Extract a feature pyramid.
@@ -87,6 +109,11 @@ def _build(name: str, out_indices: tuple[int, ...], model_args: dict[str, Any]) 
         import timm
     except ImportError as error:
         raise ImportError('TimmPyramid needs timm: pip install timm') from error
+    if 'pretrained' in model_args:
+        raise TypeError(
+            f'pretrained={model_args["pretrained"]!r} is not taken, as nothing is downloaded: '
+            "init_cfg=dict(type='Pretrained', checkpoint=…) names a file of timm's"
+        )
     known = timm.list_models()
     if name not in known:
         nearest = get_close_matches(str(name), known, n=1)
@@ -114,3 +141,28 @@ def _windows(network: nn.Module) -> set[int]:
     """Return the sides of the windows and grids of a MaxViT; nothing for other models."""
     partitions = [getattr(module, 'partition_size', ()) for module in network.modules()]
     return {side for partition in partitions for side in partition}
+
+
+def _is_published(cfg: dict[str, Any]) -> bool:
+    """Return whether a checkpoint has the names of a whole model of timm."""
+    if cfg.get('checkpoint') is None or 'prefix' in cfg:
+        return False
+    weights = read_checkpoint(cfg['checkpoint'])['state_dict']
+    return not any(key.startswith(('backbone.', 'network.')) for key in weights)
+
+
+def _with_names_of_timm(network: nn.Module) -> nn.Module:
+    """Return the modules of a feature extractor by their names in the whole model.
+
+    A feature extractor has the members of a sequence, such as ``stages.0``, as ``stages_0``.
+    """
+    model = nn.Module()
+    for name, module in network.named_children():
+        sequence, member = re.fullmatch(r'(.+?)(?:_(\d+))?', name).groups()  # type: ignore[union-attr]
+        if member is None:
+            model.add_module(name, module)
+            continue
+        if not hasattr(model, sequence):
+            model.add_module(sequence, nn.Module())
+        model.get_submodule(sequence).add_module(member, module)
+    return model

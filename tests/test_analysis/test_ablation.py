@@ -12,14 +12,16 @@ from mmrsir.analysis.ablation.pairs import COLOURS, RADIUS, draw_pairs
 from mmrsir.analysis.ablation.picture import plot_results
 from mmrsir.analysis.ablation.report import markdown
 from mmrsir.analysis.ablation.results import Accuracy, Row, read_csv, summarize, write_csv
+from mmrsir.analysis.ablation.runs import keep_settings
 from mmrsir.analysis.ablation.tasks import TASKS, make_task, vary
 from mmrsir.analysis.ablation.training import Settings, train
 from mmrsir.analysis.ablation.variants import MECHANISMS, VARIANTS, build_backbone
 from mmrsir.models.mixers import MIXERS
+from mmrsir.models.mixers.base import Mixer
 
 from ..test_engine.commands import ROOT
 
-SMALL = Settings(side=32, pairs=8, steps=20, batch=4, draws=2)
+SMALL = Settings(side=32, pairs=8, steps=20, batch=4, draws=2, window_size=3, device='cpu')
 ROW = Row('pairs', 'rsir', 'fixed', 0, 80.0, 10, 20, 1.5)
 DOCUMENT = (ROOT / 'docs/ablation.md').read_text()
 
@@ -91,25 +93,33 @@ def test_mechanisms_are_those_of_the_models():
 def test_variants_differ_from_rsir_in_what_their_name_says(variant):
     settings, reference = VARIANTS[variant], VARIANTS['rsir']
     changed = {key for key in settings if settings[key] != reference.get(key, 'default')}
-    expected = {key for key in ('position', 'importance', 'window_size') if f'{key}=' in variant}
+    expected = {key for key in ('position', 'importance') if f'{key}=' in variant}
     if not variant.startswith('rsir') or variant.endswith('only'):
         expected.add('mixers')
+    if 'windows' in variant:
+        expected.add('window_scale')
     assert changed == expected
-    assert build_backbone(variant).out_channels == (256,)
+    assert build_backbone(variant, 3).out_channels == (256,)
+
+
+def test_windows_have_the_size_that_is_asked_for():
+    for variant, side in (('rsir', 3), ('rsir, windows of twice the side', 6)):
+        mixers = [one for one in build_backbone(variant, 3).modules() if isinstance(one, Mixer)]
+        assert {mixer.window_tokens for mixer in mixers} == {side**2}
 
 
 def test_a_training_is_repeatable_and_evaluates_rsir_in_three_ways():
     task = make_task('digits', 32, 0)
-    first, second = (train('rsir', task, 1, SMALL, 'cpu') for _ in range(2))
+    first, second = (train('rsir', task, 1, SMALL) for _ in range(2))
     assert [row.evaluation for row in first] == ['fixed', 'random', 'mean of 2 draws']
     assert [row.accuracy for row in first] == [row.accuracy for row in second]
-    other = train('axial', task, 1, SMALL, 'cpu')
+    other = train('axial', task, 1, SMALL)
     assert [row.label for row in other] == ['axial']
 
 
 def test_what_can_be_learned_is_learned():
     task = make_task('digits', 32, 0)
-    (row,) = train('shifted_window', task, 0, replace(SMALL, steps=40, batch=32), 'cpu')
+    (row,) = train('shifted_window', task, 0, replace(SMALL, steps=40, batch=32))
     assert row.accuracy > 40  # of 10 digits
 
 
@@ -117,10 +127,37 @@ def test_summary():
     rows = [replace(ROW, seed=seed, accuracy=value) for seed, value in enumerate((1.0, 2.0, 3.0))]
     other = replace(ROW, evaluation='random')
     assert summarize([*rows, other]) == {
-        ('pairs', 'rsir'): Accuracy(2.0, 1.0, 3),
-        ('pairs', 'rsir, random'): Accuracy(80.0, 0.0, 1),
+        ('pairs', 'rsir'): Accuracy(2.0, 1.0, 3, 0),
+        ('pairs', 'rsir, random'): Accuracy(80.0, 0.0, 1, 1),
     }
-    assert Accuracy(2.0, 1.0, 4).error == 0.5
+    assert Accuracy(2.0, 1.0, 4, 0).error == 0.5
+
+
+@pytest.mark.parametrize(('task', 'least'), [('pairs', 75), ('digits', 55)])
+def test_half_of_the_way_from_guessing_is_solved(task, least):
+    rows = [replace(ROW, task=task, seed=i, accuracy=least - i) for i in range(3)]
+    assert summarize(rows)[task, 'rsir'].solved == 1
+
+
+def test_a_folder_keeps_to_its_settings(tmp_path):
+    keep_settings(SMALL, tmp_path)
+    keep_settings(SMALL, tmp_path)
+    for changed, known in (
+        (replace(SMALL, window_size=7), 'window_size=3'),
+        (replace(SMALL, device='cuda'), 'device=cpu'),
+    ):
+        with pytest.raises(ValueError, match=f'trainings with {known}: '):
+            keep_settings(changed, tmp_path)
+
+
+@pytest.mark.parametrize('difference', [dict(device=None), dict(colours=8)])
+def test_a_folder_of_another_version_is_refused(tmp_path, difference):
+    known = {**asdict(SMALL), **difference}
+    (tmp_path / 'settings.json').write_text(
+        json.dumps({key: value for key, value in known.items() if value is not None})
+    )
+    with pytest.raises(ValueError, match='(device=unknown|colours=8): choose another --out'):
+        keep_settings(SMALL, tmp_path)
 
 
 def test_rows_come_back_from_their_file(tmp_path):
@@ -132,8 +169,8 @@ def test_rows_come_back_from_their_file(tmp_path):
 def test_table():
     rows = [ROW, replace(ROW, seed=1, accuracy=82.0), replace(ROW, task='digits', variant='axial')]
     assert markdown(rows).splitlines()[2:] == [
-        '| rsir | 0.00 M | 0 M | 81.0 ± 1.4 (2) | - |',
-        '| axial | 0.00 M | 0 M | - | 80.0 ± 0.0 (1) |',
+        '| rsir | 0.00 M | 0 M | 81.0 ± 1.4 (2 of 2) | - |',
+        '| axial | 0.00 M | 0 M | - | 80.0 ± 0.0 (1 of 1) |',
     ]
 
 
@@ -166,7 +203,7 @@ def test_tool_trains_what_is_missing_and_keeps_it(tool, tmp_path, capsys):
     known = replace(ROW, task='digits', variant='axial', accuracy=12.5)
     trained.write_text(json.dumps([asdict(known)]))
     tool(chosen)
-    assert '| axial | 0.00 M | 0 M | 12.5 ± 0.0 (1) |' in capsys.readouterr().out
+    assert '| axial | 0.00 M | 0 M | 12.5 ± 0.0 (0 of 1) |' in capsys.readouterr().out
     rows = read_csv(tmp_path / 'results.csv')
     assert [row.label for row in rows] == ['axial', 'rsir', 'rsir, random', 'rsir, mean of 2 draws']
     assert (tmp_path / 'results.png').exists() and (tmp_path / 'table.md').exists()
@@ -182,6 +219,7 @@ def test_tool_trains_what_is_missing_and_keeps_it(tool, tmp_path, capsys):
         (['--variants', 'axle'], "Did you mean 'axial'"),
         (['--seeds', '0'], '--seeds'),
         (['--steps', '5'], '--steps'),
+        (['--window-size', '0'], '--window-size'),
     ],
 )
 def test_tool_refuses(tool, tmp_path, capsys, more, message):

@@ -16,13 +16,14 @@ from mmrsir.analysis.benchmark.subjects import Subject
 from mmrsir.analysis.paper import rows as paper
 from mmrsir.analysis.paper import tables, throughput
 from mmrsir.analysis.paper.rows import Cost
-from mmrsir.analysis.paper.throughput import Throughput
+from mmrsir.analysis.paper.throughput import Speed, Throughput
 
 from ..test_engine.commands import ROOT
 
 TABLES = {table: paper.read_rows(ROOT, table) for table in paper.EXPERIMENTS}
 ROWS = [row for rows in TABLES.values() for row in rows]
 COSTS = paper.read_costs(ROOT)  # tests/test_model_index.py counts them
+SPEED = Speed(images_per_second=8.0, spread=0.02, ratio=0.74, lower=0.72, upper=0.76)
 COST = Cost(30_450_000, 4_500_000_000)
 HEAD = '"""A model.\n\nCost       much\nMeasured   {}\n"""\n'
 MARKED = f'before\n{tables.BEGIN}\n{{}}{tables.END}\nafter\n'
@@ -141,18 +142,18 @@ def three_rows(tmp_path):
 
 def test_a_table_sets_published_figures_beside_ours(three_rows):
     costs = [COST, 'NoMemory: 1 GiB', COST]
-    speeds = Throughput({'Swin-T': 5.0, 'RSIR-T': 4.0, 'ViT-B': 'NoKernel'}, 'batch 4, today')
+    speeds = Throughput({'Swin-T': SPEED, 'ViT-B': 'NoKernel'}, 'batch 4, today')
     notes = {'Swin-T': 'a reason.', 'RSIR-T': 'another.', 'ViT-B': 'a reason.'}
     lines = tables.render(three_rows, costs, notes, speeds).splitlines()
     assert lines[:2] == ['### Table 2: ImageNet-1K, 224 x 224', '']
     assert ' | throughput (RSIR-T: 1) | ' in lines[2]
     accuracy = '| top-1 {} | not measured |'
     assert lines[4] == (
-        '| Swin-T | 29 M | 30.4 M (+5.0 %) | 4.5 G | 4.5 G (+0.0 %) | 1.25x '
-        + accuracy.format(81.3)
+        '| Swin-T | 29 M | 30.4 M (+5.0 %) | 4.5 G | 4.5 G (+0.0 %) '
+        '| 0.74x (0.72 to 0.76) ' + accuracy.format(81.3)
     )
     assert lines[5] == (
-        '| RSIR-T | 22 M | NoMemory: 1 GiB | 5.0 G | NoMemory: 1 GiB | 1.00x '
+        '| RSIR-T | 22 M | NoMemory: 1 GiB | 5.0 G | NoMemory: 1 GiB | not measured '
         + accuracy.format(83.9)
     )
     assert lines[6].startswith('| ViT-B, 384 x 384 | 86 M | 30.4 M (-64.6 %) | 55.4 G | ')
@@ -171,11 +172,18 @@ def test_a_table_without_throughput_has_no_such_column(three_rows):
     assert 'hroughput' not in tables.render(three_rows, [COST] * 3, {})
 
 
-def test_throughput_is_relative_where_both_are_known():
-    speeds = Throughput({'a': 2.0, 'b': 5.0, 'c': 'failed'})
-    assert speeds.relative('b', 'a') == '2.50x'
-    assert speeds.relative('c', 'a') == speeds.relative('a', 'c') == 'failed'
-    assert speeds.relative('d', 'a') == speeds.relative('a', 'd') == 'not measured'
+@pytest.mark.parametrize('flops', [4_499_000_000, 4_501_000_000])
+def test_a_difference_that_rounds_to_zero_has_no_minus(flops):
+    row = next(row for row in TABLES[2] if row.model == 'Swin-T')
+    _, figure = tables.figures(row, Cost(1, flops))
+    assert figure.cells()[1] == '4.5 G (+0.0 %)'
+
+
+@pytest.mark.parametrize('table', [4, 5])
+def test_tables_with_the_networks_of_table_2_point_to_its_throughput(table):
+    rows = TABLES[table]
+    text = tables.render(rows, [COST] * len(rows), {})
+    assert text.endswith('Throughput: see Table 2, which has the same networks.')
 
 
 def test_models_take_turns_each_at_its_image_size(three_rows, monkeypatch):
@@ -200,26 +208,58 @@ def test_models_take_turns_each_at_its_image_size(three_rows, monkeypatch):
     speeds = throughput.measure(rows, 6, 'fp32', 'cpu', 1, 2, Console(quiet=True))
     assert ran == [224, 224, 384, 224, 384, 224, 384, 224, 224]
     assert speeds == {
-        'Swin-T': 6 / 3,
-        'RSIR-T': 6 / 2,
+        # Times of the two rounds: Swin-T 3 and 3, RSIR-T 1 and 3, ViT-B 2 and 4.
+        'Swin-T': pytest.approx((6 / 3, 0, 2 / 3, 0.5, 5 / 6)),
+        'RSIR-T': pytest.approx((6 / 2, 0.5, 1, 1, 1)),
         'broken': 'ValueError: no such config',
-        'ViT-B': 6 / 3,
+        'ViT-B': pytest.approx((6 / 3, 1 / 3, 0.625, 0.5625, 0.6875)),
     }
 
 
-def test_recording_replaces_a_table_and_leaves_out_what_failed(tmp_path):
+def test_without_the_reference_nothing_is_compared(three_rows, monkeypatch):
+    def build(name, case):
+        raise ValueError(f'no {case.height}')
+
+    rows = [row._replace(configs=[row.model]) for row in three_rows]
+    monkeypatch.setattr(throughput, 'build', build)
+    speeds = throughput.measure(rows, 6, 'fp32', 'cpu', 1, 2, Console(quiet=True))
+    assert speeds['RSIR-T'] == 'ValueError: no 224' and speeds['ViT-B'] == 'ValueError: no 384'
+
+
+@pytest.fixture
+def records(tmp_path):
+    """A repository without recorded throughput."""
     (tmp_path / 'docs').mkdir()
-    (tmp_path / throughput.RECORDED).write_text('table,model,images_per_second,setting\n')
-    assert throughput.read_recorded(tmp_path) == {}
-    throughput.record(tmp_path, 7, Throughput({'Grid (MaxViT)': 1.5}, 'batch 4, "x"'))
-    throughput.record(tmp_path, 2, Throughput({'Swin-T': 1.0, 'DeiT-S': 2.0}, 'old'))
-    throughput.record(tmp_path, 2, Throughput({'Swin-T': 1234.56, 'ViT-B': 'failed'}, 'new'))
-    recorded = throughput.read_recorded(tmp_path)
+    (tmp_path / throughput.RECORDED).write_text(f'{",".join(throughput.COLUMNS)}\n')
+    return tmp_path
+
+
+def test_recording_replaces_a_table_and_leaves_out_what_failed(records):
+    assert throughput.read_recorded(records) == {}
+    throughput.record(records, 7, Throughput({'RSIR': SPEED}, 'batch 4, "x"'))
+    throughput.record(records, 2, Throughput({'RSIR-T': SPEED, 'DeiT-S': SPEED}, 'old'))
+    exact = SPEED._replace(images_per_second=1234.56)
+    throughput.record(records, 2, Throughput({'RSIR-T': exact, 'ViT-B': 'failed'}, 'new'))
+    recorded = throughput.read_recorded(records)
     assert recorded == {
-        2: Throughput({'Swin-T': 1235.0}, 'new'),
-        7: Throughput({'Grid (MaxViT)': 1.5}, 'batch 4, "x"'),
+        2: Throughput({'RSIR-T': SPEED._replace(images_per_second=1235.0)}, 'new'),
+        7: Throughput({'RSIR': SPEED}, 'batch 4, "x"'),
     }
     assert list(recorded) == [2, 7]
+
+
+@pytest.mark.parametrize(
+    ('reference', 'message'),
+    [
+        (SPEED._replace(spread=0.123), 'RSIR-T lie 12% of their median apart, allowed are 10%'),
+        ('NoMemory', 'RSIR-T, to which all others are compared, failed: NoMemory'),
+    ],
+)
+def test_what_cannot_be_compared_is_not_recorded(records, reference, message):
+    before = (records / throughput.RECORDED).read_text()
+    with pytest.raises(ValueError, match=message):
+        throughput.record(records, 2, Throughput({'Swin-T': SPEED, 'RSIR-T': reference}))
+    assert (records / throughput.RECORDED).read_text() == before
 
 
 def test_only_what_stands_between_the_marks_is_replaced():
@@ -255,7 +295,10 @@ def report(monkeypatch, tmp_path):
     main = runpy.run_path(str(ROOT / 'tools/analysis_tools/paper_report.py'))['main']
 
     def measure(rows, *settings):
-        return {row.model: float(place) for place, row in enumerate(rows, start=1)}
+        return {
+            row.model: SPEED._replace(images_per_second=float(place))
+            for place, row in enumerate(rows, start=1)
+        }
 
     for name, value in (('ROOT', tmp_path), ('count', lambda row: COST), ('measure', measure)):
         monkeypatch.setitem(main.__globals__, name, value)
@@ -277,8 +320,8 @@ def test_tool_prints_one_table(report, capsys):
 def test_tool_times_and_keeps_nothing_unless_told(report, capsys):
     root = report('--table', '7', '--batch', '3')
     printed = capsys.readouterr().out
-    assert ' | 0.14x | ' in printed  # the first of seven
-    assert 'Throughput: batch 3, fp32, median of 5 rounds; ' in printed
+    assert ' | 0.74x (0.72 to 0.76) | ' in printed
+    assert 'Throughput: batch 3, fp32, median and quartiles of 5 rounds; ' in printed
     assert throughput.read_recorded(root) == throughput.read_recorded(ROOT)
 
 
@@ -286,12 +329,19 @@ def test_tool_writes_what_it_recorded_into_both_documents(report):
     report('--table', '7', '--record')
     root = report('--update')
     recorded = throughput.read_recorded(root)[7]
-    assert list(recorded.speeds.values()) == [1, 2, 3, 4, 5, 6, 7]
+    assert [one.images_per_second for one in recorded.speeds.values()] == [1, 2, 3, 4, 5, 6, 7]
     assert recorded.setting.startswith('batch 4, fp32, ')
     known = tables.documents(root)
-    assert ' | 0.14x | ' in known['docs/paper.md']
+    assert ' | 0.74x (0.72 to 0.76) | ' in known['docs/paper.md']
     for document, content in known.items():
         assert (root / document).read_text() == MARKED.format(f'{content}\n')
+
+
+def test_tool_says_what_it_does_not_record(report, monkeypatch, capsys):
+    monkeypatch.setattr(throughput, 'MAX_SPREAD', 0.01)
+    with pytest.raises(SystemExit, match='Table 7 is not recorded: the quartiles of the times'):
+        report('--table', '7', '--record')
+    assert ' | 0.74x (0.72 to 0.76) | ' in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -299,6 +349,7 @@ def test_tool_writes_what_it_recorded_into_both_documents(report):
     [
         (['--table', '2', '--update'], 'not allowed with --table'),
         (['--record', '--no-throughput'], 'not allowed with'),
+        (['--record', '--table', '4'], 'Table 4 has the networks of Table 2'),
         (['--batch', '0'], '--batch=0 must be at least 1'),
         (['--table', '8'], 'invalid choice: 8'),
     ],

@@ -46,7 +46,7 @@ def test_slurm_without_a_gpu_is_refused(monkeypatch):
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
     cfg = load('configs/mask_rcnn/rsir_n_shapes.py', '--launcher', 'slurm')
     with pytest.raises(RuntimeError, match='--launcher slurm needs CUDA devices'):
-        launch.build_runner(cfg)
+        launch.build_runner(cfg, splits=())
 
 
 @pytest.mark.parametrize(
@@ -86,12 +86,12 @@ def test_auto_scale_lr_needs_a_base_batch_size():
 
 
 def test_resume(tmp_path):
-    cfg = load('configs/mask_rcnn/rsir_t_1x_coco.py')
+    cfg = load('configs/mask_rcnn/rsir_t_1x_coco.py', '--work-dir', str(tmp_path))
     launch.enable_resume(cfg, 'auto')
-    assert (cfg.resume, cfg.load_from) == (True, None)
+    assert (cfg.resume, cfg.load_from) == (False, None)
     (tmp_path / 'a.pth').touch()
     launch.enable_resume(cfg, str(tmp_path / 'a.pth'))
-    assert cfg.load_from == str(tmp_path / 'a.pth')
+    assert (cfg.resume, cfg.load_from) == (True, str(tmp_path / 'a.pth'))
     with pytest.raises(FileNotFoundError):
         launch.enable_resume(cfg, str(tmp_path / 'b.pth'))
 

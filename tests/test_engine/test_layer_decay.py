@@ -1,11 +1,8 @@
 """Learning rates and weight decay of parameters, in models of each library."""
 
-import logging
-
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.logging import MMLogger
 from mmengine.model.utils import revert_sync_batchnorm
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, init_default_scope
@@ -117,17 +114,6 @@ def test_parameters_with_equal_settings_share_a_group():
     model = small_model()
     assert len(build(model).param_groups) == 1
     assert len(build(model, norm_decay_mult=0.0).param_groups) == 2
-
-
-def test_pattern_that_matches_nothing_warns_with_the_nearest_name(caplog):
-    MMLogger.get_instance('patterns').addHandler(caplog.handler)
-    keys = {'backbon.': dict(lr_mult=0.1), '.peg': dict(decay_mult=0.0), 'haed': dict()}
-    build(small_model(), custom_keys=keys)
-    warnings = [one.getMessage() for one in caplog.records if one.levelno == logging.WARNING]
-    assert warnings == [
-        "paramwise_cfg.custom_keys: 'backbon.' matches no parameter. Did you mean 'backbone'?",
-        "paramwise_cfg.custom_keys: 'haed' matches no parameter. Did you mean 'head'?",
-    ]
 
 
 @pytest.mark.parametrize('rate', [0, -0.5, 1.5])

@@ -465,6 +465,13 @@ def test_blocks_of_a_stage_alternate_and_stages_differ():
     assert [stage.blocks[1].mixer.attn.sr_ratio for stage in stages] == [8, 4, 2, 1]
 
 
+def test_mixers_take_turns_over_the_blocks_of_a_stage():
+    model = PyramidTransformer(dict(SMALL, depths=(3, 1, 2, 1)), mixers=['axial', 'grid'])
+    kinds = [[type(block.mixer) for block in stage.blocks] for stage in model.stages]
+    axial, grid = MIXERS['axial'], MIXERS['grid']
+    assert kinds == [[axial, grid, axial], [axial], [axial, grid], [axial]]
+
+
 @pytest.mark.parametrize('name', MIXERS)
 def test_initialization_reaches_every_parameter(name):
     model = pyramid(name)

@@ -93,6 +93,13 @@ def test_fixed_windows_follow_the_seed():
     assert not torch.allclose(one, other)
 
 
+def test_blocks_of_a_stage_have_fixed_windows_of_their_own():
+    model = RSIRTransformer(dict(SMALL, depths=(4, 2, 2, 2))).eval()
+    first, second = (model.stages[0].blocks[index].mixer for index in (0, 2))
+    orders = [mixer.arrange(torch.zeros(1, 100, 8), None, (10, 10)) for mixer in (first, second)]
+    assert not torch.equal(orders[0].order_BL, orders[1].order_BL)
+
+
 def test_random_evaluation_draws_anew_and_repeats_from_the_global_seed():
     model = build(eval_sampling='random').eval()
     image = torch.randn(1, 3, 128, 128)
@@ -184,6 +191,13 @@ def test_drop_path_grows_linearly_over_depth():
     rates = [block.drop_path.drop_prob for block in blocks]
     assert rates == pytest.approx([0.1 * index for index in range(8)])
     assert [block.ffn.dropout_layer.drop_prob for block in blocks] == rates
+
+
+def test_a_block_whose_branches_are_dropped_leaves_its_tokens_alone():
+    block = build().stages[0].blocks[0].train()
+    block.drop_path.drop_prob = block.ffn.dropout_layer.drop_prob = 1 - 1e-9
+    x = torch.randn(2, 30, 8)
+    assert torch.equal(block(x, torch.arange(30).expand(2, -1), None, (5, 6), False), x)
 
 
 def test_window_size_is_taken_per_stage():

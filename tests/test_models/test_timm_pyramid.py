@@ -114,6 +114,30 @@ def test_pretrained_weights_are_those_of_a_classifier(tmp_path):
         other.init_weights()
 
 
+def test_files_that_timm_publishes_are_loaded(name, tmp_path):
+    path = str(tmp_path / 'timm.pth')
+    torch.manual_seed(1)
+    published = timm.create_model(name, **MODELS_OF_TIMM[name])
+    torch.save(published.state_dict(), path)
+    model = build(name, init_cfg=dict(type='Pretrained', checkpoint=path, min_matched=1.0))
+    model.init_weights()
+    image = torch.randn(1, 3, 64, 64)
+    with torch.inference_mode():
+        levels = model.eval()(image)
+        published.eval()
+        features = published.forward_intermediates(image, intermediates_only=True)[-4:]
+    for level, feature in zip(levels, features, strict=True):
+        torch.testing.assert_close(level, feature)
+
+
+def test_a_file_of_another_model_of_timm_is_refused(tmp_path):
+    path = str(tmp_path / 'timm.pth')
+    torch.save(timm.create_model('regnety_004').state_dict(), path)
+    model = build('regnety_002', init_cfg=dict(type='Pretrained', checkpoint=path))
+    with pytest.raises(CheckpointMismatchError, match=r'mismatched: s1\.b1'):
+        model.init_weights()
+
+
 def test_weights_are_those_of_timm_without_a_checkpoint(name):
     model = build(name, init_cfg=dict(type='Pretrained', checkpoint=None))
     before = {key: value.clone() for key, value in model.state_dict().items()}
@@ -133,7 +157,7 @@ def test_weights_are_those_of_timm_without_a_checkpoint(name):
         (dict(model_name='regnety_002', out_indices=(1, 1)), ValueError, 'at most once'),
         (dict(model_name='regnety_002', out_indices=()), ValueError, 'at most once'),
         (dict(model_name='regnety_002', out_indices=3), TypeError, 'sequence of integers'),
-        (dict(model_name='regnety_002', pretrained=True), TypeError, 'pretrained'),
+        (dict(model_name='regnety_002', pretrained=True), TypeError, 'names a file of timm'),
     ],
 )
 def test_wrong_arguments_are_named(settings, error, message):

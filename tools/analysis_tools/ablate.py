@@ -30,12 +30,15 @@ def argument_parser() -> argparse.ArgumentParser:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('--out', type=Path, default=Path('work_dirs/ablation'), help='folder')
-    parser.add_argument('--tasks', nargs='+', default=TASKS, metavar='TASK')
+    parser.add_argument('--tasks', nargs='+', default=list(TASKS), metavar='TASK')
     parser.add_argument(
         '--variants', nargs='+', default=list(VARIANTS), metavar='VARIANT', help='(default: all)'
     )
     parser.add_argument('--seeds', type=int, default=3, help='trainings of each (default: 3)')
     parser.add_argument('--side', type=int, default=48, help='of a picture (default: 48 pixels)')
+    parser.add_argument(
+        '--window-size', type=int, default=7, help='side of a window (default: 7 tokens)'
+    )
     parser.add_argument('--pairs', type=int, default=4000, help='to learn from (default: 4000)')
     parser.add_argument('--steps', type=int, default=300, help='of the optimizer (default: 300)')
     parser.add_argument('--batch', type=int, default=64, help='pictures a step (default: 64)')
@@ -65,8 +68,8 @@ def plan(args: argparse.Namespace) -> list[Training]:
         check_choice('--tasks', task, TASKS)
     for variant in args.variants:
         check_choice('--variants', variant, VARIANTS)
-    for name in ('seeds', 'pairs', 'batch', 'draws', 'jobs'):
-        check_int(f'--{name}', getattr(args, name), minimum=1)
+    for name in ('seeds', 'window_size', 'pairs', 'batch', 'draws', 'jobs'):
+        check_int(f'--{name.replace("_", "-")}', getattr(args, name), minimum=1)
     check_int('--steps', args.steps, minimum=20)  # a tenth of them warms up
     check_int('--side', args.side, minimum=32)
     return [
@@ -85,19 +88,26 @@ def main(argv: Sequence[str] | None = None) -> None:
     """
     parser = argument_parser()
     args = parser.parse_args(argv)
-    settings = Settings(args.side, args.pairs, args.steps, args.batch, args.draws)
+    settings = Settings(
+        side=args.side,
+        pairs=args.pairs,
+        steps=args.steps,
+        batch=args.batch,
+        draws=args.draws,
+        window_size=args.window_size,
+        device=args.device or ('cuda' if torch.cuda.is_available() else 'cpu'),
+    )
     try:
         trainings = plan(args)
         keep_settings(settings, args.out)
     except ValueError as error:
         parser.error(str(error))
-    device = args.device or ('cuda' if torch.cuda.is_available() else 'cpu')
 
     missing = [training for training in trainings if not training.file(args.out).exists()]
     with Progress(console=Console(stderr=True)) as progress:
         finished = len(trainings) - len(missing)
         bar = progress.add_task('training', total=len(trainings), completed=finished)
-        for done in run_all(missing, settings, device, args.jobs, args.out):
+        for done in run_all(missing, settings, args.jobs, args.out):
             progress.update(bar, advance=1, description=f'{done.task}, {done.variant}')
 
     rows = read_trainings(trainings, args.out)

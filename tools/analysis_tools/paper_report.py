@@ -5,6 +5,7 @@ Example:
 """
 
 import argparse
+import sys
 from datetime import date
 from pathlib import Path
 
@@ -68,6 +69,8 @@ def main() -> None:
     args = parser.parse_args()
     if args.update and args.table is not None:
         parser.error('--update writes all tables: not allowed with --table')
+    if args.record and args.table is not None and EXPERIMENTS[args.table].reference is None:
+        parser.error(f'Table {args.table} has the networks of Table 2: --record that one')
     try:
         for name in ('batch', 'repeats', 'warmup'):
             if (value := getattr(args, name)) is not None:
@@ -79,14 +82,21 @@ def main() -> None:
     if args.update:
         update()
         return
+    refused = []
     for table in EXPERIMENTS if args.table is None else [args.table]:
         rows = read_rows(ROOT, table)
         counted = track(rows, f'Table {table}: counting', console=PROGRESS, transient=True)
         costs = [count(row) for row in counted]
-        throughput = None if args.no_throughput else time_all(rows, args)
-        if throughput is not None and args.record:
-            record(ROOT, table, throughput)
+        timed = not args.no_throughput and EXPERIMENTS[table].reference is not None
+        throughput = time_all(rows, args) if timed else None
         print(render(rows, costs, read_notes(ROOT, table), throughput), end='\n\n')
+        if throughput is not None and args.record:
+            try:
+                record(ROOT, table, throughput)
+            except ValueError as error:
+                refused.append(f'Table {table} is not recorded: {error}')
+    if refused:
+        sys.exit('\n'.join(refused))
 
 
 def update() -> None:
@@ -106,7 +116,7 @@ def time_all(rows: list[Row], args: argparse.Namespace) -> Throughput:
     speeds = measure(rows, batch, args.precision, args.device, args.warmup, args.repeats, PROGRESS)
     return Throughput(
         speeds,
-        f'batch {batch}, {args.precision}, median of {args.repeats} rounds; '
+        f'batch {batch}, {args.precision}, median and quartiles of {args.repeats} rounds; '
         f'{describe_device(known)}, torch {known["versions"]["torch"]}, {date.today()}',
     )
 

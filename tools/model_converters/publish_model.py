@@ -7,6 +7,7 @@ Example:
 
 import argparse
 
+from mmrsir import safe_loading
 from mmrsir.engine.publish import publish
 
 
@@ -28,7 +29,10 @@ def main() -> None:
         action='store_true',
         help="keep the backbone's weights alone, for init_cfg of other models",
     )
+    safe_loading.add_unsafe_flag(parser)
     args = parser.parse_args()
+    if args.unsafe_load:
+        safe_loading.allow_unsafe()
     try:
         published = publish(args.in_file, args.out_file, args.backbone_only)
     except (OSError, TypeError, ValueError) as error:

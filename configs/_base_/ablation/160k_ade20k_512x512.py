@@ -1,12 +1,9 @@
 # Swin-T's shape in the place of RSIR-T; each row of Table 7 adds its mixers.
-_base_ = '../../upernet/rsir_t_160k_ade20k_512x512.py'
+_base_ = ['../../upernet/rsir_t_160k_ade20k_512x512.py', '../models/ablation_backbone.py']
 model = dict(
     backbone=dict(
+        _base_.backbone,
         _delete_=True,
-        type='PyramidTransformer',
-        arch=dict(embed_dims=96, depths=(2, 2, 6, 2), num_heads=(3, 6, 12, 24)),
-        downsampling='linear',
-        position=None,
         drop_path_rate=0.3,
         # The checkpoint of a classifier trained with configs/cls/ablation; None: from scratch.
         init_cfg=dict(type='Pretrained', checkpoint=None),

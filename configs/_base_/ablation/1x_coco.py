@@ -1,12 +1,9 @@
 # Swin-T's shape in the place of RSIR-T; each row of Table 7 adds its mixers.
-_base_ = '../../mask_rcnn/rsir_t_1x_coco.py'
+_base_ = ['../../mask_rcnn/rsir_t_1x_coco.py', '../models/ablation_backbone.py']
 model = dict(
     backbone=dict(
+        _base_.backbone,
         _delete_=True,
-        type='PyramidTransformer',
-        arch=dict(embed_dims=96, depths=(2, 2, 6, 2), num_heads=(3, 6, 12, 24)),
-        downsampling='linear',
-        position=None,
         drop_path_rate=0.2,
         # The checkpoint of a classifier trained with configs/cls/ablation; None: from scratch.
         init_cfg=dict(type='Pretrained', checkpoint=None),

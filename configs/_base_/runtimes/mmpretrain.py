@@ -2,5 +2,9 @@ _base_ = 'mmpretrain::_base_/default_runtime.py'
 custom_imports = dict(imports=['mmrsir'], allow_failed_imports=False)
 # Each process draws random windows of its own.
 randomness = dict(seed=None, diff_rank_seed=True)
-# A checkpoint that has less of the model's weights is refused.
-default_hooks = dict(checkpoint_match=dict(type='CheckpointMatchHook', min_matched=0.9))
+default_hooks = dict(
+    checkpoint=dict(type='ResumableCheckpointHook'),
+    # A checkpoint that has less of the model's weights is refused.
+    checkpoint_match=dict(type='CheckpointMatchHook', min_matched=0.9),
+    loss_guard=dict(type='LossGuardHook'),
+)

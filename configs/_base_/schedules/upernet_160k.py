@@ -1,7 +1,7 @@
 # 160k iterations at batch 16 (8 GPUs x 2 images), as for Swin.
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=160000, val_interval=16000)
-val_cfg = dict(type='ValLoop')
-test_cfg = dict(type='TestLoop')
+train_cfg = dict(type='ResumableIterBasedTrainLoop', max_iters=160000, val_interval=16000)
+val_cfg = dict(type='CheckedValLoop')
+test_cfg = dict(type='CheckedTestLoop')
 optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='AdamW', lr=0.00006, betas=(0.9, 0.999), weight_decay=0.01),

@@ -6,11 +6,8 @@ Published  top-1 68.4 (Table 5; on a split that is not published)
 Measured   not measured
 """
 
-_base_ = './cswin_t_miniin.py'
+_base_ = ['../rsir_b_miniin.py', '../../_base_/models/cswin_b_backbone.py']
 model = dict(
-    backbone=dict(
-        arch=dict(embed_dims=96, depths=(2, 4, 32, 2), num_heads=(4, 8, 16, 32)),
-        drop_path_rate=0.5,
-    ),
-    head=dict(in_channels=768),
+    backbone=dict(_base_.backbone, _delete_=True, drop_path_rate=0.5, out_indices=(3,)),
 )
+optim_wrapper = dict(optimizer=dict(weight_decay=0.1))

@@ -8,12 +8,7 @@ Published  top-1 66.8 (Table 5; on a split that is not published)
 Measured   not measured
 """
 
-_base_ = '../rsir_t_miniin.py'
+_base_ = ['../rsir_t_miniin.py', '../../_base_/models/cswin_t_backbone.py']
 model = dict(
-    backbone=dict(
-        type='PyramidTransformer',
-        arch=dict(_delete_=True, embed_dims=64, depths=(1, 2, 21, 1), num_heads=(2, 4, 8, 16)),
-        mixers=('cross_shaped',),
-        position=None,
-    ),
+    backbone=dict(_base_.backbone, _delete_=True, drop_path_rate=0.2, out_indices=(3,)),
 )

@@ -6,9 +6,11 @@ Published  top-1 48.6 (Table 4; on a split that is not published)
 Measured   not measured
 """
 
-_base_ = './maxvit_t_caltech256.py'
+_base_ = ['../rsir_b_caltech256.py', '../../_base_/models/maxvit_b_backbone.py']
 model = dict(
-    backbone=dict(model_name='maxvit_base_tf_224', drop_path_rate=0.4),
-    neck=dict(channels=768),
-    head=dict(in_channels=768),
+    backbone=dict(_base_.backbone, _delete_=True, drop_path_rate=0.4, out_indices=(3,)),
+    neck=dict(_delete_=True, type='NormedAveragePooling', channels=768),
+)
+optim_wrapper = dict(
+    paramwise_cfg=dict(custom_keys={'.relative_position_bias_table': dict(decay_mult=0.0)})
 )

@@ -9,15 +9,9 @@ Published  top-1 67.9 (Table 5; on a split that is not published)
 Measured   not measured
 """
 
-_base_ = '../rsir_t_miniin.py'
+_base_ = ['../rsir_t_miniin.py', '../../_base_/models/maxvit_t_backbone.py']
 model = dict(
-    backbone=dict(
-        _delete_=True,
-        type='TimmPyramid',
-        model_name='maxvit_tiny_tf_224',
-        out_indices=(3,),
-        drop_path_rate=0.2,
-    ),
+    backbone=dict(_base_.backbone, _delete_=True, drop_path_rate=0.2, out_indices=(3,)),
     neck=dict(_delete_=True, type='NormedAveragePooling', channels=512),
 )
 optim_wrapper = dict(

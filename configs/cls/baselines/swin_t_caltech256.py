@@ -6,15 +6,9 @@ Published  top-1 43.3 (Table 4; on a split that is not published)
 Measured   not measured
 """
 
-_base_ = '../rsir_t_caltech256.py'
+_base_ = ['../rsir_t_caltech256.py', '../../_base_/models/swin_t_backbone.py']
 model = dict(
-    backbone=dict(
-        _delete_=True,
-        type='SwinTransformer',
-        arch='tiny',
-        drop_path_rate=0.2,
-        init_cfg=dict(type='TruncNormal', layer='Linear', std=0.02, bias=0.0),
-    ),
+    backbone=dict(_base_.backbone, _delete_=True, drop_path_rate=0.2),
     head=dict(in_channels=768),
 )
 optim_wrapper = dict(

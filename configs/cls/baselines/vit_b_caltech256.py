@@ -6,26 +6,25 @@ Published  top-1 37.6 (Table 4; on a split that is not published)
 Measured   not measured
 """
 
-_base_ = './vit_b_in1k.py'
-model = dict(head=dict(num_classes=256))
-data_preprocessor = dict(num_classes=256)
-train_dataloader = dict(
-    dataset=dict(
-        _delete_=True,
-        type='CustomDataset',
-        data_root='data/caltech256/',
-        ann_file='meta/train.txt',
-        pipeline={{_base_.train_pipeline}},
-    ),
+_base_ = ['../rsir_t_caltech256.py', '../../_base_/models/vit_b_backbone.py']
+model = dict(
+    backbone=dict(_base_.backbone, _delete_=True),
+    neck=None,
+    head=dict(type='VisionTransformerClsHead', in_channels=768),
 )
-val_dataloader = dict(
-    dataset=dict(
-        _delete_=True,
-        type='CustomDataset',
-        data_root='data/caltech256/',
-        ann_file='meta/val.txt',
-        pipeline={{_base_.test_pipeline}},
-    ),
-)
+train_pipeline = _base_.train_pipeline
+train_pipeline[1]['scale'] = 384
+test_pipeline = _base_.test_pipeline
+test_pipeline[1]['scale'] = 438
+test_pipeline[2]['crop_size'] = 384
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader
-train_cfg = dict(max_epochs=100)
+optim_wrapper = dict(
+    paramwise_cfg=dict(
+        custom_keys={
+            '.cls_token': dict(decay_mult=0.0),
+            '.pos_embed': dict(decay_mult=0.0),
+        }
+    )
+)

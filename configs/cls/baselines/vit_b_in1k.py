@@ -8,38 +8,25 @@ Published  top-1 77.9 (Table 2)
 Measured   not measured
 """
 
-_base_ = './deit_b_in1k.py'
-model = dict(backbone=dict(img_size=384, drop_rate=0.1, drop_path_rate=0.0))
-train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='RandomResizedCrop', scale=384, backend='pillow', interpolation='bicubic'),
-    dict(type='RandomFlip', prob=0.5, direction='horizontal'),
-    dict(
-        type='RandAugment',
-        policies='timm_increasing',
-        num_policies=2,
-        total_level=10,
-        magnitude_level=9,
-        magnitude_std=0.5,
-        hparams=dict(pad_val=[104, 116, 124], interpolation='bicubic'),
-    ),
-    dict(
-        type='RandomErasing',
-        erase_prob=0.25,
-        mode='rand',
-        min_area_ratio=0.02,
-        max_area_ratio=1 / 3,
-        fill_color=[103.53, 116.28, 123.675],
-        fill_std=[57.375, 57.12, 58.395],
-    ),
-    dict(type='PackInputs'),
-]
-test_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='ResizeEdge', scale=438, edge='short', backend='pillow', interpolation='bicubic'),
-    dict(type='CenterCrop', crop_size=384),
-    dict(type='PackInputs'),
-]
+_base_ = ['../rsir_t_in1k.py', '../../_base_/models/vit_b_backbone.py']
+model = dict(
+    backbone=dict(_base_.backbone, _delete_=True),
+    neck=None,
+    head=dict(type='VisionTransformerClsHead', in_channels=768),
+)
+train_pipeline = _base_.train_pipeline
+train_pipeline[1]['scale'] = 384
+test_pipeline = _base_.test_pipeline
+test_pipeline[1]['scale'] = 438
+test_pipeline[2]['crop_size'] = 384
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader
+optim_wrapper = dict(
+    paramwise_cfg=dict(
+        custom_keys={
+            '.cls_token': dict(decay_mult=0.0),
+            '.pos_embed': dict(decay_mult=0.0),
+        }
+    )
+)

@@ -9,6 +9,7 @@ Measured   not measured
 _base_ = './vit_b_caltech256.py'
 model = dict(head=dict(num_classes=100))
 data_preprocessor = dict(num_classes=100)
-train_dataloader = dict(dataset=dict(data_root='data/miniimagenet/'))
-val_dataloader = dict(dataset=dict(data_root='data/miniimagenet/'))
+data_root = 'data/miniimagenet/'
+train_dataloader = dict(dataset=dict(data_root=data_root))
+val_dataloader = dict(dataset=dict(data_root=data_root))
 test_dataloader = val_dataloader

@@ -9,12 +9,11 @@ Published  box AP 46.9, mask AP 42.2 (Table 3; backbone pretrained on ImageNet-1
 Measured   not measured
 """
 
-_base_ = '../rsir_t_1x_coco.py'
+_base_ = ['../rsir_t_1x_coco.py', '../../_base_/models/maxvit_t_backbone.py']
 model = dict(
     backbone=dict(
+        _base_.backbone,
         _delete_=True,
-        type='TimmPyramid',
-        model_name='maxvit_tiny_tf_224',
         drop_path_rate=0.2,
         init_cfg=dict(type='Pretrained', checkpoint=None),
     ),

@@ -1,11 +1,9 @@
 """Mask R-CNN with ResNet-50 on COCO, 1x schedule, single scale.
 
 The recipe is mmdet's usual one for ResNets: SGD, batch norms and the first stage as they were
-pretrained. It makes no sense without pretrained weights.
+pretrained on ImageNet-1K, hence it starts from torchvision's weights, which it downloads.
 
 Command    tools/dist_train.sh configs/mask_rcnn/baselines/resnet_50_1x_coco.py 8
-           --cfg-options model.backbone.init_cfg.type=Pretrained \
-           model.backbone.init_cfg.checkpoint=torchvision://resnet50
 Cost       8 GPUs x 2 images, 12 epochs; time and memory not measured
 Published  box AP 38.0, mask AP 34.4 (Table 3; backbone pretrained on ImageNet-1K)
 Measured   not measured
@@ -17,13 +15,6 @@ _base_ = [
     'mmdet::_base_/schedules/schedule_1x.py',
     '../../_base_/runtimes/mmdet.py',
 ]
-model = dict(
-    backbone=dict(
-        _delete_=True,
-        type='ResNet',
-        depth=50,
-        frozen_stages=1,
-        norm_eval=True,
-        style='pytorch',
-    ),
-)
+train_cfg = dict(type='ResumableEpochBasedTrainLoop')
+val_cfg = dict(type='CheckedValLoop')
+test_cfg = dict(type='CheckedTestLoop')

@@ -11,16 +11,14 @@ Published  box AP 43.7, mask AP 39.8 (Table 3; backbone pretrained on ImageNet-1
 Measured   not measured
 """
 
-_base_ = '../rsir_t_1x_coco.py'
+_base_ = ['../rsir_t_1x_coco.py', '../../_base_/models/swin_t_backbone.py']
 model = dict(
     backbone=dict(
+        _base_.backbone,
         _delete_=True,
-        type='mmpretrain.SwinTransformer',
-        arch='tiny',
         out_indices=(0, 1, 2, 3),
         drop_path_rate=0.2,
         pad_small_map=True,
-        init_cfg=dict(type='TruncNormal', layer='Linear', std=0.02, bias=0.0),
     ),
     neck=dict(in_channels=[96, 192, 384, 768]),
 )

@@ -10,16 +10,6 @@ Published  box AP 42.7, mask AP 39.6 (Table 3; backbone pretrained on ImageNet-1
 Measured   not measured
 """
 
-_base_ = '../rsir_t_1x_coco.py'
-model = dict(
-    backbone=dict(
-        _delete_=True,
-        type='mmpretrain.SVT',
-        arch='small',
-        out_indices=(0, 1, 2, 3),
-        qkv_bias=True,
-        drop_path_rate=0.2,
-        norm_after_stage=True,
-    ),
-)
+_base_ = ['../rsir_t_1x_coco.py', '../../_base_/models/twins_s_backbone.py']
+model = dict(backbone=dict(_base_.backbone, _delete_=True, drop_path_rate=0.2))
 optim_wrapper = dict(paramwise_cfg=dict(custom_keys={'.position_encodings': dict(decay_mult=0.0)}))

@@ -1,6 +1,7 @@
 """UperNet with CSWin-B on ADE20K, 160k iterations, 512 x 512 crops.
 
 CSWin is this project's mixer `cross_shaped` in the blocks and widths of CSWin (arXiv 2107.00652).
+The rate of stochastic depth is that of CSWin on ADE20K.
 
 Command    tools/dist_train.sh configs/upernet/baselines/cswin_b_160k_ade20k_512x512.py 8
            multi-scale test: tools/dist_test.sh CONFIG CHECKPOINT 8 --tta
@@ -9,12 +10,12 @@ Published  mIoU 50.8 single-scale, 51.7 multi-scale (Table 6; pretrained on Imag
 Measured   not measured
 """
 
-_base_ = '../rsir_b_160k_ade20k_512x512.py'
+_base_ = ['../rsir_b_160k_ade20k_512x512.py', '../../_base_/models/cswin_b_backbone.py']
 model = dict(
     backbone=dict(
-        type='PyramidTransformer',
-        arch=dict(_delete_=True, embed_dims=96, depths=(2, 4, 32, 2), num_heads=(4, 8, 16, 32)),
-        mixers=('cross_shaped',),
-        position=None,
+        _base_.backbone,
+        _delete_=True,
+        drop_path_rate=0.6,
+        init_cfg=dict(type='Pretrained', checkpoint=None),
     ),
 )

@@ -10,12 +10,11 @@ Published  mIoU 51.3 single-scale, 52.6 multi-scale (Table 6; pretrained on Imag
 Measured   not measured
 """
 
-_base_ = '../rsir_b_160k_ade20k_512x512.py'
+_base_ = ['../rsir_b_160k_ade20k_512x512.py', '../../_base_/models/maxvit_b_backbone.py']
 model = dict(
     backbone=dict(
+        _base_.backbone,
         _delete_=True,
-        type='TimmPyramid',
-        model_name='maxvit_base_tf_224',
         drop_path_rate=0.3,
         init_cfg=dict(type='Pretrained', checkpoint=None),
     ),

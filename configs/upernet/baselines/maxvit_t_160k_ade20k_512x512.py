@@ -10,12 +10,11 @@ Published  mIoU 49.5 single-scale, 50.7 multi-scale (Table 6; pretrained on Imag
 Measured   not measured
 """
 
-_base_ = '../rsir_t_160k_ade20k_512x512.py'
+_base_ = ['../rsir_t_160k_ade20k_512x512.py', '../../_base_/models/maxvit_t_backbone.py']
 model = dict(
     backbone=dict(
+        _base_.backbone,
         _delete_=True,
-        type='TimmPyramid',
-        model_name='maxvit_tiny_tf_224',
         drop_path_rate=0.3,
         init_cfg=dict(type='Pretrained', checkpoint=None),
     ),

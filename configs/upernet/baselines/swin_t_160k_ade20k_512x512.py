@@ -9,16 +9,14 @@ Published  mIoU 44.5 single-scale, 45.8 multi-scale (Table 6; pretrained on Imag
 Measured   not measured
 """
 
-_base_ = '../rsir_t_160k_ade20k_512x512.py'
+_base_ = ['../rsir_t_160k_ade20k_512x512.py', '../../_base_/models/swin_t_backbone.py']
 model = dict(
     backbone=dict(
+        _base_.backbone,
         _delete_=True,
-        type='mmpretrain.SwinTransformer',
-        arch='tiny',
         out_indices=(0, 1, 2, 3),
         drop_path_rate=0.3,
         pad_small_map=True,
-        init_cfg=dict(type='TruncNormal', layer='Linear', std=0.02, bias=0.0),
     ),
     decode_head=dict(in_channels=[96, 192, 384, 768]),
     auxiliary_head=dict(in_channels=384),

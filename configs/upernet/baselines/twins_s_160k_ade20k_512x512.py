@@ -11,16 +11,6 @@ Published  mIoU 46.2 single-scale, 47.1 multi-scale (Table 6; pretrained on Imag
 Measured   not measured
 """
 
-_base_ = '../rsir_t_160k_ade20k_512x512.py'
-model = dict(
-    backbone=dict(
-        _delete_=True,
-        type='mmpretrain.SVT',
-        arch='small',
-        out_indices=(0, 1, 2, 3),
-        qkv_bias=True,
-        drop_path_rate=0.2,
-        norm_after_stage=True,
-    ),
-)
+_base_ = ['../rsir_t_160k_ade20k_512x512.py', '../../_base_/models/twins_s_backbone.py']
+model = dict(backbone=dict(_base_.backbone, _delete_=True, drop_path_rate=0.2))
 optim_wrapper = dict(paramwise_cfg=dict(custom_keys={'.position_encodings': dict(decay_mult=0.0)}))

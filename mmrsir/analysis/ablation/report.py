@@ -15,7 +15,8 @@ def markdown(rows: Sequence[Row]) -> str:
         rows: All trainings.
 
     Returns:
-        A table in Markdown: mean and standard deviation over seeds, by task.
+        A table in Markdown: by task, mean and standard deviation over seeds, and how many of the
+        trainings solved it.
     """
     reached = summarize(rows)
     tasks = [task for task in TASKS if any(row.task == task for row in rows)]
@@ -31,7 +32,9 @@ def markdown(rows: Sequence[Row]) -> str:
         for task in tasks:
             one = reached.get((task, label))
             cells.append(
-                MISSING if one is None else f'{one.mean:.1f} ± {one.deviation:.1f} ({one.seeds})'
+                MISSING
+                if one is None
+                else f'{one.mean:.1f} ± {one.deviation:.1f} ({one.solved} of {one.seeds})'
             )
         lines.append(f'| {" | ".join(cells)} |')
     return '\n'.join(lines)

@@ -7,6 +7,8 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import NamedTuple
 
+from .tasks import TASKS
+
 
 @dataclass(frozen=True)
 class Row:
@@ -45,11 +47,13 @@ class Accuracy(NamedTuple):
         mean: Mean.
         deviation: Standard deviation of one training; 0 where there is only one.
         seeds: Number of trainings.
+        solved: Number of those that came at least half of the way from guessing to 100 %.
     """
 
     mean: float
     deviation: float
     seeds: int
+    solved: int
 
     @property
     def error(self) -> float:
@@ -70,8 +74,13 @@ def summarize(rows: Iterable[Row]) -> dict[tuple[str, str], Accuracy]:
     for row in rows:
         groups.setdefault((row.task, row.label), []).append(row.accuracy)
     return {
-        key: Accuracy(mean(values), stdev(values) if len(values) > 1 else 0.0, len(values))
-        for key, values in groups.items()
+        (task, label): Accuracy(
+            mean(values),
+            stdev(values) if len(values) > 1 else 0.0,
+            len(values),
+            sum(value >= 50 + 50 / TASKS[task] for value in values),
+        )
+        for (task, label), values in groups.items()
     }
 
 

@@ -48,12 +48,17 @@ def keep_settings(settings: Settings, out: Path) -> None:
         out: The folder.
 
     Raises:
-        ValueError: It holds trainings with other settings.
+        ValueError: It holds trainings with other settings, or settings that an older version
+            did not know.
     """
     file, wanted = out / 'settings.json', asdict(settings)
     if file.exists():
         known = json.loads(file.read_text())
-        other = [f'{key}={value}' for key, value in known.items() if value != wanted[key]]
+        other = [
+            f'{key}={known.get(key, "unknown")}'
+            for key in {**known, **wanted}
+            if known.get(key) != wanted.get(key)
+        ]
         if other:
             raise ValueError(f'{out} holds trainings with {", ".join(other)}: choose another --out')
     (out / 'trainings').mkdir(parents=True, exist_ok=True)
@@ -61,14 +66,13 @@ def keep_settings(settings: Settings, out: Path) -> None:
 
 
 def run_all(
-    trainings: Sequence[Training], settings: Settings, device: str, jobs: int, out: Path
+    trainings: Sequence[Training], settings: Settings, jobs: int, out: Path
 ) -> Iterator[Training]:
     """Run trainings, and keep the results of each when it is finished.
 
     Args:
         trainings: What to train.
         settings: What all trainings share.
-        device: Where.
         jobs: How many at the same time; on a CPU they share its threads.
         out: Folder of the results.
 
@@ -78,7 +82,7 @@ def run_all(
     names = {training.task for training in trainings}
     tasks = {name: make_task(name, settings.side, settings.pairs) for name in names}
     with ProcessPoolExecutor(jobs, get_context('spawn')) as pool:
-        common = (settings, device, max(1, torch.get_num_threads() // jobs), out)
+        common = (settings, max(1, torch.get_num_threads() // jobs), out)
         running = {pool.submit(_run, one, tasks[one.task], *common): one for one in trainings}
         try:
             for future in as_completed(running):
@@ -88,14 +92,12 @@ def run_all(
             pool.shutdown(cancel_futures=True)
 
 
-def _run(
-    training: Training, task: Task, settings: Settings, device: str, threads: int, out: Path
-) -> None:
+def _run(training: Training, task: Task, settings: Settings, threads: int, out: Path) -> None:
     """Train, test and keep the results."""
     MMLogger.get_current_instance().setLevel(logging.ERROR)  # it would list every parameter
     torch.set_num_threads(threads)
     torch.set_float32_matmul_precision('high')
-    rows = train(training.variant, task, training.seed, settings, device)
+    rows = train(training.variant, task, training.seed, settings)
     file = training.file(out)
     unfinished = file.with_suffix('.tmp')
     unfinished.write_text(json.dumps([asdict(row) for row in rows]))

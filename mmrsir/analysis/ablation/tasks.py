@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from .pairs import draw_pairs
 
-TASKS = ('pairs', 'digits')
+TASKS = {'pairs': 2, 'digits': 10}  # number of possible answers
 TEST_PAIRS = 2000  # the standard error of an accuracy is then 1.1 points at most
 TEST_SHARE = 0.25  # of the digits
 SHIFT = 0.1  # of a digit at most, in sides of the picture
@@ -42,7 +42,7 @@ class Task:
     """Pictures to learn from and pictures to test on.
 
     Args:
-        name: A name of :data:`TASKS`.
+        name: A key of :data:`TASKS`.
         classes: Number of possible answers.
         train: Pictures to learn from.
         test: Others.
@@ -75,7 +75,7 @@ def make_task(name: str, side: int, number: int) -> Task:
     generator = torch.Generator().manual_seed(SEED)
     images, answers = draw_pairs(number + TEST_PAIRS, side, generator)
     train = Pictures(images[:number], answers[:number])
-    return Task(name, 2, train, Pictures(images[number:], answers[number:]))
+    return Task(name, TASKS[name], train, Pictures(images[number:], answers[number:]))
 
 
 def _digits(side: int) -> Task:
@@ -88,7 +88,7 @@ def _digits(side: int) -> Task:
         torch.arange(len(answers)), test_size=TEST_SHARE, random_state=SEED, stratify=answers
     )
     parts = (Pictures(images[part].contiguous(), answers[part]) for part in (train, test))
-    return Task('digits', 10, *parts)
+    return Task('digits', TASKS['digits'], *parts)
 
 
 def vary(images: Tensor, task: str) -> Tensor:

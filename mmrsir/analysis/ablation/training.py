@@ -36,6 +36,8 @@ class Settings:
         steps: Steps of the optimizer.
         batch: Pictures of a step.
         draws: Draws of random windows whose predictions are averaged.
+        window_size: Side of a window in tokens.
+        device: Where the trainings run.
     """
 
     side: int
@@ -43,6 +45,8 @@ class Settings:
     steps: int
     batch: int
     draws: int
+    window_size: int
+    device: str
 
 
 class Classifier(nn.Module):
@@ -70,7 +74,7 @@ class Classifier(nn.Module):
         return self.head(maps[-1].mean((2, 3)))
 
 
-def train(variant: str, task: Task, seed: int, settings: Settings, device: str) -> list[Row]:
+def train(variant: str, task: Task, seed: int, settings: Settings) -> list[Row]:
     """Train a variant, and test it.
 
     Args:
@@ -78,18 +82,18 @@ def train(variant: str, task: Task, seed: int, settings: Settings, device: str) 
         task: The task.
         seed: Seed of the weights, of the order of the pictures and of random windows.
         settings: What all trainings share.
-        device: Where it runs.
 
     Returns:
         What it reached: one row, for :data:`SAMPLED` one for each way of evaluation.
     """
     torch.manual_seed(seed)
     begun = time.perf_counter()
-    network = Classifier(build_backbone(variant), task)
+    device = torch.device(settings.device)
+    network = Classifier(build_backbone(variant, settings.window_size), task)
     image = torch.zeros(1, 3, settings.side, settings.side)
     cost = count_module(network.eval(), image)
     network.to(device)
-    task = task.to(torch.device(device))
+    task = task.to(device)
     _fit(network.train(), task, settings)
 
     def row(evaluation: str, probabilities_NK: Tensor) -> Row:
@@ -107,7 +111,8 @@ def train(variant: str, task: Task, seed: int, settings: Settings, device: str) 
 
     rows = [row('fixed', _test(network, task.test))]
     if variant == SAMPLED:
-        drawing = Classifier(build_backbone(variant, eval_sampling='random'), task)
+        backbone = build_backbone(variant, settings.window_size, eval_sampling='random')
+        drawing = Classifier(backbone, task)
         drawing.load_state_dict(network.state_dict())
         drawing.to(device)
         draws = torch.stack([_test(drawing, task.test) for _ in range(settings.draws)])

@@ -18,27 +18,31 @@ MECHANISMS: dict[str, tuple[str, ...]] = {
 VARIANTS: dict[str, Mapping[str, Any]] = {
     **{name: dict(mixers=mixers) for name, mixers in MECHANISMS.items()},
     **{
-        f'{name}, position=None': dict(mixers=mixers, position=None)
+        f'{name}, position=peg': dict(mixers=mixers, position='peg')
         for name, mixers in MECHANISMS.items()
     },
     'rsir, RS only': dict(mixers=('rs',)),
     'rsir, IR only': dict(mixers=('ir',)),
     'rsir, importance=cbam': dict(mixers=('rs', 'ir'), importance='cbam'),
-    'rsir, window_size=14': dict(mixers=('rs', 'ir'), window_size=14),
+    'rsir, windows of twice the side': dict(mixers=('rs', 'ir'), window_scale=2),
 }
 
 
-def build_backbone(variant: str, eval_sampling: str = 'fixed') -> PyramidTransformer:
+def build_backbone(
+    variant: str, window_size: int, eval_sampling: str = 'fixed'
+) -> PyramidTransformer:
     """Build a variant with random weights.
 
     Args:
         variant: A key of :data:`VARIANTS`.
+        window_size: Side of a window in tokens, unless the variant has larger ones.
         eval_sampling: As in :class:`PyramidTransformer`.
 
     Returns:
         The backbone, which gives its last stage; all but the variant's settings are the same.
     """
-    shared = dict(downsampling='linear', drop_path_rate=0.0, out_indices=(3,))
+    shared = dict(downsampling='linear', position=None, drop_path_rate=0.0, out_indices=(3,))
     settings = {**shared, **VARIANTS[variant], 'eval_sampling': eval_sampling}
+    settings['window_size'] = window_size * settings.pop('window_scale', 1)
     # Not initialized further: a standard deviation of 0.02 is meant for hundreds of channels.
     return PyramidTransformer(ARCHS['nano'], **settings)

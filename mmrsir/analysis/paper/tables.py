@@ -51,7 +51,7 @@ class Figure(NamedTuple):
             return [published, self.here]
         here = f'{self.here:.1f} {self.unit}'
         if self.difference is not None:
-            here += f' ({self.difference:+.1f} %)'
+            here += f' ({round(self.difference, 1) + 0.0:+.1f} %)'  # of -0.0 it makes +0.0
         return [published, here]
 
 
@@ -100,9 +100,11 @@ def render(
         cells = [row.model if usual else f'{row.model}, {_size(row.image_size)}']
         cells += _cost_cells(row, cost)
         if throughput is not None:
-            cells.append(throughput.relative(row.model, experiment.reference))
+            cells.append(throughput.relative(row.model))
         cells.append(_accuracy(row.published_accuracy))
         lines.append(_line([*cells, measured_accuracy(row.configs)]))
+    if experiment.reference is None:
+        lines += ['', 'Throughput: see Table 2, which has the same networks.']
     if throughput is not None and throughput.setting:
         lines += ['', f'Throughput: {throughput.setting}.']
     if notes:
@@ -145,7 +147,8 @@ def documents(root: Path) -> dict[str, str]:
     parts, ours = [], []
     for table in EXPERIMENTS:
         rows = read_rows(root, table)
-        throughput = recorded.get(table, Throughput({}))
+        timed = EXPERIMENTS[table].reference is not None
+        throughput = recorded.get(table, Throughput({})) if timed else None
         listed = [costs[row.configs[0]] for row in rows]
         parts.append(render(rows, listed, read_notes(root, table), throughput))
         ours += [row for row in rows if row.ours]

@@ -4,9 +4,9 @@ import csv
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from statistics import median
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from rich.console import Console
 from rich.progress import track
@@ -15,37 +15,57 @@ from ..benchmark.cases import Case
 from ..benchmark.runs import forward
 from ..benchmark.subjects import build
 from ..benchmark.timing import Contender, describe, stopwatch, take_turns
-from .rows import NOT_MEASURED, Row
+from .rows import EXPERIMENTS, NOT_MEASURED, Row
 
 RECORDED = 'docs/paper_throughput.csv'
-COLUMNS = ('table', 'model', 'images_per_second', 'setting')
+# Of the reference's times. If those of another model scatter as much and independently, the median
+# of five ratios then has a standard error of 6 %: more would hide what tables are to show.
+MAX_SPREAD = 0.1
+
+
+class Speed(NamedTuple):
+    """How fast a model is.
+
+    Args:
+        images_per_second: In the median round.
+        spread: Distance of the quartiles of its times, in shares of their median.
+        ratio: Throughput over that of the reference in the same round: the median.
+        lower: The lower quartile of these ratios.
+        upper: The upper one.
+    """
+
+    images_per_second: float
+    spread: float
+    ratio: float
+    lower: float
+    upper: float
+
+    def __str__(self) -> str:
+        """Return the ratio as a table shows it."""
+        return f'{self.ratio:.2f}x ({self.lower:.2f} to {self.upper:.2f})'
+
+
+COLUMNS = ('table', 'model', *Speed._fields, 'setting')
 
 
 class Throughput(NamedTuple):
     """Throughput of the models of a table.
 
     Args:
-        speeds: Images a second, or why there is no figure, by the name of the model.
+        speeds: Speed, or why there is none, by the name of the model.
         setting: How it was measured, and when.
     """
 
-    speeds: dict[str, float | str]
+    speeds: dict[str, Speed | str]
     setting: str = ''
 
-    def relative(self, model: str, reference: str) -> str:
-        """Compare two models.
+    def relative(self, model: str) -> str:
+        """Return a model's throughput over that of the reference, or why it is unknown.
 
         Args:
-            model: Name of the first.
-            reference: Name of the second.
-
-        Returns:
-            The throughput of the first over that of the second, or why it is unknown.
+            model: Its name.
         """
-        own, other = (self.speeds.get(name, NOT_MEASURED) for name in (model, reference))
-        if isinstance(own, str):
-            return own
-        return other if isinstance(other, str) else f'{own / other:.2f}x'
+        return str(self.speeds.get(model, NOT_MEASURED))
 
 
 def measure(
@@ -56,11 +76,11 @@ def measure(
     warmup: int,
     repeats: int,
     console: Console,
-) -> dict[str, float | str]:
+) -> dict[str, Speed | str]:
     """Time the forward passes of the models of a table in turn, each at its image size.
 
     Args:
-        rows: The rows.
+        rows: The rows, that of the reference among them.
         batch: Number of images of a forward pass.
         precision: A key of :data:`~mmrsir.analysis.benchmark.cases.PRECISIONS`.
         device: Where the models run.
@@ -69,7 +89,7 @@ def measure(
         console: Where progress is shown, and disappears again.
 
     Returns:
-        Images a second in the median round, or why a model failed, by the model's name.
+        Speed, or why it is unknown, by the model's name.
     """
     show = partial(track, console=console, transient=True, disable=not console.is_terminal)
     contenders = [
@@ -79,10 +99,20 @@ def measure(
     turns = take_turns(contenders, warmup, repeats, stopwatch(torch.device(device)))
     for _ in show(turns, 'Timing', total=(warmup + repeats) * len(contenders)):
         pass
+    models = [row.model for row in rows]
+    reference = contenders[models.index(str(EXPERIMENTS[rows[0].table].reference))]
     return {
-        row.model: one.failure or batch / median(one.seconds)
-        for row, one in zip(rows, contenders, strict=True)
+        model: one.failure or reference.failure or _speed(batch, one.seconds, reference.seconds)
+        for model, one in zip(models, contenders, strict=True)
     }
+
+
+def _speed(batch: int, seconds: Sequence[float], reference_seconds: Sequence[float]) -> Speed:
+    """Return the speed of a model from the times of each round, its own and the reference's."""
+    first, middle, third = np.percentile(seconds, [25, 50, 75]).tolist()
+    ratios = np.divide(reference_seconds, seconds)
+    lower, ratio, upper = np.percentile(ratios, [25, 50, 75]).tolist()
+    return Speed(batch / middle, (third - first) / middle, ratio, lower, upper)
 
 
 def _enter(config: Path, case: Case) -> Contender:
@@ -107,7 +137,8 @@ def read_recorded(root: Path) -> dict[int, Throughput]:
     with (root / RECORDED).open(newline='') as file:
         for line in csv.DictReader(file):
             throughput = recorded.setdefault(int(line['table']), Throughput({}, line['setting']))
-            throughput.speeds[line['model']] = float(line['images_per_second'])
+            figures = (float(line[name]) for name in Speed._fields)
+            throughput.speeds[line['model']] = Speed(*figures)
     return recorded
 
 
@@ -118,7 +149,19 @@ def record(root: Path, table: int, throughput: Throughput) -> None:
         root: The repository.
         table: Number of the table.
         throughput: What was measured; models that failed are left out.
+
+    Raises:
+        ValueError: The reference failed, or its times differ too much.
     """
+    name = str(EXPERIMENTS[table].reference)
+    reference = throughput.speeds[name]
+    if isinstance(reference, str):
+        raise ValueError(f'{name}, to which all others are compared, failed: {reference}')
+    if reference.spread > MAX_SPREAD:
+        raise ValueError(
+            f'the quartiles of the times of {name} lie {reference.spread:.0%} of their median '
+            f'apart, allowed are {MAX_SPREAD:.0%}: the machine has other work'
+        )
     recorded = {**read_recorded(root), table: throughput}
     with (root / RECORDED).open('w', newline='') as file:
         writer = csv.writer(file, lineterminator='\n')
@@ -126,4 +169,5 @@ def record(root: Path, table: int, throughput: Throughput) -> None:
         for number, (speeds, setting) in sorted(recorded.items()):
             for model, speed in speeds.items():
                 if not isinstance(speed, str):
-                    writer.writerow([number, model, f'{speed:.4g}', setting])
+                    figures = [f'{figure:.4g}' for figure in speed]
+                    writer.writerow([number, model, *figures, setting])

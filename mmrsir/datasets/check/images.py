@@ -3,18 +3,15 @@
 import os
 import re
 import stat
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from functools import partial
 from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO
 
 import cv2
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from ..decoding import decode_strictly
+from ..decoding import capture_standard_error, decode_strictly
 from ..image_sets import first_ten
 from .faults import Fault, Inspection
 
@@ -115,33 +112,20 @@ def _decode_with_pillow(data: bytes) -> Image.Image:
 
 def _decode_with_opencv(data: bytes) -> tuple[int, int]:
     """Width and height of an image as training decodes it, unless libjpeg finds damage."""
-    with _standard_error() as file:
-        try:
-            pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-        except cv2.error as error:
-            raise _BrokenFileError('damaged', str(error)) from None
-        file.seek(0)
-        said = file.read().decode(errors='replace')
+    try:
+        pixels, said = capture_standard_error(
+            partial(cv2.imdecode, np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        )
+    except cv2.error as error:
+        raise _BrokenFileError('damaged', str(error)) from None
+    text = said.decode(errors='replace')
     if pixels is None:
-        raise _BrokenFileError('damaged', ' '.join(['OpenCV cannot decode it', *said.split()]))
-    damage = _DAMAGE.search(said)
+        raise _BrokenFileError('damaged', ' '.join(['OpenCV cannot decode it', *text.split()]))
+    damage = _DAMAGE.search(text)
     if damage:
         raise _BrokenFileError('damaged', damage[0])
     height, width = pixels.shape[:2]
     return width, height
-
-
-@contextmanager
-def _standard_error() -> Iterator[BinaryIO]:
-    """A file that takes what is written to standard error, by C libraries too."""
-    saved = os.dup(2)
-    with tempfile.TemporaryFile() as file:
-        os.dup2(file.fileno(), 2)
-        try:
-            yield file
-        finally:
-            os.dup2(saved, 2)
-            os.close(saved)
 
 
 def _suffix_faults(path: str, form: str) -> tuple[Fault, ...]:

@@ -1,0 +1,68 @@
+"""Settings that only the built model can tell right from wrong."""
+
+import logging
+import os
+from difflib import get_close_matches
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.logging import print_log
+from torch import nn
+
+from ...checkpoint import load_pretrained, read_checkpoint
+from ...models.pretrained import PretrainedModule
+from .paths import is_pretrained
+
+
+def check_model(model: nn.Module, cfg: Config) -> None:
+    """Check what a training will do with a model.
+
+    Patterns of ``paramwise_cfg.custom_keys`` that match no parameter are warned of.
+
+    Args:
+        model: The model.
+        cfg: The config that it is built from.
+
+    Raises:
+        CheckpointMismatchError: A module is to take its weights from those keys of a
+            checkpoint that begin with a prefix, and none does; names the prefixes that there are.
+    """
+    paramwise = (cfg.get('optim_wrapper') or {}).get('paramwise_cfg') or {}
+    _check_custom_keys(model, paramwise.get('custom_keys') or {})
+    for module in model.modules():
+        for settings in _initializations(module):
+            if is_pretrained(settings) and settings.get('prefix'):
+                _check_prefix(module, settings.get('checkpoint'), settings['prefix'])
+
+
+def _check_custom_keys(model: nn.Module, custom_keys: dict[str, Any]) -> None:
+    names = [name for name, _ in model.named_parameters()]
+    # mmengine matches a parameter of the model itself with a dot before its name.
+    searched = [name if '.' in name else f'.{name}' for name in names]
+    parts = {part for name in names for part in name.split('.')}
+    for key in custom_keys:
+        if any(key in name for name in searched):
+            continue
+        nearest = get_close_matches(key, parts, n=1)
+        hint = f' Did you mean {nearest[0]!r}?' if nearest else ''
+        print_log(
+            f'paramwise_cfg.custom_keys: {key!r} matches no parameter.{hint}',
+            logger='current',
+            level=logging.WARNING,
+        )
+
+
+def _initializations(module: nn.Module) -> list[dict[str, Any]]:
+    """Return the settings that a module is initialized by."""
+    if isinstance(module, PretrainedModule):
+        return module.pretrained
+    given = getattr(module, 'init_cfg', None) or []
+    return [given] if isinstance(given, dict) else list(given)
+
+
+def _check_prefix(module: nn.Module, checkpoint: Any, prefix: str) -> None:
+    if not isinstance(checkpoint, str) or not os.path.isfile(checkpoint):
+        return
+    weights = read_checkpoint(checkpoint)['state_dict']
+    if not any(key.startswith(f'{prefix.removesuffix(".")}.') for key in weights):
+        load_pretrained(module, checkpoint, prefix)  # refuses it, and says which there are

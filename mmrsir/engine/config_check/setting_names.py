@@ -1,0 +1,95 @@
+"""Names of settings: those that nothing reads, but nearly the name of one that is read."""
+
+from collections.abc import Collection, Iterator
+from difflib import get_close_matches
+from inspect import getmro, isclass, signature
+from typing import Any
+
+from mmengine.config import Config
+from torch.utils.data import DataLoader
+
+from .mistakes import Mistake, suggestion
+from .registered import find
+from .sections import READ, Path, of_place, sections
+from .type_names import KINDS
+
+NEAR = 0.85  # a share of equal letters, as difflib counts them
+LOADER = (*signature(DataLoader).parameters, 'num_batch_per_epoch')
+# What mmengine reads of sections that are handed to no class.
+READ_OF = {
+    '': READ,
+    'auto_scale_lr': ('base_batch_size', 'enable'),
+    'env_cfg': ('cudnn_benchmark', 'dist_cfg', 'mp_cfg', 'resource_limit'),
+    'env_cfg.mp_cfg': ('mp_start_method', 'opencv_num_threads'),
+    'optim_wrapper.paramwise_cfg': (
+        'bias_decay_mult',
+        'bias_lr_mult',
+        'bypass_duplicate',
+        'custom_keys',
+        'dcn_offset_lr_mult',
+        'decay_rate',
+        'decay_type',
+        'dwconv_decay_mult',
+        'flat_decay_mult',
+        'layer_decay_rate',
+        'norm_decay_mult',
+        'num_layers',
+    ),
+    'optim_wrapper.paramwise_cfg.custom_keys.*': ('decay_mult', 'lr_mult'),
+    'test_dataloader': LOADER,
+    'train_dataloader': LOADER,
+    'val_dataloader': LOADER,
+}
+# What mmengine reads of sections before it hands the rest to their class.
+BESIDE_ARGUMENTS = (
+    '_scope_',
+    'by_epoch',
+    'constructor',
+    'convert_to_iter_based',
+    'optimizer',
+    'paramwise_cfg',
+    'priority',
+    'type',
+)
+DEFAULT_TYPES = {
+    'optim_wrapper': 'OptimWrapper',
+    'test_cfg': 'TestLoop',
+    'train_cfg': 'EpochBasedTrainLoop',
+    'val_cfg': 'ValLoop',
+}
+
+
+def check_names(cfg: Config) -> Iterator[Mistake]:
+    """Compare the names of settings with those that are read.
+
+    A config may hold any variable, and a class may take any argument. So only a name that is
+    nearly a known one counts as a mistake.
+
+    Args:
+        cfg: The config.
+
+    Yields:
+        The names that nothing reads.
+    """
+    for path, section, scope in sections(cfg):
+        known = of_place(READ_OF, path) or _arguments(path, section, scope)
+        for name in section:
+            # Variables are named after settings: train_dataloader_2.
+            if name in known or any(name.startswith(f'{one}_') for one in known):
+                continue
+            if get_close_matches(name, known, cutoff=NEAR):
+                yield Mistake('.'.join((*path, name)), f'is no setting{suggestion(name, known)}')
+
+
+def _arguments(path: Path, section: dict[str, Any], scope: str) -> Collection[str]:
+    """Return what a section may hold that mmengine's runner builds; empty for others."""
+    registry = of_place(KINDS, path)
+    if registry is None:
+        return ()
+    kind = section.get('type', of_place(DEFAULT_TYPES, path))
+    if isinstance(kind, str):
+        kind = find(kind, scope, registry)
+    known = set(BESIDE_ARGUMENTS)
+    for one in getmro(kind) if isclass(kind) else ():  # some hand **kwargs on
+        known.update(signature(vars(one).get('__init__', object.__init__)).parameters)
+    return known

@@ -1,0 +1,127 @@
+"""Data loaders that are refused where no image is left, and loops that evaluate on all of them."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from mmengine.registry import DATASETS, LOOPS
+from mmengine.runner import Runner, TestLoop, ValLoop
+from torch.utils.data import DataLoader
+
+from ..datasets.image_sets import first_ten
+
+
+def build_dataloader(runner: Runner, settings: DataLoader | dict, name: str) -> DataLoader:
+    """Build a data loader as mmengine does, unless its data set holds nothing.
+
+    Args:
+        runner: The runner.
+        settings: Settings of the data loader, or one that is built already.
+        name: What the config calls it.
+
+    Returns:
+        The data loader.
+
+    Raises:
+        ValueError: No image is left; says of how many, and what left them out.
+    """
+    if isinstance(settings, DataLoader):
+        return settings
+    try:
+        loader = runner.build_dataloader(
+            settings,
+            seed=runner.seed,
+            diff_rank_seed=runner._randomness_cfg.get('diff_rank_seed', False),
+        )
+        if len(loader.dataset) > 0:
+            return loader
+    except ValueError as error:
+        # mmengine packs the records of a data set into one array, and fails where it has none.
+        if 'need at least one array' not in str(error):
+            raise
+    raise ValueError(f'{name}: {_what_is_left(settings["dataset"])}')
+
+
+@LOOPS.register_module()
+class CheckedValLoop(ValLoop):
+    """Validates on every image of a data set that has some.
+
+    Args:
+        runner: The runner.
+        dataloader: Settings of the data loader.
+        *args: Further arguments of mmengine's ``ValLoop``.
+        **kwargs: Further arguments of mmengine's ``ValLoop``.
+
+    Raises:
+        ValueError: No image is left, or broken ones would be skipped.
+    """
+
+    def __init__(
+        self, runner: Runner, dataloader: DataLoader | dict, *args: Any, **kwargs: Any
+    ) -> None:
+        _check_skips_nothing(dataloader, 'val_dataloader')
+        super().__init__(
+            runner, build_dataloader(runner, dataloader, 'val_dataloader'), *args, **kwargs
+        )
+
+
+@LOOPS.register_module()
+class CheckedTestLoop(TestLoop):
+    """Tests on every image of a data set that has some.
+
+    Args:
+        runner: The runner.
+        dataloader: Settings of the data loader.
+        *args: Further arguments of mmengine's ``TestLoop``.
+        **kwargs: Further arguments of mmengine's ``TestLoop``.
+
+    Raises:
+        ValueError: No image is left, or broken ones would be skipped.
+    """
+
+    def __init__(
+        self, runner: Runner, dataloader: DataLoader | dict, *args: Any, **kwargs: Any
+    ) -> None:
+        _check_skips_nothing(dataloader, 'test_dataloader')
+        super().__init__(
+            runner, build_dataloader(runner, dataloader, 'test_dataloader'), *args, **kwargs
+        )
+
+
+def _what_is_left(settings: dict[str, Any]) -> str:
+    """Say of how many images none is left, for the first such data set below the wrappers."""
+    for part in _innermost(settings):
+        dataset = DATASETS.build({**part, 'serialize_data': False})
+        if len(dataset) == 0:
+            break
+    total = len(dataset.load_data_list())
+    classes = first_ten([str(one) for one in dataset.metainfo.get('classes') or ['none']])
+    place = dataset.ann_file or dataset.data_root
+    return (
+        f'0 of {total} images left after filter_cfg={dataset.filter_cfg}, '
+        f'indices={part.get("indices")}, of {place} with the classes {classes}'
+    )
+
+
+def _innermost(settings: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Iterate over the data sets below their wrappers."""
+    if 'dataset' in settings:
+        yield from _innermost(settings['dataset'])
+    elif 'datasets' in settings:
+        for one in settings['datasets']:
+            yield from _innermost(one)
+    else:
+        yield settings
+
+
+def _check_skips_nothing(settings: Any, name: str) -> None:
+    """Check that no loading of images anywhere in the settings skips broken ones."""
+    if isinstance(settings, dict):
+        if settings.get('on_corrupt') == 'skip':
+            raise ValueError(
+                f"{name}: on_corrupt='skip' is for training only: a metric would be that of other "
+                "images; allowed here: 'raise'"
+            )
+        settings = list(settings.values())
+    if isinstance(settings, (list, tuple)):
+        for one in settings:
+            _check_skips_nothing(one, name)

@@ -1,0 +1,84 @@
+"""Training loops of mmengine that can be resumed at any iteration, exactly."""
+
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+from mmengine.logging import print_log
+from mmengine.registry import LOOPS
+from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner
+from torch.utils.data import DataLoader
+
+from .batches import build_dataloader
+
+
+@LOOPS.register_module()
+class ResumableEpochBasedTrainLoop(EpochBasedTrainLoop):
+    """Trains for a number of epochs; a resumed one goes on where it was, also inside an epoch.
+
+    Args:
+        runner: The runner.
+        dataloader: Settings of the data loader.
+        **kwargs: Further arguments of mmengine's ``EpochBasedTrainLoop``.
+    """
+
+    def __init__(self, runner: Runner, dataloader: dict, **kwargs: Any) -> None:
+        super().__init__(runner, build_dataloader(runner, dataloader), **kwargs)
+
+    def run_epoch(self) -> None:
+        """Iterate over what is left of an epoch."""
+        done = self._iter - self._epoch * len(self.dataloader)
+        if not 0 <= done <= len(self.dataloader):
+            print_log(
+                f'an epoch has {len(self.dataloader)} iterations now, and had another number in '
+                f'the training that is resumed: epoch {self._epoch + 1} begins anew',
+                logger='current',
+                level=logging.WARNING,
+            )
+            done = 0
+        self.dataloader.batch_sampler.skip(done)
+        self.runner.call_hook('before_train_epoch')
+        self.runner.model.train()
+        for index, batch in enumerate(self.dataloader, start=done):
+            self.run_iter(index, batch)
+        self.runner.call_hook('after_train_epoch')
+        self._epoch += 1
+
+
+@LOOPS.register_module()
+class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
+    """Trains for a number of iterations; a resumed one goes on with the very next batch.
+
+    Args:
+        runner: The runner.
+        dataloader: Settings of the data loader.
+        **kwargs: Further arguments of mmengine's ``IterBasedTrainLoop``.
+    """
+
+    def __init__(self, runner: Runner, dataloader: dict, **kwargs: Any) -> None:
+        super().__init__(runner, build_dataloader(runner, dataloader), **kwargs)
+        self.dataloader_iterator = _EndlessBatches(self.dataloader)
+
+
+class _EndlessBatches:
+    """Batches of one epoch after the other, in place of mmengine's iterator."""
+
+    def __init__(self, dataloader: DataLoader) -> None:
+        self._dataloader = dataloader
+        self._batches = self._all()
+
+    def __next__(self) -> Any:
+        return next(self._batches)
+
+    def skip_iter(self, num_iters: int) -> None:
+        """Leave out the first batches without loading them."""
+        self._dataloader.batch_sampler.skip(num_iters)
+
+    def _all(self) -> Iterator[Any]:
+        sampler = self._dataloader.batch_sampler.sampler
+        epoch = 0
+        while True:
+            if hasattr(sampler, 'set_epoch'):
+                sampler.set_epoch(epoch)
+            yield from self._dataloader
+            epoch += 1

@@ -1,0 +1,191 @@
+"""Data sets without images, and images without annotations."""
+
+import json
+import re
+import sys
+from copy import deepcopy
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+from mmengine.config import Config
+from mmengine.registry import MODELS, init_default_scope
+from mmengine.runner import Runner
+
+from mmrsir.engine import launch
+from mmrsir.engine.dataset_guard import build_dataloader
+
+from ..shrink import shrink
+from ..test_model_index import read
+from .commands import run
+
+DETECTION = 'configs/mask_rcnn/rsir_n_shapes.py'
+SEGMENTATION = 'configs/upernet/rsir_n_shapes.py'
+SCOPES = {'mmdet': DETECTION, 'mmseg': SEGMENTATION}
+TOO_SMALL = dict(filter_empty_gt=True, min_size=1000)
+WRAPPERS = {
+    'none': lambda one: one,
+    'repeated': lambda one: dict(type='RepeatDataset', times=2, dataset=one),
+    'balanced': lambda one: dict(type='ClassBalancedDataset', oversample_thr=0.1, dataset=one),
+    'mixed': lambda one: dict(type='MultiImageMixDataset', pipeline=[], dataset=one),
+    'joined': lambda one: dict(
+        type='ConcatDataset', datasets=[{**one, 'filter_cfg': None}, WRAPPERS['repeated'](one)]
+    ),
+}
+
+
+def small(config, data, tmp_path):
+    cfg = shrink(read(config), str(data), str(tmp_path / 'run'))
+    cfg.launcher = 'none'
+    return cfg
+
+
+@pytest.fixture
+def settings(data, tmp_path):
+    """A data loader of mmdet."""
+    cfg = small(DETECTION, data, tmp_path)
+    cfg.train_dataloader.dataset.indices = None
+    return cfg.train_dataloader
+
+
+def build(settings):
+    runner = SimpleNamespace(
+        build_dataloader=Runner.build_dataloader, seed=0, _randomness_cfg=dict(seed=0)
+    )
+    return build_dataloader(runner, settings, 'train_dataloader')
+
+
+@pytest.mark.parametrize(
+    ('wrapper', 'serialize_data'),
+    [(wrapper, True) for wrapper in WRAPPERS]
+    # Otherwise mmengine joins one that is empty with what there is of others.
+    + [(wrapper, False) for wrapper in WRAPPERS if wrapper != 'joined'],
+)
+def test_training_on_nothing_is_refused(wrapper, serialize_data, settings):
+    dataset = settings.dataset
+    dataset.update(filter_cfg=TOO_SMALL, serialize_data=serialize_data)
+    settings.dataset = WRAPPERS[wrapper](dataset.to_dict())
+    message = (
+        f'train_dataloader: 0 of 8 images left after filter_cfg={TOO_SMALL}, indices=None, '
+        f'of {dataset.data_root}{dataset.ann_file} with the classes cross, disc, ring, triangle'
+    )
+    with pytest.raises(ValueError, match=re.escape(message)):
+        build(settings)
+
+
+def test_training_on_something_is_allowed(settings):
+    assert len(build(settings).dataset) == 7  # one of the eight shows no shape
+
+
+def test_other_errors_of_a_data_set_are_left_alone(settings, tmp_path):
+    (tmp_path / 'broken.json').write_text('{')
+    settings.dataset.ann_file = str(tmp_path / 'broken.json')
+    with pytest.raises(json.JSONDecodeError):
+        build(settings)
+
+
+def run_part(part, cfg, monkeypatch):
+    """Validate or test."""
+    monkeypatch.setattr(Config, 'pretty_text', '')  # takes longer than all else
+    cfg[f'{part}_cfg'].type = f'Checked{part.title()}Loop'
+    getattr(launch.build_runner(cfg), part)()
+
+
+@pytest.mark.parametrize(('part', 'scope'), [('val', 'mmdet'), ('test', 'mmseg')])
+def test_evaluation_on_nothing_is_refused(part, scope, data, tmp_path, monkeypatch):
+    cfg = small(SCOPES[scope], data, tmp_path)
+    dataset = cfg[f'{part}_dataloader'].dataset
+    if scope == 'mmdet':
+        dataset.ann_file = str(tmp_path / 'nothing.json')
+        nothing = dict(images=[], annotations=[], categories=[])
+        (tmp_path / 'nothing.json').write_text(json.dumps(nothing))
+    else:
+        (tmp_path / 'nothing').mkdir()
+        dataset.data_prefix.img_path = str(tmp_path / 'nothing')
+    with pytest.raises(ValueError, match=f'{part}_dataloader: 0 of 0 images left'):
+        run_part(part, cfg, monkeypatch)
+
+
+@pytest.mark.parametrize('part', ['val', 'test'])
+def test_evaluation_skips_no_image(part, data, tmp_path, monkeypatch):
+    cfg = small(DETECTION, data, tmp_path)
+    cfg[f'{part}_dataloader'].dataset.pipeline[0].on_corrupt = 'skip'
+    with pytest.raises(ValueError, match=f"{part}_dataloader: on_corrupt='skip' is for training"):
+        run_part(part, cfg, monkeypatch)
+
+
+@pytest.fixture(params=SCOPES)
+def without_annotations(request, shapes, tmp_path):
+    """A library, and a function that makes the settings of the images of which some are empty."""
+
+    def settings(is_empty):
+        if request.param == 'mmdet':
+            path = shapes / 'coco/annotations/instances_train.json'
+            content = json.loads(path.read_text())
+            for one in content['images']:
+                one['empty'] = is_empty(content['images'].index(one))
+            empty = {one['id'] for one in content['images'] if one.pop('empty')}
+            content['annotations'] = [
+                one for one in content['annotations'] if one['image_id'] not in empty
+            ]
+            (tmp_path / 'some.json').write_text(json.dumps(content))
+            return {
+                'train_dataloader.dataset.ann_file': str(tmp_path / 'some.json'),
+                'train_dataloader.dataset.filter_cfg': dict(filter_empty_gt=False, min_size=32),
+                'train_dataloader.batch_sampler': None,
+                'train_dataloader.sampler.shuffle': False,
+            }
+        folder = tmp_path / 'label_maps'
+        folder.mkdir()
+        for index, path in enumerate(sorted((shapes / 'ade/annotations/training').iterdir())):
+            labels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+            if is_empty(index):
+                labels = np.zeros_like(labels)  # which reduce_zero_label turns into 255
+            cv2.imwrite(str(folder / path.name), labels)
+        return {
+            'train_dataloader.dataset.data_prefix.seg_map_path': str(folder),
+            'train_dataloader.sampler.shuffle': False,
+        }
+
+    return request.param, settings
+
+
+@pytest.mark.parametrize('which', ['one', 'all'])
+def test_batch_without_annotations_trains(which, without_annotations, data, tmp_path):
+    scope, settings = without_annotations
+    cfg = small(SCOPES[scope], data, tmp_path)
+    cfg.merge_from_dict(settings(lambda index: index % 2 == 1 or which == 'all'))
+    init_default_scope(scope)
+    batch = next(iter(Runner.build_dataloader(deepcopy(cfg.train_dataloader))))
+    empty = [is_empty_sample(one) for one in batch['data_samples']]
+    assert empty == [which == 'all', True]
+    model = MODELS.build(cfg.model)
+    model.init_weights()
+    model.train()
+    losses = model(**model.data_preprocessor(batch, training=True), mode='loss')
+    loss, log = model.parse_losses(losses)
+    loss.backward()
+    assert all(np.isfinite(value.item()) for value in log.values())
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            assert parameter.grad is not None, name
+            assert parameter.grad.isfinite().all(), name
+
+
+def is_empty_sample(sample):
+    if 'gt_instances' in sample:
+        return len(sample.gt_instances) == 0
+    return bool((sample.gt_sem_seg.data == 255).all())
+
+
+def test_one_process_may_see_no_annotations(without_annotations, data, tmp_path):
+    scope, settings = without_annotations
+    options = settings(lambda index: index % 2 == 1)
+    # This sampler deals the images in turn; two iterations show what one leaves undone.
+    options['train_dataloader.sampler.type'] = 'DefaultSampler'
+    options['train_dataloader.dataset.indices'] = 8
+    torchrun = (sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc_per_node=2')
+    training = ('-m', 'tests.test_engine.empty_trainings', SCOPES[scope], data, tmp_path / 'run')
+    output = run(*torchrun, *training, json.dumps(options))
+    assert output.count('2 iterations, finite: True, equal: True') == 2

@@ -1,0 +1,142 @@
+"""A training that was interrupted ends with the parameters of one that was not."""
+
+import json
+import sys
+
+import pytest
+import torch
+
+from mmrsir.engine import random_state
+from mmrsir.engine.batches import PlacedIndex, ResumableBatchSampler, SampleError, load_samples
+from mmrsir.engine.checkpoint_hook import RESUMPTION
+
+from .commands import run
+from .resumed_trainings import CONFIGS, ITERATIONS, load_config, train
+
+
+@pytest.fixture(scope='module', params=CONFIGS)
+def uninterrupted(request, data, tmp_path_factory):
+    """A training: (library, folder of its checkpoints, hash of what it ends with)."""
+    folder = tmp_path_factory.mktemp(request.param)
+    return request.param, folder, train(load_config(request.param, data, folder))
+
+
+@pytest.mark.parametrize('iteration', range(1, ITERATIONS))
+def test_resume_at_any_iteration_changes_nothing(uninterrupted, data, tmp_path, iteration):
+    scope, folder, expected = uninterrupted
+    cfg = load_config(scope, data, tmp_path)
+    assert train(cfg, folder / f'iter_{iteration}.pth') == expected
+
+
+def test_resume_at_the_end_of_an_epoch_changes_nothing(uninterrupted, data, tmp_path):
+    scope, _, expected = uninterrupted
+    if scope == 'mmseg':
+        pytest.skip('trains by iterations')
+    cfg = load_config(scope, data, tmp_path / 'first')
+    cfg.default_hooks.checkpoint.by_epoch = True
+    cfg.default_hooks.checkpoint.pop('filename_tmpl', None)
+    assert train(cfg) == expected
+    cfg = load_config(scope, data, tmp_path / 'second')
+    assert train(cfg, tmp_path / 'first/epoch_1.pth') == expected
+
+
+def test_loading_workers_change_nothing(uninterrupted, data, tmp_path):
+    scope, folder, expected = uninterrupted
+    assert train(load_config(scope, data, tmp_path / 'first', num_workers=2)) == expected
+    cfg = load_config(scope, data, tmp_path / 'second', num_workers=1)
+    assert train(cfg, folder / 'iter_1.pth') == expected
+
+
+def test_validation_changes_nothing(uninterrupted, data, tmp_path):
+    scope, _, expected = uninterrupted
+    cfg = load_config(scope, data, tmp_path)
+    cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
+    assert train(cfg) == expected
+
+
+def test_random_states_are_what_makes_it_exact(uninterrupted, data, tmp_path):
+    """The other tests could not fail if nothing were random."""
+    scope, folder, expected = uninterrupted
+    state = torch.load(folder / 'iter_1.pth', weights_only=False)
+    del state[RESUMPTION]
+    torch.save(state, tmp_path / 'without.pth')
+    cfg = load_config(scope, data, tmp_path / 'run')
+    assert train(cfg, tmp_path / 'without.pth') != expected
+
+
+def test_two_processes_resume_exactly(data, tmp_path):
+    torchrun = (sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc_per_node=2')
+    run(*torchrun, '-m', 'tests.test_engine.resumed_trainings', data, tmp_path)
+    for rank in range(2):
+        hashes = json.loads((tmp_path / f'hashes_{rank}.json').read_text())
+        assert hashes.keys() == CONFIGS.keys()
+        for of_scope in hashes.values():
+            assert len(of_scope) == 3
+            assert len(set(of_scope)) == 1
+
+
+def draw():
+    import random
+
+    import numpy as np
+
+    return random.random(), np.random.rand(), torch.rand(()).item()
+
+
+def test_random_states_are_restored():
+    state = random_state.capture()
+    expected = draw()
+    assert draw() != expected
+    random_state.restore(state)
+    assert draw() == expected
+
+
+def test_random_states_survive_a_file_that_is_read_safely(tmp_path):
+    state = random_state.capture()
+    torch.save(state, tmp_path / 'state.pth')
+    expected = draw()
+    random_state.restore(torch.load(tmp_path / 'state.pth', weights_only=True))
+    assert draw() == expected
+
+
+def test_seeds_hold_for_a_while_only():
+    state = random_state.capture()
+    expected = draw()
+    random_state.restore(state)
+    with random_state.seeded((1, 2)):
+        inside = draw()
+    assert draw() == expected
+    with random_state.seeded((1, 2)):
+        assert draw() == inside
+    with random_state.seeded((1, 3)):
+        assert not set(draw()) & set(inside)
+
+
+def batches(skip=0, num_epochs=2, **settings):
+    """Return the batches of a few epochs as plain numbers, with their places."""
+    sampler = ResumableBatchSampler(range(5), 2, **settings)
+    sampler.skip(skip)
+    return [[(int(i), i.place) for i in batch] for _ in range(num_epochs) for batch in sampler]
+
+
+@pytest.mark.parametrize('skip', range(7))
+def test_skipped_batches_change_none_of_the_others(skip):
+    assert batches(skip) == batches()[skip:]
+
+
+def test_last_batch_is_dropped_on_demand():
+    assert [len(batch) for batch in batches(num_epochs=1)] == [2, 2, 1]
+    assert [len(batch) for batch in batches(num_epochs=1, drop_last=True)] == [2, 2]
+
+
+class Broken(torch.utils.data.Dataset):
+    def __getitem__(self, index):
+        raise KeyError('gt_bboxes')
+
+    def get_data_info(self, index):
+        return dict(img_path=f'images/{index}.jpg', seg_map_path=None, height=3)
+
+
+def test_sample_that_cannot_be_loaded_is_named():
+    with pytest.raises(SampleError, match=r"sample 3 \(images/3.jpg\): KeyError: 'gt_bboxes'"):
+        load_samples(Broken(), [PlacedIndex(3)])

@@ -1,0 +1,26 @@
+"""The table of docs/reliability.md names tests that exist."""
+
+import re
+
+from .test_engine.commands import ROOT
+
+
+def named_tests():
+    """Return what each row of the table names: (file, test), of which the file may stand once."""
+    rows = [
+        line
+        for line in (ROOT / 'docs/reliability.md').read_text().splitlines()
+        if line.startswith('| ') and not line.startswith(('| fault', '|---'))
+    ]
+    return {row: re.findall(r'`([\w/.]*)::(\w+)`', row) for row in rows}
+
+
+def test_every_fault_has_tests_that_exist():
+    found = named_tests()
+    assert len(found) >= 20
+    for row, tests in found.items():
+        assert tests, row
+        file = None
+        for path, name in tests:
+            file = path or file
+            assert f'def {name}(' in (ROOT / file).read_text(), (row, name)
