@@ -111,7 +111,8 @@ def build_dataloader(runner: Runner, settings: dict) -> DataLoader:
         drop_last=settings.pop('drop_last', False),
     )
     loader = dataset_guard.build_dataloader(runner, settings, 'train_dataloader')
-    loader.dataset.__getitems__ = partial(load_samples, loader.dataset)  # what torch asks for
+    dataset: Any = loader.dataset
+    dataset.__getitems__ = partial(load_samples, dataset)  # what torch asks for
     loader.generator = torch.Generator()  # or each epoch would draw from the global one
     return loader
 

@@ -45,6 +45,9 @@ class ResumableCheckpointHook(CheckpointHook):
         ValueError: ``on_error`` is neither.
     """
 
+    file_backend: Any  # of mmengine's hook, from `before_train` on
+    keep_ckpt_ids: deque[int]
+
     def __init__(self, *, on_error: str = 'stop', **kwargs: Any) -> None:
         super().__init__(**kwargs)
         check_choice('on_error', on_error, ('stop', 'continue'))

@@ -7,7 +7,6 @@ from typing import Any
 from mmengine.logging import print_log
 from mmengine.registry import LOOPS
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner
-from torch.utils.data import DataLoader
 
 from .batches import build_dataloader
 
@@ -63,7 +62,7 @@ class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
 class _EndlessBatches:
     """Batches of one epoch after the other, in place of mmengine's iterator."""
 
-    def __init__(self, dataloader: DataLoader) -> None:
+    def __init__(self, dataloader: Any) -> None:
         self._dataloader = dataloader
         self._batches = self._all()
 

@@ -15,10 +15,10 @@ def capture() -> dict[str, Any]:
     Returns:
         The states, as what ``torch.load(weights_only=True)`` reads: numbers, tuples, tensors.
     """
-    name, keys, *rest = np.random.get_state(legacy=True)
+    name, keys, *rest = np.random.get_state()
     state = dict(
         python=random.getstate(),
-        numpy=(name, torch.from_numpy(keys.astype(np.int64)), *rest),
+        numpy=(name, torch.from_numpy(np.asarray(keys, dtype=np.int64)), *rest),
         torch=torch.get_rng_state(),
     )
     if torch.cuda.is_available():

@@ -19,7 +19,9 @@ def onnx_translations() -> dict[Callable, Callable]:
         The argument ``custom_translation_table`` of ``torch.onnx.export``.
     """
     from onnx.numpy_helper import from_array
-    from onnxscript import opset18 as op
+    from onnxscript import opset18
+
+    op: Any = opset18  # its types stand for graphs of one type of numbers
 
     def translate_order(seed: int, block: int, num_tokens: int, device: torch.device) -> Any:
         order_L = fixed_order(seed, block, num_tokens, torch.device('cpu'))

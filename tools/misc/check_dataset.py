@@ -20,8 +20,8 @@ from mmrsir.datasets.check.configs import SPLITS, check_config
 from mmrsir.datasets.check.faults import ERRORS, WARNINGS
 from mmrsir.datasets.check.processes import Inspector
 from mmrsir.datasets.check.report import to_json, to_text
-from mmrsir.files import write_whole
 from mmrsir.engine import launch
+from mmrsir.files import write_whole
 from mmrsir.models.arguments import check_int
 
 

@@ -1,8 +1,6 @@
 # 300 epochs at batch 256 (8 GPUs x 32 images): 20 of warm-up, then a cosine to 1e-5.
 _base_ = 'mmpretrain::_base_/schedules/imagenet_bs1024_adamw_swin.py'
-train_cfg = dict(
-    _delete_=True, type='ResumableEpochBasedTrainLoop', max_epochs=300, val_interval=1
-)
+train_cfg = dict(_delete_=True, type='ResumableEpochBasedTrainLoop', max_epochs=300, val_interval=1)
 val_cfg = dict(type='CheckedValLoop')
 test_cfg = dict(type='CheckedTestLoop')
 optim_wrapper = dict(

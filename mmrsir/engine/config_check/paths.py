@@ -80,7 +80,7 @@ def _of_data_set(settings: dict[str, Any], scope: str) -> dict[str, Any]:
     root = settings.get('data_root') or ''
     if root and not _exists(root) and not (paths and all(map(is_abs, paths.values()))):
         return dict(data_root=root)
-    return {key: os.path.join(root, path) for key, path in paths.items()} or dict(data_root=root)
+    return {key: os.path.join(root, path) for key, path in paths.items()}
 
 
 def _is_local(settings: dict[str, Any]) -> bool:

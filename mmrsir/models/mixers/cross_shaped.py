@@ -12,7 +12,7 @@ from ..linear import Linear
 from ..partition import Partition, attend, split_heads
 from .base import Mixer, MixerSettings
 
-STRIPE_WIDTHS = (1, 2, 7, 7)  # by stage; further stages have the last
+STRIPE_WIDTHS = (1, 2)  # by stage; further stages have the window size
 
 
 class CrossShapedWindows(Mixer):
@@ -32,7 +32,9 @@ class CrossShapedWindows(Mixer):
                 f'num_heads[{settings.stage}]={settings.num_heads} must be at least 2 for the '
                 "mixer 'cross_shaped': some heads have horizontal stripes, the others vertical ones"
             )
-        self.stripe_width = STRIPE_WIDTHS[min(settings.stage, len(STRIPE_WIDTHS) - 1)]
+        stage = settings.stage
+        wide = stage >= len(STRIPE_WIDTHS)
+        self.stripe_width = settings.window_size if wide else STRIPE_WIDTHS[stage]
         self.qkv = Linear(settings.embed_dims, 3 * settings.embed_dims)
         heads = settings.num_heads // 2, (settings.num_heads + 1) // 2
         # The channels of a part are those of its heads.
