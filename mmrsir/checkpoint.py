@@ -14,11 +14,12 @@ from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
 
 from . import remote_checkpoint  # noqa: F401  registers loaders
+from .errors import UserError
 
 SHOWN_KEYS = 5
 
 
-class CheckpointMismatchError(ValueError):
+class CheckpointMismatchError(UserError, ValueError):
     """Too few parameters of a model are in a checkpoint."""
 
 

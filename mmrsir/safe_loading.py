@@ -13,7 +13,7 @@ import re
 from argparse import ArgumentParser
 from pickle import UnpicklingError
 from typing import Any
-from zipfile import ZipFile, is_zipfile
+from zipfile import is_zipfile
 
 import numpy as np
 import torch
@@ -23,7 +23,8 @@ from mmengine.runner import CheckpointLoader
 from torch.serialization import safe_globals
 
 from .config_text import find_code
-from .seal import CorruptCheckpointError, verify
+from .errors import UserError
+from .seal import CorruptCheckpointError, check_sums, verify
 
 STATISTICS = ('min', 'max', 'current', 'mean')
 NUMBERS = [
@@ -34,7 +35,7 @@ NUMBERS = [
 _unsafe_allowed = False
 
 
-class UnsafeCheckpointError(ValueError):
+class UnsafeCheckpointError(UserError, ValueError):
     """A checkpoint file asks for more than data."""
 
 
@@ -76,12 +77,12 @@ def load_file(path: str, map_location: Any = None) -> Any:
     path = os.path.expanduser(path)
     if not os.path.isfile(path):
         raise FileNotFoundError(f'checkpoint {path} does not exist')
-    sealed = verify(path)
     if path.endswith('.safetensors'):
         content = _load_safetensors(path, str(map_location or 'cpu'))
     else:
-        if not sealed:
-            _check_sums(path)
+        # Files without a zip archive were written before torch 1.6, or are no checkpoints.
+        if not verify(path) and is_zipfile(path):
+            check_sums(path)
         content = _load_pickle(path, map_location or 'cpu')
     _drop_code(content, path)
     return content
@@ -125,19 +126,6 @@ def _explain(path: str, error: Exception) -> ValueError:
         f'{path} was not loaded, as that could run code: {reason}. '
         'If you trust whoever made it, --unsafe-load loads it all the same'
     )
-
-
-def _check_sums(path: str) -> None:
-    """Compare the contents of a zip archive with its checksums, which ``torch.load`` ignores."""
-    if not is_zipfile(path):  # written before torch 1.6, or cut off, which torch.load notices
-        return
-    try:
-        with ZipFile(path) as archive:
-            damaged = archive.testzip()
-    except Exception as error:  # a damaged archive can raise anything
-        raise CorruptCheckpointError(f'{path} is damaged: {error}') from error
-    if damaged is not None:
-        raise CorruptCheckpointError(f'{path} is damaged: the checksum of {damaged} does not fit')
 
 
 def _load_safetensors(path: str, device: str) -> dict[str, Any]:
@@ -204,6 +192,11 @@ def _statistic(owner: Any, name: str) -> Any:
     return getattr(owner, name)
 
 
+def _no_bytes() -> bytes:
+    """Return the content of an array without elements, for its pickle, which asks for ``bytes``."""
+    return b''
+
+
 # What checkpoints of the family hold besides tensors and plain Python values.
 ALLOWED: list[Any] = [
     HistoryBuffer,
@@ -212,6 +205,7 @@ ALLOWED: list[Any] = [
     *{type(dtype) for dtype in NUMBERS},
     (_number_type, 'numpy.dtype'),
     (_statistic, 'builtins.getattr'),
+    (_no_bytes, 'builtins.bytes'),
     *(
         (function, f'numpy.{core}.multiarray.{name}')
         for name, function in (

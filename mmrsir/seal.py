@@ -80,15 +80,29 @@ def check_intact(path: str | os.PathLike[str]) -> None:
         CorruptCheckpointError: It is damaged.
         OSError: It cannot be read.
     """
-    if verify(path):
-        return
+    if not verify(path):
+        check_sums(path)
+
+
+def check_sums(path: str | os.PathLike[str]) -> None:
+    """Compare the contents of a zip archive with its checksums, which ``torch.load`` ignores.
+
+    Args:
+        path: The file.
+
+    Raises:
+        CorruptCheckpointError: It is damaged, or no zip archive.
+        OSError: It cannot be read.
+    """
     try:
         with zipfile.ZipFile(path) as archive:
-            broken = archive.testzip()
-    except zipfile.BadZipFile as error:
+            damaged = archive.testzip()
+    except OSError:
+        raise
+    except Exception as error:  # a damaged archive can raise anything
         raise CorruptCheckpointError(f'{path} is damaged: {error}') from error
-    if broken is not None:
-        raise CorruptCheckpointError(f'{path} is damaged: the checksum of {broken} is wrong')
+    if damaged is not None:
+        raise CorruptCheckpointError(f'{path} is damaged: the checksum of {damaged} does not fit')
 
 
 def _digest(file: BinaryIO, length: int) -> bytes:

@@ -155,14 +155,6 @@ def fork_and_upstream(environment):
     environment.package('mmcv', '2.1.0')
 
 
-@case('checkpoints', 'warning', 'UnpicklingError', 'TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD=1')
-def mmengine_older_than_torch(environment):
-    loader = (
-        'from pickle import UnpicklingError\nraise UnpicklingError("Weights only load failed")\n'
-    )
-    environment.write('mmengine/runner.py', loader)
-
-
 @case("mmcv's ops", 'problem', "'mmcv._ext'; mmdet and mmseg need", f'-y mmcv-lite && .*{BUILD}')
 def mmcv_lite(environment):
     environment.remove('onedl_mmcv-1.0.dist-info')

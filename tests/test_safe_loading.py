@@ -248,6 +248,16 @@ def test_arrays_of_both_numpys_are_loaded(core, other, tmp_path):
     assert np.array_equal(load_file(str(path)), np.arange(3))
 
 
+def test_arrays_without_elements_are_loaded(tmp_path):
+    # As NumPy 1 pickles them: their content is a call of bytes().
+    class Empty:
+        def __reduce__(self):
+            return bytes, ()
+
+    torch.save(Empty(), tmp_path / 'run.pth')
+    assert load_file(str(tmp_path / 'run.pth')) == b''
+
+
 @pytest.mark.parametrize('array', [np.array([None]), np.zeros(1, [('a', 'O')]), np.array(['a'])])
 def test_arrays_of_other_than_numbers_are_refused(array, tmp_path):
     torch.save(array, tmp_path / 'run.pth')

@@ -219,15 +219,6 @@ def check_library(probe: Probe, packages: Packages, name: str) -> Result:
     return Result('ok', listed(here) or found['version'])
 
 
-def check_checkpoint(probe: Probe, packages: Packages) -> Result:
-    """Checkpoints: upstream's mmengine fails to read its own with the torch that mmrsir needs."""
-    error = probe('checkpoint').error
-    if not error:
-        return Result('ok', 'mmengine reads what it saves')
-    message = f'mmengine does not read what it saves: {error.partition(":")[0]}'
-    return Result('warning', message, 'export TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD=1')
-
-
 def check_ops(probe: Probe, packages: Packages) -> Result:
     """mmcv's compiled ops: there, built for this torch, and running where torch does."""
     torch = probe('torch').found
@@ -287,7 +278,6 @@ CHECKS = (
     Check('OpenCV', ('numpy',), check_opencv),
     Check('mmengine', (), partial(check_library, name='mmengine')),
     Check('mmcv', ('torch', 'mmengine', 'OpenCV'), partial(check_library, name='mmcv')),
-    Check('checkpoints', ('mmcv',), check_checkpoint),
     Check('mmrsir', ('mmcv',), check_mmrsir),
     Check("mmcv's ops", ('mmcv',), check_ops),
     Check('mmdet', ("mmcv's ops",), partial(check_library, name='mmdet')),

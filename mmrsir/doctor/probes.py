@@ -10,7 +10,6 @@ import json
 import os
 import signal
 import sys
-import tempfile
 import warnings
 from pathlib import Path
 from typing import Any
@@ -44,18 +43,6 @@ def probe_library(name: str) -> dict[str, Any]:
     """Import all that a library of OpenMMLab registers, as its tools do."""
     importlib.import_module(f'{name}.utils').register_all_modules()
     return probe_module(name)
-
-
-def probe_checkpoint() -> dict[str, Any]:
-    """Load what mmengine saves of a run."""
-    import torch
-    from mmengine.logging import HistoryBuffer
-    from mmengine.runner import CheckpointLoader
-
-    with tempfile.TemporaryDirectory() as folder:
-        torch.save(HistoryBuffer(), f'{folder}/run.pth')
-        CheckpointLoader.load_checkpoint(f'{folder}/run.pth', logger='silent')
-    return {}
 
 
 def probe_ops(device: str) -> dict[str, Any]:

@@ -26,4 +26,4 @@ def test_memory_does_not_grow_over_2000_iterations_at_varying_image_sizes():
     lines = (line.split() for line in done.stdout.splitlines())
     resident = {int(iteration): float(megabytes) for iteration, megabytes in lines}
     # All caches are full by then.
-    assert resident[2000] - resident[1000] < 3, resident
+    assert resident[2000] - resident[1000] < 6, resident
