@@ -20,7 +20,7 @@ from mmengine.runner import FlexibleRunner, Runner
 
 from ..errors import UserError
 from . import scopes
-from .config_check import check_config, check_model
+from .config_check import MissingPathError, check_config, check_model
 from .resuming import newest_checkpoint
 
 
@@ -210,7 +210,7 @@ def check_file(what: str, path: str) -> None:
         path: Its path; an address such as ``https://…`` is not checked.
 
     Raises:
-        FileNotFoundError: It does not exist; names the nearest file beside it.
+        MissingPathError: It does not exist; names the nearest file beside it.
     """
     if '://' in path or Path(path).is_file():
         return
@@ -218,7 +218,7 @@ def check_file(what: str, path: str) -> None:
     siblings = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
     nearest = get_close_matches(Path(path).name, siblings, n=1)
     hint = f'; did you mean {folder / nearest[0]}?' if nearest else ''
-    raise FileNotFoundError(f'{what} {path} does not exist{hint}')
+    raise MissingPathError(f'{what} {path} does not exist{hint}')
 
 
 def _distribute_on_cpu(cfg: Config) -> None:

@@ -6,6 +6,6 @@ into ``unchecked_settings`` of the config, a list of settings that are left alon
 """
 
 from .built_model import check_model
-from .check import check_config
+from .check import MissingPathError, check_config
 
-__all__ = ['check_config', 'check_model']
+__all__ = ['MissingPathError', 'check_config', 'check_model']
