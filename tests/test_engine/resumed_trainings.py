@@ -66,9 +66,8 @@ def main():
     for scope in CONFIGS:
         first = folder / scope
         hashes[scope] = [train(load_config(scope, data, first, 'pytorch'))]
-        for iteration in (1, 2):
-            cfg = load_config(scope, data, folder / f'{scope}_{iteration}', 'pytorch')
-            hashes[scope].append(train(cfg, first / f'iter_{iteration}.pth'))
+        cfg = load_config(scope, data, folder / f'{scope}_resumed', 'pytorch')
+        hashes[scope].append(train(cfg, first / 'iter_1.pth'))
     (folder / f'hashes_{torch.distributed.get_rank()}.json').write_text(json.dumps(hashes))
     torch.distributed.destroy_process_group()
 

@@ -23,7 +23,7 @@ import yaml  # type: ignore[import-untyped]
 from rich import box
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from mmrsir.models.arguments import check_choice
@@ -163,10 +163,12 @@ def render(results: Sequence[Result]) -> Table:
     Args:
         results: What became of each.
     """
-    table = Table('mutant', 'what it breaks', 'result', 'caught by', 's', box=box.MARKDOWN)
+    test = Column('caught by', overflow='fold')
+    table = Table('mutant', 'what it breaks', 'result', test, 's', box=box.MARKDOWN)
     for result in results:
         outcome = 'survived' if result.killer is None else 'killed'
-        cells = (result.mutant.name, result.mutant.breaks, outcome, result.killer or '')
+        name = Path((result.killer or '').partition('[')[0]).name  # without folder and parameters
+        cells = (result.mutant.name, result.mutant.breaks, outcome, name)
         table.add_row(*map(Text, cells), f'{result.seconds:.0f}')
     return table
 
