@@ -78,7 +78,14 @@ def load(path):
     return cfg
 
 
-@pytest.mark.parametrize('path', CONFIGS)
+# Shrunk, they are the same as the smaller ones of their family.
+LARGER = re.compile(r'/(?!vit)\w+?_(b|b36|l|16g|101)_')
+TRAINED = [
+    pytest.param(path, marks=pytest.mark.slow) if LARGER.search(path) else path for path in CONFIGS
+]
+
+
+@pytest.mark.parametrize('path', TRAINED)
 def test_trains_and_evaluates_and_decays_what_its_recipe_says(path, data, tmp_path, monkeypatch):
     monkeypatch.setattr(Config, 'pretty_text', '')  # takes longer than to train
     with quick_search():

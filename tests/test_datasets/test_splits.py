@@ -1,6 +1,7 @@
 """The split depends on names alone; manifests hold it and are what they say."""
 
 import json
+import os
 import random
 from fractions import Fraction
 
@@ -8,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmrsir.datasets import splits
 from mmrsir.datasets.caltech256 import CALTECH256
 from mmrsir.datasets.miniimagenet import MINIIMAGENET
 from mmrsir.datasets.splits import fold, read_manifest, split_images, unfold, write_manifest
@@ -124,7 +124,7 @@ def test_files_are_written_whole_or_not_at_all(manifest, monkeypatch):
     def fail(*_):
         raise OSError(28, 'No space left on device')
 
-    monkeypatch.setattr(splits.os, 'replace', fail)
+    monkeypatch.setattr(os, 'replace', fail)
     with pytest.raises(OSError, match='No space left'):
         write_manifest(manifest, split_of(numbered(5)))
     assert manifest.read_text() == before

@@ -42,7 +42,10 @@ def limit(graphs):
     return torch._dynamo.config.patch(recompile_limit=graphs, fail_on_recompile_limit_hit=True)
 
 
-@pytest.mark.parametrize(('importance', 'training'), [('mean', False), ('cbam', True)])
+@pytest.mark.parametrize(
+    ('importance', 'training'),
+    [('mean', False), pytest.param('cbam', True, marks=pytest.mark.slow)],
+)
 def test_full_and_partial_windows_are_a_graph_each_without_breaks(importance, training):
     torch.compiler.reset()
     model = build(training, importance=importance)

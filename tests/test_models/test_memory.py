@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 SCRIPT = Path(__file__).with_name('long_training.py')
 # oneDNN would keep what it made for up to 1024 shapes, and malloc the gaps between tensors.
 SETTINGS = {
@@ -15,6 +17,7 @@ SETTINGS = {
 }
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_over_2000_iterations_at_varying_image_sizes():
     done = subprocess.run(
         [sys.executable, SCRIPT],

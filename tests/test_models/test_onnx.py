@@ -9,7 +9,12 @@ from mmrsir.models.onnx import onnx_translations
 
 ARCH = dict(embed_dims=16, depths=(2, 2, 1, 1), num_heads=(1, 2, 4, 8))
 # Whole windows only; a partial one, with all levels of odd sides; fewer tokens than a window.
-CASES = [((224, 224), 'mean'), ((97, 130), 'mean'), ((33, 20), 'mean'), ((97, 130), 'cbam')]
+CASES = [
+    ((224, 224), 'mean'),
+    ((97, 130), 'mean'),
+    ((33, 20), 'mean'),
+    pytest.param((97, 130), 'cbam', marks=pytest.mark.slow),
+]
 
 
 @pytest.mark.parametrize(('size', 'importance'), CASES)
