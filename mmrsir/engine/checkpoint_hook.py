@@ -32,7 +32,7 @@ class ResumableCheckpointHook(CheckpointHook):
 
     A file is written under another name, sealed with its hash (:mod:`mmrsir.seal`), brought to the
     disk and then renamed; the pointer ``last_checkpoint`` follows, and older files are deleted
-    last. It holds the states of the random generators of all processes and the seed of the
+    last. It holds the states of the random generators of all processes and the place in the
     samples' order: a training that is resumed ends with the parameters of one that never stopped,
     if a loop of :mod:`mmrsir.engine.loops` runs it. Validation leaves the generators as they were.
 
@@ -100,6 +100,8 @@ class ResumableCheckpointHook(CheckpointHook):
 
     def _resume(self, runner: Runner) -> None:
         """Take over the states of the checkpoint that was loaded."""
+        counted = runner.iter - runner.epoch * len(runner.train_dataloader)  # not with other data
+        runner.train_loop.batches_done = self._loaded.get('batches_done', max(0, counted))
         states = self._loaded.get('random_states', [])
         if len(states) != get_world_size():
             runner.logger.warning(
@@ -151,6 +153,7 @@ class ResumableCheckpointHook(CheckpointHook):
             runner.message_hub.update_info('keep_ckpt_ids', there)
         self._to_save = dict(
             random_states=all_gather_object(random_state.capture()),
+            batches_done=getattr(runner.train_loop, 'batches_done', 0),
             sampler_seed=getattr(runner.train_dataloader.batch_sampler.sampler, 'seed', None),
         )
         runner.save_checkpoint(

@@ -1,10 +1,8 @@
 """Training loops of mmengine that can be resumed at any iteration, exactly."""
 
-import logging
 from collections.abc import Iterator
 from typing import Any
 
-from mmengine.logging import print_log
 from mmengine.registry import LOOPS
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner
 
@@ -23,23 +21,18 @@ class ResumableEpochBasedTrainLoop(EpochBasedTrainLoop):
 
     def __init__(self, runner: Runner, dataloader: dict, **kwargs: Any) -> None:
         super().__init__(runner, build_dataloader(runner, dataloader), **kwargs)
+        self.batches_done = 0  # of the present epoch; the checkpoint hook saves and restores it
 
     def run_epoch(self) -> None:
         """Iterate over what is left of an epoch."""
-        done = self._iter - self._epoch * len(self.dataloader)
-        if not 0 <= done <= len(self.dataloader):
-            print_log(
-                f'an epoch has {len(self.dataloader)} iterations now, and had another number in '
-                f'the training that is resumed: epoch {self._epoch + 1} begins anew',
-                logger='current',
-                level=logging.WARNING,
-            )
-            done = 0
+        done = min(self.batches_done, len(self.dataloader))  # there may be less data than before
         self.dataloader.batch_sampler.skip(done)
         self.runner.call_hook('before_train_epoch')
         self.runner.model.train()
         for index, batch in enumerate(self.dataloader, start=done):
+            self.batches_done = index + 1  # with the one whose hooks may save
             self.run_iter(index, batch)
+        self.batches_done = 0
         self.runner.call_hook('after_train_epoch')
         self._epoch += 1
 

@@ -6,7 +6,7 @@ import sys
 import pytest
 import torch
 
-from mmrsir.engine import random_state
+from mmrsir.engine import launch, random_state
 from mmrsir.engine.batches import PlacedIndex, ResumableBatchSampler, SampleError, load_samples
 from mmrsir.engine.checkpoint_hook import RESUMPTION
 
@@ -47,6 +47,20 @@ def test_resume_at_the_end_of_an_epoch_changes_nothing(uninterrupted, data, tmp_
     assert train(cfg) == expected
     cfg = load_config(scope, data, tmp_path / 'second')
     assert train(cfg, tmp_path / 'first/epoch_1.pth') == expected
+
+
+@pytest.mark.parametrize('uninterrupted', ['mmpretrain'], indirect=True)
+@pytest.mark.parametrize(('images', 'iterations'), [(2, 1 + 0 + 1), (6, 1 + 2 + 3)])
+def test_resume_goes_on_where_there_are_more_or_fewer_images(
+    uninterrupted, data, tmp_path, images, iterations
+):
+    scope, folder, _ = uninterrupted
+    cfg = load_config(scope, data, tmp_path)
+    cfg.train_dataloader.dataset.indices = images
+    launch.enable_resume(cfg, str(folder / 'iter_1.pth'))
+    runner = launch.build_runner(cfg)
+    runner.train()
+    assert runner.iter == iterations
 
 
 @ONE_LIBRARY
