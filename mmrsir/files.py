@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 DRAFT = '.draft'
@@ -46,7 +47,8 @@ def settle(path: Path) -> None:
     draft = draft_of(path)
     _sync(draft)
     os.replace(draft, path)
-    _sync(path.parent)
+    with suppress(OSError):  # some network file systems know no such thing
+        _sync(path.parent)
 
 
 def _sync(path: Path) -> None:

@@ -78,13 +78,22 @@ class ResumableBatchSampler(Sampler[list[PlacedIndex]]):
         self._to_skip = num_batches
 
     def __iter__(self) -> Iterator[list[PlacedIndex]]:
-        """Iterate over an epoch."""
+        """Iterate over an epoch.
+
+        Raises:
+            ValueError: It has no batch.
+        """
         stream = getattr(self.sampler, 'seed', 0), getattr(self.sampler, 'epoch', 0), get_rank()
+        number = -1
         for number, batch in enumerate(self.batches):
             if self._to_skip > 0:
                 self._to_skip -= 1
                 continue
             yield [PlacedIndex(one, (*stream, number, i)) for i, one in enumerate(batch)]
+        if number < 0:
+            raise ValueError(
+                f'the samples of an epoch make no batch of {self.batch_size}, and drop_last is set'
+            )
 
     def __len__(self) -> int:
         """Batches of an epoch, skipped ones included."""

@@ -1,12 +1,19 @@
 """Checkpoints that survive a kill at any moment, and hold all that an exact resume needs."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from copy import copy
 from pathlib import Path
 from typing import Any
 
-from mmengine.dist import all_gather_object, get_rank, get_world_size, is_main_process
+from mmengine.dist import (
+    all_gather_object,
+    broadcast_object_list,
+    get_rank,
+    get_world_size,
+    is_main_process,
+)
 from mmengine.hooks import CheckpointHook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
@@ -52,7 +59,7 @@ class ResumableCheckpointHook(CheckpointHook):
         super().__init__(**kwargs)
         check_choice('on_error', on_error, ('stop', 'continue'))
         self.on_error = on_error
-        self._to_save: dict[str, Any] | None = None
+        self._to_save: dict[str, Any] = {}
         self._loaded: dict[str, Any] = {}
         self._to_restore: dict[str, Any] | None = None
         self._before_val: dict[str, Any] = {}
@@ -92,11 +99,13 @@ class ResumableCheckpointHook(CheckpointHook):
     def after_val(self, runner: Runner) -> None:
         """Let the training go on as if there had been no validation."""
         random_state.restore(self._before_val)
+        self._before_val = {}
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Add what a resume needs."""
-        if self._to_save is not None:
+        if self._to_save:
             checkpoint[RESUMPTION] = self._to_save
+            checkpoint['meta'].update(self._place)  # FlexibleRunner counts on after validation
 
     def _resume(self, runner: Runner) -> None:
         """Take over the states of the checkpoint that was loaded."""
@@ -118,15 +127,25 @@ class ResumableCheckpointHook(CheckpointHook):
             super()._save_checkpoint(_Saver(runner))
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
+        if not self.save_best:
+            return
         saver, files = _Saver(runner), self.file_backend
         self.file_backend = later = _RemovesLater(files)
+        notes = runner.message_hub.runtime_info
+        before = _best(vars(self)), _best(notes)
         try:
             with self._errors_told(runner):
                 super()._save_best_checkpoint(saver, metrics)
                 for path in later.removed - saver.saved:
                     files.remove(path)
+                return
         finally:
             self.file_backend = files
+        # Not saved: the best one is still what it was.
+        for present, kept in zip((vars(self), notes), before, strict=True):
+            for key in _best(present):
+                del present[key]
+            present.update(kept)
 
     @contextmanager
     def _errors_told(self, runner: Runner) -> Iterator[None]:
@@ -151,21 +170,25 @@ class ResumableCheckpointHook(CheckpointHook):
             there = [*(one for one in self.keep_ckpt_ids if one != step), step]
             # With those to be deleted: where a kill prevents it, mmengine does it on resuming.
             runner.message_hub.update_info('keep_ckpt_ids', there)
+        self._place = dict(epoch=meta['epoch'], iter=meta['iter'])
         self._to_save = dict(
-            random_states=all_gather_object(random_state.capture()),
+            # Of a validation that is going on, the states that the training will go on with.
+            random_states=all_gather_object(self._before_val or random_state.capture()),
             batches_done=getattr(runner.train_loop, 'batches_done', 0),
             sampler_seed=getattr(runner.train_dataloader.batch_sampler.sampler, 'seed', None),
         )
-        runner.save_checkpoint(
-            self.out_dir,
-            name,
-            save_optimizer=self.save_optimizer,
-            save_param_scheduler=self.save_param_scheduler,
-            meta=meta,
-            by_epoch=self.by_epoch,
-            **self.args,
-        )
-        self._to_save = None
+        try:
+            runner.save_checkpoint(
+                self.out_dir,
+                name,
+                save_optimizer=self.save_optimizer,
+                save_param_scheduler=self.save_param_scheduler,
+                meta=meta,
+                by_epoch=self.by_epoch,
+                **self.args,
+            )
+        finally:
+            self._to_save = {}
         self.last_ckpt = str(path)
         if is_main_process():
             write_whole({Path(runner.work_dir, POINTER): self.last_ckpt})
@@ -181,7 +204,7 @@ class _Saver:
 
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
-        self.saved: set[str] = set()
+        self.saved: set[Path] = set()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._runner, name)
@@ -189,16 +212,23 @@ class _Saver:
     def save_checkpoint(self, out_dir: str, filename: str, *args: Any, **kwargs: Any) -> None:
         path = Path(out_dir, filename)
         draft = draft_of(path)
+        failure: list[Exception | None] = [None]
         try:
             self._runner.save_checkpoint(out_dir, draft.name, *args, **kwargs)
             if is_main_process():
                 with draft.open('r+b') as file:
                     seal(file)
                 settle(path)
-                self.saved.add(str(path))
-        finally:
-            if is_main_process():
-                draft.unlink(missing_ok=True)
+        except Exception as error:
+            if not is_main_process():
+                raise
+            failure = [error]
+            draft.unlink(missing_ok=True)
+        # Or the other processes would wait for the main one, which alone writes.
+        broadcast_object_list(failure)
+        if failure[0] is not None:
+            raise failure[0]
+        self.saved.add(path)
 
 
 class _RemovesLater:
@@ -206,10 +236,15 @@ class _RemovesLater:
 
     def __init__(self, files: Any) -> None:
         self._files = files
-        self.removed: set[str] = set()
+        self.removed: set[Path] = set()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._files, name)
 
     def remove(self, path: str) -> None:
-        self.removed.add(path)
+        self.removed.add(Path(path))
+
+
+def _best(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what mmengine's hook notes of the best checkpoint, or of one for each metric."""
+    return {key: copy(value) for key, value in values.items() if key.startswith('best_')}

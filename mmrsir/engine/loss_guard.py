@@ -29,9 +29,7 @@ class LossGuardHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Watch the losses that the model gives."""
-        model = runner.model
-        while is_model_wrapper(model):
-            model = model.module
+        model = _unwrap(runner.model)
         self._handle = model.register_forward_hook(self._check, with_kwargs=True)
         self._runner = runner
 
@@ -45,11 +43,9 @@ class LossGuardHook(Hook):
         Raises:
             NonFiniteError: There are some; names them.
         """
-        broken = [
-            key
-            for key, value in checkpoint['state_dict'].items()
-            if isinstance(value, Tensor) and not value.isfinite().all()
-        ]
+        weights = checkpoint['state_dict']
+        trained = (name for name, _ in _unwrap(runner.model).named_parameters())
+        broken = [key for key in trained if key in weights and not weights[key].isfinite().all()]
         if broken:
             more = f' and {len(broken) - SHOWN_KEYS} more' if len(broken) > SHOWN_KEYS else ''
             raise NonFiniteError(
@@ -61,7 +57,13 @@ class LossGuardHook(Hook):
         """Look at what a forward pass gave."""
         if not model.training or not isinstance(output, dict):
             return
-        terms = {name: value for name, value in output.items() if 'loss' in name}
+        terms = {
+            name: value
+            for name, value in output.items()
+            if 'loss' in name and (isinstance(value, Tensor) or value)
+        }
+        if not terms:
+            return
         finite = torch.stack([_is_finite(value) for value in terms.values()]).all()
         everywhere = finite.int()
         all_reduce(everywhere, 'min')
@@ -78,6 +80,13 @@ class LossGuardHook(Hook):
         )
 
 
+def _unwrap(model: Any) -> nn.Module:
+    """Return the model inside of its wrappers."""
+    while is_model_wrapper(model):
+        model = model.module
+    return model
+
+
 def _is_finite(value: Tensor | list[Tensor]) -> Tensor:
     """Return whether all of a loss is finite, as a tensor, so that a GPU is asked only once."""
     values = value if isinstance(value, (list, tuple)) else [value]
@@ -87,5 +96,5 @@ def _is_finite(value: Tensor | list[Tensor]) -> Tensor:
 def _describe_images(args: tuple, kwargs: dict[str, Any]) -> str:
     """Return the files of a batch."""
     samples = kwargs.get('data_samples', args[1] if len(args) > 1 else None) or []
-    paths = [getattr(sample, 'img_path', None) for sample in samples]
-    return ', '.join(str(path) for path in paths) if paths else 'images without a name'
+    paths = [str(sample.img_path) for sample in samples if hasattr(sample, 'img_path')]
+    return ', '.join(paths) if paths else 'images without a name'

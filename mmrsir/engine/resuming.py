@@ -42,8 +42,11 @@ def newest_checkpoint(work_dir: str | os.PathLike[str]) -> Path | None:
 def _candidates(work_dir: Path) -> list[Path]:
     """Return the checkpoint that is pointed to, then the others, newest first."""
     pointer = work_dir / POINTER
-    pointed = [Path(pointer.read_text().strip())] if pointer.is_file() else []
+    target = pointer.read_text().strip() if pointer.is_file() else ''
+    pointed = [Path(target)] if target else []
     folders = {work_dir, *(path.parent for path in pointed)}
+    if pointed and (work_dir / pointed[0].name).is_file():  # the folder may have been moved
+        pointed = [work_dir / pointed[0].name]
     found = [
         path
         for folder in folders

@@ -80,7 +80,7 @@ def test_single_wrong_bit_is_found(work_dir, place):
 
 
 def test_pointer_may_dangle_or_be_empty(work_dir):
-    for content in (str(work_dir / 'iter_9.pth'), ''):
+    for content in (str(work_dir / 'iter_9.pth'), '', '/elsewhere/iter_4.pth'):
         (work_dir / POINTER).write_text(content)
         assert newest_checkpoint(work_dir) == work_dir / 'iter_4.pth'
 
