@@ -2,9 +2,12 @@
 
 import re
 
+import pytest
+
 from .commands import tool
 
 
+@pytest.mark.slow
 def test_rsir_t_1x_coco_trains_and_evaluates(coco2017, tmp_path):
     options = [f'{part}_dataloader.dataset.data_root={coco2017}/' for part in ('train', 'val')]
     options += [f'{part}_dataloader.num_workers=0' for part in ('train', 'val')]
