@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from copy import deepcopy
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 import pytest
@@ -321,7 +321,13 @@ def test_interrupt_ends_all_processes_in_a_moment(imagenet, tmp_path):
     root = f'val_dataloader.dataset.data_root={imagenet}/'
     command = [sys.executable, '-c', code, str(ROOT / CONFIGS['imagenet']), *options, root]
     process = subprocess.Popen(
-        command, stderr=subprocess.PIPE, text=True, start_new_session=True, cwd=ROOT
+        command,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        cwd=ROOT,
+        # What a shell starts in the background ignores it, and so would its children.
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )
     try:
         while len(workers := list(tmp_path.glob('*.pid'))) < 2 and process.poll() is None:
