@@ -79,8 +79,10 @@ def load(path):
 
 
 # Shrunk, larger ones are the same as the smaller ones of their family; the mechanisms of Table 7
-# are trained in classifiers.
-SIMILAR = re.compile(r'/(?!vit)\w+?_(b|b36|l|16g|101)_|(mask_rcnn|upernet)/ablation/')
+# are trained in classifiers, and the smaller data sets with RSIR.
+SIMILAR = re.compile(
+    r'/(?!vit)\w+?_(b|b36|l|16g|101)_|(mask_rcnn|upernet)/ablation/|/baselines/.*_(caltech256|miniin)'
+)
 TRAINED = [
     pytest.param(path, marks=pytest.mark.slow) if SIMILAR.search(path) else path for path in CONFIGS
 ]

@@ -80,6 +80,7 @@ def on_two_machines(shapes, tmp_path_factory):
     return work_dir
 
 
+@pytest.mark.slow
 def test_two_machines_train_like_one(on_one_machine, on_two_machines):
     expected, actual = (
         torch.load(work_dir / 'epoch_1.pth', weights_only=False)
@@ -89,6 +90,7 @@ def test_two_machines_train_like_one(on_one_machine, on_two_machines):
     torch.testing.assert_close(actual['state_dict'], expected['state_dict'], rtol=0, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_two_machines_log_to_one_folder(on_two_machines):
     (folder,) = (path for path in on_two_machines.iterdir() if path.is_dir())
     assert [path.name for path in folder.glob('*.log')] == [f'{folder.name}.log']
