@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from mmengine.registry import DATASETS, LOOPS
-from mmengine.runner import Runner, TestLoop, ValLoop
+from mmengine.runner import BaseLoop, Runner, TestLoop, ValLoop
 from torch.utils.data import DataLoader
 
 from ..datasets.image_sets import first_ten
@@ -41,8 +41,20 @@ def build_dataloader(runner: Runner, settings: DataLoader | dict, name: str) -> 
     raise ValueError(f'{name}: {_what_is_left(settings["dataset"])}')
 
 
+class _CheckedLoop(BaseLoop):
+    """What the two loops share, in front of mmengine's."""
+
+    loader: str
+
+    def __init__(
+        self, runner: Runner, dataloader: DataLoader | dict, *args: Any, **kwargs: Any
+    ) -> None:
+        _check_skips_nothing(dataloader, self.loader)
+        super().__init__(runner, build_dataloader(runner, dataloader, self.loader), *args, **kwargs)
+
+
 @LOOPS.register_module()
-class CheckedValLoop(ValLoop):
+class CheckedValLoop(_CheckedLoop, ValLoop):
     """Validates on every image of a data set that has some.
 
     Args:
@@ -55,36 +67,14 @@ class CheckedValLoop(ValLoop):
         ValueError: No image is left, or broken ones would be skipped.
     """
 
-    def __init__(
-        self, runner: Runner, dataloader: DataLoader | dict, *args: Any, **kwargs: Any
-    ) -> None:
-        _check_skips_nothing(dataloader, 'val_dataloader')
-        super().__init__(
-            runner, build_dataloader(runner, dataloader, 'val_dataloader'), *args, **kwargs
-        )
+    loader = 'val_dataloader'
 
 
 @LOOPS.register_module()
-class CheckedTestLoop(TestLoop):
-    """Tests on every image of a data set that has some.
+class CheckedTestLoop(_CheckedLoop, TestLoop):
+    """Tests as :class:`CheckedValLoop` validates."""
 
-    Args:
-        runner: The runner.
-        dataloader: Settings of the data loader.
-        *args: Further arguments of mmengine's ``TestLoop``.
-        **kwargs: Further arguments of mmengine's ``TestLoop``.
-
-    Raises:
-        ValueError: No image is left, or broken ones would be skipped.
-    """
-
-    def __init__(
-        self, runner: Runner, dataloader: DataLoader | dict, *args: Any, **kwargs: Any
-    ) -> None:
-        _check_skips_nothing(dataloader, 'test_dataloader')
-        super().__init__(
-            runner, build_dataloader(runner, dataloader, 'test_dataloader'), *args, **kwargs
-        )
+    loader = 'test_dataloader'
 
 
 def _what_is_left(settings: dict[str, Any]) -> str:

@@ -6,6 +6,7 @@ from mmengine.hooks import Hook
 from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
+from torch import nn
 
 from ..checkpoint import check_match, match_weights, strip_wrapper
 
@@ -33,8 +34,12 @@ class CheckpointMatchHook(Hook):
         Raises:
             CheckpointMismatchError: Less than ``min_matched`` matches.
         """
-        model = runner.model
-        while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
-            model = model.module
         weights = strip_wrapper(checkpoint.get('state_dict', checkpoint))
-        check_match(match_weights(model, weights), 'checkpoint', self.min_matched)
+        check_match(match_weights(unwrap(runner.model), weights), 'checkpoint', self.min_matched)
+
+
+def unwrap(model: Any) -> nn.Module:
+    """Return the model inside of its wrappers, for several processes or augmented tests."""
+    while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
+        model = model.module
+    return model

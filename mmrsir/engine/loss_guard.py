@@ -5,12 +5,12 @@ from typing import Any
 import torch
 from mmengine.dist import all_gather_object, all_reduce
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
 from ..errors import UserError
+from .hooks import unwrap
 
 SHOWN_KEYS = 5
 
@@ -29,7 +29,7 @@ class LossGuardHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Watch the losses that the model gives."""
-        model = _unwrap(runner.model)
+        model = unwrap(runner.model)
         self._handle = model.register_forward_hook(self._check, with_kwargs=True)
         self._runner = runner
 
@@ -44,7 +44,7 @@ class LossGuardHook(Hook):
             NonFiniteError: There are some; names them.
         """
         weights = checkpoint['state_dict']
-        trained = (name for name, _ in _unwrap(runner.model).named_parameters())
+        trained = (name for name, _ in unwrap(runner.model).named_parameters())
         broken = [key for key in trained if key in weights and not weights[key].isfinite().all()]
         if broken:
             more = f' and {len(broken) - SHOWN_KEYS} more' if len(broken) > SHOWN_KEYS else ''
@@ -78,13 +78,6 @@ class LossGuardHook(Hook):
             f'at iteration {self._runner.iter + 1} the loss is NaN or infinite: '
             f'{"; ".join(found)}; the weights are those of the iteration before'
         )
-
-
-def _unwrap(model: Any) -> nn.Module:
-    """Return the model inside of its wrappers."""
-    while is_model_wrapper(model):
-        model = model.module
-    return model
 
 
 def _is_finite(value: Tensor | list[Tensor]) -> Tensor:

@@ -1,6 +1,7 @@
 """PretrainedModule: a backbone that takes weights out of a checkpoint of any model."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from mmengine.logging import print_log
 from mmengine.model import BaseModule, PretrainedInit
@@ -45,4 +46,8 @@ class PretrainedModule(BaseModule):
             if settings.get('checkpoint') is None:
                 print_log('No pretrained checkpoint: the backbone starts from scratch', 'current')
             else:
-                load_pretrained(self, **settings)
+                self._load(settings)
+
+    def _load(self, settings: dict[str, Any]) -> None:
+        """Load a checkpoint, by arguments of :func:`mmrsir.checkpoint.load_pretrained`."""
+        load_pretrained(self, **settings)

@@ -62,23 +62,12 @@ class TimmPyramid(PretrainedModule):
         self.out_channels = tuple(self.network.feature_info.channels())
         self.divisor = STRIDES[-1] * max(_windows(self.network), default=1)
 
-    def init_weights(self) -> None:
-        """Initialize the weights, and load those that ``init_cfg`` names.
-
-        Raises:
-            CheckpointMismatchError: A checkpoint has too few of this backbone's weights.
-            FileNotFoundError: There is no such checkpoint.
-        """
-        if self.is_init:
-            return
-        given = self.pretrained
-        published = [cfg for cfg in given if _is_published(cfg)]
-        self.pretrained = [cfg for cfg in given if cfg not in published]
-        super().init_weights()
-        self.pretrained = given
-        for cfg in published:
-            settings = {key: cfg[key] for key in ('checkpoint', 'min_matched') if key in cfg}
+    def _load(self, settings: dict[str, Any]) -> None:
+        """Load a checkpoint of this class, or one of timm's."""
+        if _is_published(settings):
             load_pretrained(_with_names_of_timm(self.network), prefix='', **settings)
+        else:
+            super()._load(settings)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Extract a feature pyramid.
@@ -143,11 +132,11 @@ def _windows(network: nn.Module) -> set[int]:
     return {side for partition in partitions for side in partition}
 
 
-def _is_published(cfg: dict[str, Any]) -> bool:
+def _is_published(settings: dict[str, Any]) -> bool:
     """Return whether a checkpoint has the names of a whole model of timm."""
-    if cfg.get('checkpoint') is None or 'prefix' in cfg:
+    if 'prefix' in settings:
         return False
-    weights = read_checkpoint(cfg['checkpoint'])['state_dict']
+    weights = read_checkpoint(settings['checkpoint'])['state_dict']
     return not any(key.startswith(('backbone.', 'network.')) for key in weights)
 
 
