@@ -107,6 +107,15 @@ def test_times_are_those_of_the_clock_after_the_warmup(monkeypatch):
     assert [one.seconds for one in contenders] == [[4, 5], [3, 6]]
 
 
+def test_short_computations_are_repeated_and_averaged():
+    seconds = iter([0.5, 1.0, 0.6, 3.0, 9.0])
+    watch = timing.averaged(lambda run: run() or next(seconds), min_seconds=2)
+    ran = []
+    assert watch(partial(ran.append, 1)) == pytest.approx(0.7)
+    assert watch(partial(ran.append, 2)) == 3.0
+    assert ran == [1, 1, 1, 2]
+
+
 def test_failed_contender_keeps_the_reason_and_no_times():
     attempts = iter([None, None])
 

@@ -7,6 +7,7 @@ import shutil
 import sys
 from collections import Counter
 
+import numpy as np
 import pytest
 import torch
 from mmengine.fileio import load
@@ -203,6 +204,7 @@ def test_models_take_turns_each_at_its_image_size(three_rows, monkeypatch):
         return Subject(module, backward=None)
 
     monkeypatch.setattr(throughput, 'build', build)
+    monkeypatch.setattr(throughput, 'TURN_SECONDS', 0)
     seconds = iter([9, 9, 9, 1, 2, 3, 4, 3, 3])  # the first round does not count
     monkeypatch.setattr(throughput, 'stopwatch', lambda device: lambda run: run() or next(seconds))
     speeds = throughput.measure(rows, 6, 'fp32', 'cpu', 1, 2, Console(quiet=True))
@@ -236,10 +238,10 @@ def records(tmp_path):
 
 def test_recording_replaces_a_table_and_leaves_out_what_failed(records):
     assert throughput.read_recorded(records) == {}
-    throughput.record(records, 7, Throughput({'RSIR': SPEED}, 'batch 4, "x"'))
-    throughput.record(records, 2, Throughput({'RSIR-T': SPEED, 'DeiT-S': SPEED}, 'old'))
+    throughput.record(records, 7, Throughput({'RSIR': SPEED}, 'batch 4, "x"'), 9)
+    throughput.record(records, 2, Throughput({'RSIR-T': SPEED, 'DeiT-S': SPEED}, 'old'), 9)
     exact = SPEED._replace(images_per_second=1234.56)
-    throughput.record(records, 2, Throughput({'RSIR-T': exact, 'ViT-B': 'failed'}, 'new'))
+    throughput.record(records, 2, Throughput({'RSIR-T': exact, 'ViT-B': 'failed'}, 'new'), 9)
     recorded = throughput.read_recorded(records)
     assert recorded == {
         2: Throughput({'RSIR-T': SPEED._replace(images_per_second=1235.0)}, 'new'),
@@ -248,17 +250,24 @@ def test_recording_replaces_a_table_and_leaves_out_what_failed(records):
     assert list(recorded) == [2, 7]
 
 
+def test_the_error_of_a_ratio_is_that_of_simulated_medians():
+    generator = np.random.default_rng(0)
+    times = 10 + generator.normal(size=(2, 20_000, 9))
+    ratios = np.median(times[0], axis=1) / np.median(times[1], axis=1)
+    assert throughput.standard_error(1.349 / 10, 9) == pytest.approx(ratios.std(), rel=0.05)
+
+
 @pytest.mark.parametrize(
     ('reference', 'message'),
     [
-        (SPEED._replace(spread=0.123), 'RSIR-T lie 12% of their median apart, allowed are 10%'),
+        (SPEED._replace(spread=0.2), 'RSIR-T lie 20% .* 9 rounds .* error of 9%, allowed is 6%'),
         ('NoMemory', 'RSIR-T, to which all others are compared, failed: NoMemory'),
     ],
 )
 def test_what_cannot_be_compared_is_not_recorded(records, reference, message):
     before = (records / throughput.RECORDED).read_text()
     with pytest.raises(ValueError, match=message):
-        throughput.record(records, 2, Throughput({'Swin-T': SPEED, 'RSIR-T': reference}))
+        throughput.record(records, 2, Throughput({'Swin-T': SPEED, 'RSIR-T': reference}), 9)
     assert (records / throughput.RECORDED).read_text() == before
 
 
@@ -338,7 +347,7 @@ def test_tool_writes_what_it_recorded_into_both_documents(report):
 
 
 def test_tool_says_what_it_does_not_record(report, monkeypatch, capsys):
-    monkeypatch.setattr(throughput, 'MAX_SPREAD', 0.01)
+    monkeypatch.setattr(throughput, 'MAX_ERROR', 0.001)
     with pytest.raises(SystemExit, match='Table 7 is not recorded: the quartiles of the times'):
         report('--table', '7', '--record')
     assert ' | 0.74x (0.72 to 0.76) | ' in capsys.readouterr().out

@@ -92,7 +92,7 @@ def main() -> None:
         print(render(rows, costs, read_notes(ROOT, table), throughput), end='\n\n')
         if throughput is not None and args.record:
             try:
-                record(ROOT, table, throughput)
+                record(ROOT, table, throughput, args.repeats)
             except ValueError as error:
                 refused.append(f'Table {table} is not recorded: {error}')
     if refused:

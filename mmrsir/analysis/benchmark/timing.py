@@ -36,6 +36,26 @@ def stopwatch(device: torch.device) -> Stopwatch:
     return _time_on_gpu if device.type == 'cuda' else _time_on_cpu
 
 
+def averaged(measure: Stopwatch, min_seconds: float) -> Stopwatch:
+    """Return a stopwatch that repeats short computations, as a busy machine disturbs single ones.
+
+    Args:
+        measure: Times a computation once.
+        min_seconds: How long a computation is repeated.
+
+    Returns:
+        A function from a computation to the mean of its times, in seconds.
+    """
+
+    def measure_mean(run: Callable[[], object]) -> float:
+        seconds = [measure(run)]
+        while sum(seconds) < min_seconds:
+            seconds.append(measure(run))
+        return sum(seconds) / len(seconds)
+
+    return measure_mean
+
+
 def take_turns(
     contenders: Sequence[Contender], warmup: int, repeats: int, measure: Stopwatch
 ) -> Iterator[None]:

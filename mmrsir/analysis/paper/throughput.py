@@ -1,6 +1,7 @@
 """How many images a second the models of a table take, timed in turn and kept in a file."""
 
 import csv
+import math
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -14,13 +15,14 @@ from rich.progress import track
 from ..benchmark.cases import Case
 from ..benchmark.runs import forward
 from ..benchmark.subjects import build
-from ..benchmark.timing import Contender, describe, stopwatch, take_turns
+from ..benchmark.timing import Contender, averaged, describe, stopwatch, take_turns
 from .rows import EXPERIMENTS, NOT_MEASURED, Row
 
 RECORDED = 'docs/paper_throughput.csv'
-# Of the reference's times. If those of another model scatter as much and independently, the median
-# of five ratios then has a standard error of 6 %: more would hide what tables are to show.
-MAX_SPREAD = 0.1
+# Standard error of the median ratio: more would hide what tables are to show.
+MAX_ERROR = 0.06
+# A model's turn in a round.
+TURN_SECONDS = 2.0
 
 
 class Speed(NamedTuple):
@@ -96,7 +98,8 @@ def measure(
         _enter(row.configs[0], Case('forward', *row.image_size, batch, precision, device))
         for row in show(rows, 'Building')
     ]
-    turns = take_turns(contenders, warmup, repeats, stopwatch(torch.device(device)))
+    watch = averaged(stopwatch(torch.device(device)), TURN_SECONDS)
+    turns = take_turns(contenders, warmup, repeats, watch)
     for _ in show(turns, 'Timing', total=(warmup + repeats) * len(contenders)):
         pass
     models = [row.model for row in rows]
@@ -142,13 +145,30 @@ def read_recorded(root: Path) -> dict[int, Throughput]:
     return recorded
 
 
-def record(root: Path, table: int, throughput: Throughput) -> None:
+def standard_error(spread: float, rounds: int) -> float:
+    """Return the standard error of a median ratio of times.
+
+    Args:
+        spread: Distance of the quartiles of the times, in shares of their median; those of the
+            other model are taken to scatter as much, independently and normally.
+        rounds: Number of times.
+
+    Returns:
+        In shares of the ratio.
+    """
+    deviation = spread / 1.349  # quartiles of a normal distribution lie 1.349 deviations apart
+    of_a_median = math.sqrt(math.pi / 2 / rounds) * deviation
+    return math.sqrt(2) * of_a_median
+
+
+def record(root: Path, table: int, throughput: Throughput, rounds: int) -> None:
     """Keep what was measured of a table, in place of what was recorded of it before.
 
     Args:
         root: The repository.
         table: Number of the table.
         throughput: What was measured; models that failed are left out.
+        rounds: Rounds that count.
 
     Raises:
         ValueError: The reference failed, or its times differ too much.
@@ -157,10 +177,12 @@ def record(root: Path, table: int, throughput: Throughput) -> None:
     reference = throughput.speeds[name]
     if isinstance(reference, str):
         raise ValueError(f'{name}, to which all others are compared, failed: {reference}')
-    if reference.spread > MAX_SPREAD:
+    error = standard_error(reference.spread, rounds)
+    if error > MAX_ERROR:
         raise ValueError(
             f'the quartiles of the times of {name} lie {reference.spread:.0%} of their median '
-            f'apart, allowed are {MAX_SPREAD:.0%}: the machine has other work'
+            f'apart: with {rounds} rounds ratios have a standard error of {error:.0%}, allowed is '
+            f'{MAX_ERROR:.0%}; the machine has other work, or --repeats is to be larger'
         )
     recorded = {**read_recorded(root), table: throughput}
     with (root / RECORDED).open('w', newline='') as file:
