@@ -20,7 +20,11 @@ def main() -> None:
     parser.add_argument(
         '--wait-time', type=float, default=2, help='seconds that a window stays (default: 2)'
     )
-    parser.add_argument('--tta', action='store_true', help='test-time augmentation')
+    views = parser.add_mutually_exclusive_group()
+    views.add_argument('--tta', action='store_true', help='test-time augmentation')
+    views.add_argument(
+        '--draws', type=int, metavar='K', help='the mean of K draws of the random windows'
+    )
     safe_loading.add_unsafe_flag(parser)
     args = parser.parse_args()
 
@@ -33,6 +37,8 @@ def main() -> None:
         scopes.enable_visualization(cfg, args.show_dir, args.show, args.wait_time)
     if args.tta:
         scopes.enable_tta(cfg)
+    if args.draws is not None:
+        scopes.enable_random_draws(cfg, args.draws)
     runner = launch.build_runner(cfg, splits=('test',))
     if args.out is not None:
         scopes.save_predictions(cfg, runner, args.out)

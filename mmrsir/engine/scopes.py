@@ -9,7 +9,7 @@ from copy import deepcopy
 from mmengine.config import Config, ConfigDict
 from mmengine.runner import Runner
 
-from ..models.arguments import check_choice
+from ..models.arguments import check_choice, check_int
 
 SCOPES = ('mmdet', 'mmseg', 'mmpretrain')
 DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
@@ -107,6 +107,23 @@ def enable_tta(cfg: Config) -> None:
         cfg.tta_pipeline = _flip_pipeline(cfg)
     cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
     _innermost_dataset(cfg).pipeline = cfg.tta_pipeline
+
+
+def enable_random_draws(cfg: Config, num_draws: int) -> None:
+    """Average a test over draws of random windows.
+
+    Args:
+        cfg: The config to change; its backbone is one of ours.
+        num_draws: Number of draws.
+
+    Raises:
+        ValueError: There is less than one draw.
+    """
+    from .. import evaluation  # noqa: F401  registers the model
+
+    check_int('num_draws', num_draws, minimum=1)
+    cfg.model.backbone.eval_sampling = 'random'
+    cfg.model = ConfigDict(type='RandomDraws', module=cfg.model, num_draws=num_draws)
 
 
 def save_predictions(cfg: Config, runner: Runner, out: str) -> None:

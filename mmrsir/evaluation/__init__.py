@@ -1,5 +1,12 @@
-"""Testing; importing this package registers it. It needs mmdet."""
+"""Testing; importing this package registers it."""
 
-from .mask_tta import MaskTTAModel
+from importlib.util import find_spec
 
-__all__ = ['MaskTTAModel']
+from .random_draws import RandomDraws
+
+__all__ = ['RandomDraws']
+
+if find_spec('mmdet') is not None:
+    from .mask_tta import MaskTTAModel
+
+    __all__ += ['MaskTTAModel']

@@ -26,8 +26,9 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from .linear import Linear
-from .mixers import Mixer
-from .order import compose, fill_windows, invert, permute, to_image
+from .mixers import MIXER_NAMES, Mixer
+from .order import compose, fill_windows, first_tokens, invert, permute, to_image
+from .traces import BlockTrace
 
 MLP_RATIO = 4
 # Tokens times channels of a chunk: measured, docs/performance.md.
@@ -117,8 +118,8 @@ class Block(BaseModule):
             num_tokens = x_BLC.shape[1] if num_tokens is None else num_tokens
             x_BMC = x_BLC if places_BM is None else permute(x_BLC, places_BM)
             # From here on without the tokens that were repeated to fill the last window.
-            mixed_BLC = self.mixer(self.norm1(x_BMC), grid)[:, :num_tokens]
-            x_BLC = x_BMC[:, :num_tokens]
+            mixed_BLC = first_tokens(self.mixer(self.norm1(x_BMC), grid), num_tokens)
+            x_BLC = first_tokens(x_BMC, num_tokens)
         if gate_BL is not None:
             mixed_BLC = mixed_BLC * gate_BL.unsqueeze(-1).to(mixed_BLC.dtype)
         x_BLC = x_BLC + self.drop_path(mixed_BLC)
@@ -223,6 +224,50 @@ class Stage(BaseModule):
             if not in_place:
                 inverse_BL = None if order_BL is None else invert(order_BL)
         return x_BLC if inverse_BL is None else permute(x_BLC, inverse_BL)
+
+    def trace(self, x_BLC: Tensor, grid: tuple[int, int], query: int) -> list[BlockTrace]:
+        """Run all blocks as Algorithm 1 is written, and report what each of them does.
+
+        Args:
+            x_BLC: Tokens in raster order, (B, L, C).
+            grid: (H, W), with H * W == L.
+            query: Index of the token that is followed, in raster order.
+
+        Returns:
+            A report of each block.
+        """
+        if self.peg is not None:
+            x_BLC = self.peg(x_BLC, grid)
+        traces = []
+        for block in self.blocks:
+            mixer = block.mixer
+            importance_BL = mixer.rate(x_BLC, None, grid)
+            order_BL, gate_BL = mixer.arrange(x_BLC, None, grid)
+            places_BM = _places(None, order_BL, mixer.window_tokens)
+            weights_BhL = mixer.weigh(block.norm1(x_BLC), grid, places_BM, query)
+            windows_BL = None
+            if order_BL is not None:
+                inverse_BL = invert(order_BL)
+                if mixer.window_tokens is not None:
+                    windows_BL = inverse_BL // mixer.window_tokens
+                if gate_BL is not None:
+                    gate_BL = gate_BL.gather(1, order_BL)
+            x_BLC = block(x_BLC, places_BM, gate_BL, grid, in_place=False)
+            if order_BL is not None:
+                x_BLC = permute(x_BLC, inverse_BL)
+            traces.append(
+                BlockTrace(
+                    mixer=MIXER_NAMES[type(mixer)],
+                    query=divmod(query, grid[1]),
+                    weights_BhHW=weights_BhL.unflatten(2, grid),
+                    windows_BHW=None if windows_BL is None else windows_BL.unflatten(1, grid),
+                    importance_BHW=(
+                        None if importance_BL is None else importance_BL.unflatten(1, grid)
+                    ),
+                    features_BCHW=to_image(x_BLC, grid),
+                )
+            )
+        return traces
 
 
 def _places(

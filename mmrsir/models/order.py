@@ -24,6 +24,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+# Modulo this prime x -> x**5 is one-to-one, and products fit into int64.
+PRIME = 2**31 - 1
+MULTIPLIER = 1_103_515_245
+
 
 def random_order(batch_size: int, num_tokens: int, device: torch.device) -> Tensor:
     """Draw a uniformly random order for each sample (RS-Win, Section 3.1).
@@ -44,12 +48,34 @@ def random_order(batch_size: int, num_tokens: int, device: torch.device) -> Tens
     return torch.rand(batch_size, num_tokens, device=device).argsort(dim=1, stable=True)
 
 
+def scramble(tokens_L: Any, seed: int, block: int, num_tokens: Any) -> Any:
+    """Hash token indices one to one, so that sorting by the hash shuffles them.
+
+    It takes no more than sums, products and remainders of integers, which are the same on every
+    device and in ONNX.
+
+    Args:
+        tokens_L: ``arange(L)``, int64.
+        seed: The model's seed.
+        block: Index of the block in the whole network.
+        num_tokens: L.
+
+    Returns:
+        Hashes, all different, int64, (L,).
+    """
+    keys_L = tokens_L
+    for word in (num_tokens, block, seed % PRIME, seed // PRIME % PRIME):
+        keys_L = (keys_L * MULTIPLIER + word) % PRIME
+        squares_L = keys_L * keys_L % PRIME
+        keys_L = squares_L * squares_L % PRIME * keys_L % PRIME
+    return keys_L
+
+
 @lru_cache(maxsize=128)
 def fixed_order(seed: int, block: int, num_tokens: int, device: torch.device) -> Tensor:
     """Return the random order that a block uses in evaluation (our reading, docs/paper.md).
 
-    It is drawn on the CPU from a generator of its own, hence depends on the arguments
-    alone: not on the global random state, the batch or the device.
+    It depends on the arguments alone: not on the global random state, the batch or the device.
 
     Args:
         seed: The model's seed.
@@ -60,11 +86,10 @@ def fixed_order(seed: int, block: int, num_tokens: int, device: torch.device) ->
     Returns:
         Order of one sample, int64, (L,). It is cached: do not write to it.
     """
-    mixed = ((seed * 1_000_003 + block) * 1_000_003 + num_tokens) % 2**63
-    generator = torch.Generator().manual_seed(mixed)
     # A cached tensor must be usable in training too, whatever mode the first caller was in.
     with torch.inference_mode(False), _untraced():
-        order = torch.randperm(num_tokens, generator=generator).tolist()
+        keys_L = scramble(torch.arange(num_tokens), seed, block, num_tokens)
+        order = keys_L.argsort().tolist()
         return torch.tensor(order, device=device)  # from a list: a constant to a tracer
 
 
@@ -133,6 +158,28 @@ def invert(order_BL: Tensor) -> Tensor:
     return inverse_BL.scatter_(1, order_BL, places)
 
 
+def is_recorded() -> bool:
+    """Return whether the model is traced or exported, for any device, not compiled for this one."""
+    # While it compiles torch says that it exports, too.
+    exported = torch.compiler.is_exporting() and not torch.compiler.is_dynamo_compiling()
+    return exported or torch.jit.is_tracing()
+
+
+def first_tokens(x_BMC: Tensor, num_tokens: int) -> Tensor:
+    """Leave out what fills the last window.
+
+    Args:
+        x_BMC: Tokens of a sequence of whole windows, (B, M, C).
+        num_tokens: L.
+
+    Returns:
+        The first L of them, (B, L, C).
+    """
+    if is_recorded():  # a view would hold only for sizes that fill windows as the recorded one does
+        return x_BMC.index_select(1, torch.arange(num_tokens, device=x_BMC.device))
+    return x_BMC[:, :num_tokens]
+
+
 def fill_windows(order_BL: Tensor, window_tokens: int) -> Tensor:
     """Repeat tokens at the end of a sequence until it consists of whole windows.
 
@@ -144,12 +191,32 @@ def fill_windows(order_BL: Tensor, window_tokens: int) -> Tensor:
         The sequence, (B, M): M is the next multiple of min(N, L).
     """
     num_tokens = order_BL.shape[1]
-    if num_tokens < window_tokens:  # not min(), which would stay in a compiler's sizes
+    recorded = is_recorded()  # then for all sizes: no branch
+    if (
+        not recorded and num_tokens < window_tokens
+    ):  # not min(), which would stay in a compiler's sizes
         window_tokens = num_tokens
     num_windows = (num_tokens + window_tokens - 1) // window_tokens
     # An index rather than a slice: no size is then a special case to a compiler.
     slots_M = torch.arange(num_windows * window_tokens, device=order_BL.device)
-    return order_BL.index_select(1, slots_M - window_tokens * (slots_M >= num_tokens))
+    places_M = slots_M - window_tokens * (slots_M >= num_tokens)
+    return order_BL.index_select(1, places_M.clamp(min=0) if recorded else places_M)
+
+
+def are_keys(num_tokens: int, num_slots: int, window_tokens: int, device: torch.device) -> Tensor:
+    """Return which tokens of a recorded sequence are to be attended to.
+
+    Args:
+        num_tokens: L.
+        num_slots: M.
+        window_tokens: N; where there are fewer tokens, the one window is filled up with others.
+        device: Where the result is made.
+
+    Returns:
+        Bool, (M,).
+    """
+    slots_M = torch.arange(num_slots, device=device)
+    return (slots_M < num_tokens) | (slots_M >= window_tokens)
 
 
 def compose(inverse_BL: Tensor, target_BM: Tensor) -> Tensor:
@@ -194,7 +261,9 @@ def to_image(x_BLC: Tensor, grid: tuple[int, int]) -> Tensor:
         tokens are unfolded would give a single image strides that convolutions take for
         another layout, which costs them a copy (docs/performance.md).
     """
-    return x_BLC.unflatten(1, grid).permute(0, 3, 1, 2)
+    image_BCHW = x_BLC.unflatten(1, grid).permute(0, 3, 1, 2)
+    # The layout of a view is looked up, which would hold for the recorded batch size alone.
+    return image_BCHW.contiguous() if is_recorded() else image_BCHW
 
 
 def _gather_tokens(x_BLC: Tensor, places_BM: Tensor) -> Tensor:

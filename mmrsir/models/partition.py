@@ -21,7 +21,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from .linear import Linear
-from .windows import fused_attention
+from .windows import fused_attention, query_weights
 
 # Of Swin's published code.
 BIAS_STD = 0.02
@@ -174,6 +174,21 @@ class PartitionAttention(BaseModule):
         mask = self._mask(partition.visible(x_BLC.device), q_BGhNd.dtype)
         return self.proj(partition.join(attend(q_BGhNd, k_BGhNd, v_BGhNd, mask)))
 
+    def weigh(self, x_BLC: Tensor, partition: Partition, query: int) -> Tensor:
+        """Return the attention weights of one token, see :func:`weigh`.
+
+        Args:
+            x_BLC: Normalized tokens in raster order, (B, L, C).
+            partition: The groups.
+            query: Index of the token in raster order.
+
+        Returns:
+            Weights of all tokens in raster order, (B, h, L).
+        """
+        q_BGhNd, k_BGhNd, _ = split_heads(self.qkv(x_BLC), partition, self.num_heads)
+        mask = self._mask(partition.visible(x_BLC.device), q_BGhNd.dtype)
+        return weigh(q_BGhNd, k_BGhNd, partition, query, mask)
+
     def _mask(self, visible_GNN: Tensor | None, dtype: torch.dtype) -> Tensor | None:
         """Return what :func:`attend` takes: bias, mask, both as one, or nothing."""
         table, positions_NN = self.relative_position_bias_table, self.positions_NN
@@ -230,6 +245,38 @@ def attend(
         joined = fused_attention(q, k, v, mask)
     sizes = (batch_size, groups) if dim == 0 else (groups, heads)
     return joined.unflatten(dim, sizes).transpose(2, 3).flatten(3)
+
+
+def weigh(
+    q_BGhNd: Tensor,
+    k_BGhNd: Tensor,
+    partition: Partition,
+    query: int,
+    mask_GhNN: Tensor | None = None,
+) -> Tensor:
+    """Return the attention weights of one token in its group.
+
+    Args:
+        q_BGhNd: Queries, (B, G, h, N, d).
+        k_BGhNd: Keys, (B, G, h, N, d).
+        partition: The groups.
+        query: Index of the token in raster order.
+        mask_GhNN: As :func:`attend` takes it.
+
+    Returns:
+        Weights of all tokens in raster order, (B, h, L); 0 for those that it does not see.
+    """
+    num_tokens = partition.grid[0] * partition.grid[1]
+    numbers_1L1 = torch.arange(1, num_tokens + 1, device=q_BGhNd.device).reshape(1, -1, 1)
+    numbers_GN = partition.split(numbers_1L1)[0, :, :, 0]  # padded tokens have 0
+    group, place = (numbers_GN == query + 1).nonzero()[0].tolist()
+    mask_hN = None
+    if mask_GhNN is not None:
+        mask_hN = mask_GhNN[group if len(mask_GhNN) > 1 else 0, :, place]
+    weights_BhN = query_weights(q_BGhNd[:, group, :, place], k_BGhNd[:, group], mask_hN)
+    weights_BhL = weights_BhN.new_zeros(*weights_BhN.shape[:2], num_tokens + 1)
+    # Padded tokens, of weight 0, gather in front.
+    return weights_BhL.index_add(2, numbers_GN[group], weights_BhN)[:, :, 1:]
 
 
 def _positions(window: tuple[int, int]) -> Tensor:

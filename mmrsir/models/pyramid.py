@@ -10,6 +10,7 @@ from itertools import accumulate
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from mmcv.cnn import is_norm
 from mmcv.cnn.bricks.transformer import PatchEmbed, PatchMerging
 from mmengine.model import ModuleList
@@ -22,7 +23,9 @@ from .importance import IMPORTANCE_MAPS
 from .mixers import MIXERS, MixerSettings
 from .order import to_image
 from .pretrained import PretrainedModule
+from .traces import BlockTrace
 
+PATCH_SIZE = 4
 ARCH_KEYS = ('embed_dims', 'depths', 'num_heads')
 LAYER_NORM = dict(type='LN')
 SCRATCH_INIT = [
@@ -32,7 +35,30 @@ SCRATCH_INIT = [
 ]
 
 
-class OverlapMerging(PatchEmbed):
+class PatchConvolution(PatchEmbed):
+    """mmcv's patch embedding, whose output always has more than one column before it is cropped.
+
+    On CPUs with AMX torch 2.11 computes a strided convolution to a single column wrongly in
+    bfloat16. Zeros on the right are what the convolution pads with by itself.
+    """
+
+    def forward(self, x: Tensor) -> tuple[Tensor, tuple[int, int]]:
+        """Embed patches.
+
+        Args:
+            x: Images or feature maps, (B, C, H, W).
+
+        Returns:
+            Tokens in raster order, (B, L', C'), and their grid (H', W').
+        """
+        stride, width = self.projection.stride[1], x.shape[3]
+        if width > stride:
+            return super().forward(x)
+        x_BLC, (height, _) = super().forward(F.pad(x, (0, stride + 1 - width)))
+        return x_BLC[:, ::2], (height, 1)
+
+
+class OverlapMerging(PatchConvolution):
     """Halve the grid and widen the channels with a 3x3 stride-2 convolution, then LayerNorm."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
@@ -40,7 +66,9 @@ class OverlapMerging(PatchEmbed):
             in_channels, out_channels, kernel_size=3, stride=2, padding=1, norm_cfg=LAYER_NORM
         )
 
-    def forward(self, x_BLC: Tensor, grid: tuple[int, int]) -> tuple[Tensor, tuple[int, int]]:
+    def forward(  # type: ignore[override]
+        self, x_BLC: Tensor, grid: tuple[int, int]
+    ) -> tuple[Tensor, tuple[int, int]]:
         """Merge patches.
 
         Args:
@@ -133,12 +161,12 @@ class PyramidTransformer(PretrainedModule):
         num_built = self.out_indices[-1] + 1
         widths = [embed_dims * 2**stage for stage in range(num_built)]
         if downsampling == 'overlap':
-            self.patch_embed = PatchEmbed(
-                3, embed_dims, kernel_size=7, stride=4, padding=3, norm_cfg=LAYER_NORM
+            self.patch_embed = PatchConvolution(
+                3, embed_dims, kernel_size=7, stride=PATCH_SIZE, padding=3, norm_cfg=LAYER_NORM
             )
         else:
-            self.patch_embed = PatchEmbed(
-                3, embed_dims, kernel_size=4, stride=4, norm_cfg=LAYER_NORM
+            self.patch_embed = PatchConvolution(
+                3, embed_dims, kernel_size=PATCH_SIZE, stride=PATCH_SIZE, norm_cfg=LAYER_NORM
             )
         merging = OverlapMerging if downsampling == 'overlap' else PatchMerging
         self.merging = ModuleList(merging(width // 2, width) for width in widths[1:])
@@ -188,8 +216,7 @@ class PyramidTransformer(PretrainedModule):
         """
         check_images(x, self)
         outputs = []
-        # The convolution then gives tokens without a transposition.
-        x_BLC, grid = self.patch_embed(x.contiguous(memory_format=torch.channels_last))
+        x_BLC, grid = self._embed(x)
         for index, stage in enumerate(self.stages):
             if index > 0:
                 x_BLC, grid = self.merging[index - 1](x_BLC, grid)
@@ -198,6 +225,37 @@ class PyramidTransformer(PretrainedModule):
                 normed_BLC = getattr(self, f'norm{index}')(x_BLC)
                 outputs.append(to_image(normed_BLC, grid).contiguous())
         return tuple(outputs)
+
+    def trace(self, x: Tensor, point: tuple[int, int]) -> list[list[BlockTrace]]:
+        """Run the backbone and report, block by block, what one place of the images sees.
+
+        Features are those of :meth:`forward`. They are computed block by block in raster order,
+        which is slower. Gradients flow where they are enabled.
+
+        Args:
+            x: Normalized images, (B, 3, H, W), any H, W >= 1.
+            point: (x, y), a pixel of the images.
+
+        Returns:
+            For each stage a report of each of its blocks.
+
+        Raises:
+            ValueError: ``x`` has another shape, or the point is outside.
+        """
+        check_images(x, self)
+        column, row = point
+        height, width = x.shape[2:]
+        if not (0 <= column < width and 0 <= row < height):
+            raise ValueError(f'point={point} must be inside the image of {width} x {height} pixels')
+        traces: list[list[BlockTrace]] = []
+        x_BLC, grid = self._embed(x)
+        for index, stage in enumerate(self.stages):
+            if index > 0:
+                x_BLC, grid = self.merging[index - 1](x_BLC, grid)
+            stride = PATCH_SIZE * 2**index
+            traces.append(stage.trace(x_BLC, grid, row // stride * grid[1] + column // stride))
+            x_BLC = traces[-1][-1].features_BCHW.flatten(2).transpose(1, 2)
+        return traces
 
     def train(self, mode: bool = True) -> 'PyramidTransformer':
         """Set the mode; what is frozen stays in evaluation mode.
@@ -238,6 +296,10 @@ class PyramidTransformer(PretrainedModule):
         stage = int(parts[0]) + (kind == 'merging')
         block = int(parts[2]) if parts[1] == 'blocks' else 0
         return sum(self.depths[:stage]) + block + 1, num_layers
+
+    def _embed(self, x: Tensor) -> tuple[Tensor, tuple[int, int]]:
+        """Turn images into tokens; channels-last needs no transposition for that."""
+        return self.patch_embed(x.contiguous(memory_format=torch.channels_last))
 
     def _freeze_stages(self) -> None:
         if self.frozen_stages < 0:

@@ -10,7 +10,6 @@ Source: arXiv 2304.06250, Section 3 and Algorithm 1.
 """
 
 from collections.abc import Sequence
-from contextlib import nullcontext
 
 import torch
 import torch.nn.functional as F
@@ -19,6 +18,7 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from .linear import Linear
+from .order import is_recorded
 
 try:
     from . import kernels
@@ -32,7 +32,7 @@ BACKENDS = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBacke
 
 
 def fused_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Attend with torch's fused kernels, in parts where CUDA's take no more at once.
+    """Attend with torch's fused kernels.
 
     Args:
         q: Queries, (a, b, N, d); a problem for each of a * b.
@@ -44,18 +44,51 @@ def fused_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None)
     Returns:
         Attention output, (a, b, N, d).
     """
+    if q.device.type != 'cuda':
+        return F.scaled_dot_product_attention(q, k, v, mask)
+    with sdpa_kernel(BACKENDS):
+        return attend_in_parts(q, k, v, mask)
+
+
+def attend_in_parts(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Attend to as many windows as CUDA's kernels take at once, and to others after these.
+
+    Args:
+        q: Queries, (a, b, N, d).
+        k: Keys, (a, b, K, d).
+        v: Values, (a, b, K, d).
+        mask: As in :func:`fused_attention`.
+
+    Returns:
+        Attention output, (a, b, N, d).
+    """
     dim = 1 if mask is not None and mask.ndim == 3 else 0
     limit = max(1, MAX_PROBLEMS // q.shape[1 - dim])
     parts = [tensor.split(limit, dim) for tensor in (q, k, v)]
     masks: Sequence[Tensor | None] = [mask] * len(parts[0])
     if mask is not None and dim == 1:
         masks = mask.split(limit)
-    # Other devices than CUDA choose their kernel for themselves.
-    with sdpa_kernel(BACKENDS) if q.device.type == 'cuda' else nullcontext():
-        attended = [
-            F.scaled_dot_product_attention(*part) for part in zip(*parts, masks, strict=True)
-        ]
+    attended = [F.scaled_dot_product_attention(*part) for part in zip(*parts, masks, strict=True)]
     return attended[0] if len(attended) == 1 else torch.cat(attended, dim)
+
+
+def query_weights(q_Bhd: Tensor, k_BhKd: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Return the attention weights of one query, which the fused kernels keep to themselves.
+
+    Args:
+        q_Bhd: The query, (B, h, d).
+        k_BhKd: Keys, (B, h, K, d).
+        mask: What is added to the scores, or whether the query sees a key, broadcast to (B, h, K).
+
+    Returns:
+        Weights, (B, h, K).
+    """
+    scores_BhK = (k_BhKd @ q_Bhd.unsqueeze(-1)).squeeze(-1) * q_Bhd.shape[-1] ** -0.5
+    if mask is not None and mask.dtype == torch.bool:
+        scores_BhK = scores_BhK.masked_fill(~mask, -torch.inf)
+    elif mask is not None:
+        scores_BhK = scores_BhK + mask
+    return scores_BhK.softmax(-1)
 
 
 class WindowAttention(BaseModule):
@@ -80,7 +113,7 @@ class WindowAttention(BaseModule):
         Args:
             x_BLC: Tokens, (B, L, C).
         """
-        if kernels is None or x_BLC.device.type != 'cuda' or _is_recorded():
+        if kernels is None or x_BLC.device.type != 'cuda' or is_recorded():
             return False
         amp = torch.is_autocast_enabled('cuda') and x_BLC.dtype != torch.float64
         dtype = torch.get_autocast_dtype('cuda') if amp else x_BLC.dtype
@@ -102,36 +135,52 @@ class WindowAttention(BaseModule):
         )
         return self.proj(attended_BLC)
 
-    def forward(self, x_BMC: Tensor) -> Tensor:
+    def weigh(self, x_BNC: Tensor, place_B: Tensor) -> Tensor:
+        """Return the attention weights of one token in its window.
+
+        Args:
+            x_BNC: Normalized tokens of one window of each sample, (B, N, C).
+            place_B: Which of them is the query, (B,).
+
+        Returns:
+            Weights, (B, h, N).
+        """
+        q_BNhd, k_BNhd, _ = self.qkv(x_BNC).unflatten(-1, (3, self.num_heads, -1)).unbind(2)
+        samples = torch.arange(len(place_B), device=place_B.device)
+        return query_weights(q_BNhd[samples, place_B], k_BNhd.transpose(1, 2))
+
+    def forward(self, x_BMC: Tensor, is_key_M: Tensor | None = None) -> Tensor:
         """Attend inside windows.
 
         Args:
             x_BMC: Normalized tokens in window order, (B, M, C); M is a multiple of N, or
                 less than N for a single, smaller window.
+            is_key_M: Which tokens are attended to, (M,), M a multiple of N; None for all.
 
         Returns:
             Attention output in the same order, (B, M, C).
         """
-        is_one_window = x_BMC.shape[1] < self.window_tokens
+        is_one_window = is_key_M is None and x_BMC.shape[1] < self.window_tokens
         shape = (1, -1) if is_one_window else (-1, self.window_tokens)
         qkv_WN = self.qkv(x_BMC).unflatten(1, shape).flatten(0, 1)
-        qkv_3WhNd = qkv_WN.unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
-        attended_WhNd = _attend(*qkv_3WhNd.unbind(0))
+        q_WhNd, k_WhNd, v_WhNd = qkv_WN.unflatten(-1, (3, self.num_heads, -1)).permute(
+            2, 0, 3, 1, 4
+        )
+        is_key_W11N = None
+        if is_key_M is not None:
+            is_key_W11N = is_key_M.repeat(x_BMC.shape[0]).reshape(-1, 1, 1, self.window_tokens)
+        attended_WhNd = _attend(q_WhNd, k_WhNd, v_WhNd, is_key_W11N)
         return self.proj(attended_WhNd.transpose(1, 2).reshape(x_BMC.shape))
 
 
-def _is_recorded() -> bool:
-    """Return whether the model is traced or exported, for any device, not compiled for this one."""
-    # While it compiles torch says that it exports, too.
-    exported = torch.compiler.is_exporting() and not torch.compiler.is_dynamo_compiling()
-    return exported or torch.jit.is_tracing()
-
-
-def _attend(q_WhNd: Tensor, k_WhNd: Tensor, v_WhNd: Tensor) -> Tensor:
+def _attend(q_WhNd: Tensor, k_WhNd: Tensor, v_WhNd: Tensor, is_key_W11N: Tensor | None) -> Tensor:
     """Attend inside windows, (W, h, N, d)."""
-    if q_WhNd.device.type == 'cpu' and not torch.is_grad_enabled():
-        # For windows as small as these two products are faster than torch's fused kernel, which
-        # in training is as fast and saves the memory of the weights (docs/performance.md).
-        weights_WhNN = (q_WhNd * q_WhNd.shape[-1] ** -0.5) @ k_WhNd.transpose(-2, -1)
-        return weights_WhNN.softmax(-1) @ v_WhNd
-    return fused_attention(q_WhNd, k_WhNd, v_WhNd)
+    if is_key_W11N is None and (q_WhNd.device.type != 'cpu' or torch.is_grad_enabled()):
+        return fused_attention(q_WhNd, k_WhNd, v_WhNd)
+    # For windows as small as these two products are faster on the CPU than torch's fused kernel,
+    # which in training is as fast and saves the memory of the weights (docs/performance.md). With a
+    # mask they are recorded, which the fused kernel is not for one window alone.
+    scores_WhNN = (q_WhNd * q_WhNd.shape[-1] ** -0.5) @ k_WhNd.transpose(-2, -1)
+    if is_key_W11N is not None:
+        scores_WhNN = scores_WhNN.masked_fill(~is_key_W11N, -torch.inf)
+    return scores_WhNN.softmax(-1) @ v_WhNd

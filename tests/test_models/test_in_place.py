@@ -146,6 +146,7 @@ def test_parts_below_the_limit_of_cuda_give_the_same(monkeypatch):
     attn = windows.WindowAttention(8, num_heads=2, window_tokens=4).double()
     x = torch.randn(1, 28, 8, dtype=torch.float64)
     monkeypatch.setattr(windows, 'MAX_PROBLEMS', 5)  # windows two by two
+    monkeypatch.setattr(windows, 'fused_attention', windows.attend_in_parts)
     calls = []
     attend = windows.F.scaled_dot_product_attention
     monkeypatch.setattr(

@@ -14,6 +14,7 @@ from mmrsir.models.blocks import Stage
 from mmrsir.models.mixers import MIXERS, MixerSettings
 from mmrsir.models.mixers.spatially_separable import GlobalSubsampledAttention
 from mmrsir.models.partition import Partition, attend
+from mmrsir.models.windows import attend_in_parts
 
 WINDOW = 7
 HEADS = 2
@@ -231,6 +232,7 @@ def test_attention_in_parts_equals_that_in_one(with_mask, monkeypatch):
     mask = torch.randn(5, 2, 4, 4) if with_mask else None
     whole = attend(q, k, v, mask)
     monkeypatch.setattr('mmrsir.models.windows.MAX_PROBLEMS', 6)
+    monkeypatch.setattr('mmrsir.models.partition.fused_attention', attend_in_parts)
     torch.testing.assert_close(attend(q, k, v, mask), whole, rtol=0, atol=1e-6)
 
 

@@ -56,6 +56,33 @@ def test_fixed_order_depends_on_seed_block_and_length_only():
     assert not torch.equal(order[:99], fixed_order(0, 3, 99, CPU))
 
 
+def test_fixed_orders_of_seeds_and_blocks_are_uniform():
+    drawn = Counter(
+        tuple(fixed_order(seed, block, 4, CPU).tolist())
+        for seed in range(300)
+        for block in range(16)
+    )
+    assert len(drawn) == 24
+    assert all(abs(count - 200) < 5 * 200**0.5 for count in drawn.values())
+
+
+def test_fixed_orders_do_not_keep_neighbours_together():
+    orders = [fixed_order(seed, seed % 7, 3136, CPU) for seed in range(50)]
+    # Of two tokens side by side in the order, 2 in 3136 are neighbours by chance.
+    together = sum(int((order.diff().abs() == 1).sum()) for order in orders)
+    assert abs(together - 50 * 2) < 5 * 100**0.5
+    # Where tokens go does not depend on where they come from.
+    places = torch.stack([invert(order.unsqueeze(0))[0] for order in orders]).double()
+    correlation = torch.corrcoef(torch.stack([torch.arange(3136.0).double(), places.mean(0)]))
+    assert abs(correlation[0, 1]) < 5 / 3136**0.5
+
+
+def test_fixed_orders_never_change():
+    """Results of published weights depend on them."""
+    assert fixed_order(0, 3, 10, CPU).tolist() == [4, 2, 1, 9, 0, 7, 5, 3, 8, 6]
+    assert fixed_order(2**40, 0, 7, CPU).tolist() == [6, 2, 0, 1, 3, 4, 5]
+
+
 def test_fixed_order_made_in_inference_mode_serves_training():
     fixed_order.cache_clear()
     with torch.inference_mode():

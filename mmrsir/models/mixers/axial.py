@@ -19,5 +19,14 @@ class AxialAttention(Mixer):
 
     def forward(self, x_BLC: Tensor, grid: tuple[int, int]) -> Tensor:
         """Attend inside rows or columns; see :meth:`Mixer.forward`."""
-        window = (1, grid[1]) if self.along_rows else (grid[0], 1)
-        return self.attn(x_BLC, Partition(grid, window))
+        return self.attn(x_BLC, self._partition(grid))
+
+    def weigh(
+        self, x_BLC: Tensor, grid: tuple[int, int], order_BM: Tensor | None, query: int
+    ) -> Tensor:
+        """Weigh a row or column; see :meth:`Mixer.weigh`."""
+        return self.attn.weigh(x_BLC, self._partition(grid), query)
+
+    def _partition(self, grid: tuple[int, int]) -> Partition:
+        """Return the rows or the columns."""
+        return Partition(grid, (1, grid[1]) if self.along_rows else (grid[0], 1))

@@ -7,9 +7,11 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import torch
 from mmengine.model import BaseModule
 from torch import Tensor
 
+from ..order import are_keys, is_recorded
 from ..windows import WindowAttention
 
 
@@ -80,6 +82,33 @@ class Mixer(BaseModule):
         """
         return Arrangement(None)
 
+    def rate(
+        self, x_BLC: Tensor, inverse_BL: Tensor | None, grid: tuple[int, int]
+    ) -> Tensor | None:
+        """Return the importance by which ``arrange`` sorts; arguments as there.
+
+        Returns:
+            Importance in raster order, (B, L); None for mixers that do not sort.
+        """
+        return None
+
+    @abstractmethod
+    def weigh(
+        self, x_BLC: Tensor, grid: tuple[int, int], order_BM: Tensor | None, query: int
+    ) -> Tensor:
+        """Return the attention weights of one token.
+
+        Args:
+            x_BLC: Normalized tokens in raster order, (B, L, C).
+            grid: (H, W), with H * W == L.
+            order_BM: The order that ``arrange`` chose, filled up to whole windows, (B, M); None
+                for raster order.
+            query: Index of the token in raster order.
+
+        Returns:
+            Weights of all tokens in raster order, (B, h, L); 0 for those that it does not see.
+        """
+
     @abstractmethod
     def forward(self, x_BMC: Tensor, grid: tuple[int, int]) -> Tensor:
         """Mix tokens.
@@ -132,7 +161,27 @@ class OrderedWindows(Mixer):
 
     def forward(self, x_BMC: Tensor, grid: tuple[int, int]) -> Tensor:
         """Attend inside windows; see :meth:`Mixer.forward`."""
-        return self.attn(x_BMC)
+        if not is_recorded():
+            return self.attn(x_BMC)
+        num_tokens, num_slots = grid[0] * grid[1], x_BMC.shape[1]
+        return self.attn(x_BMC, are_keys(num_tokens, num_slots, self.window_tokens, x_BMC.device))
+
+    def weigh(
+        self, x_BLC: Tensor, grid: tuple[int, int], order_BM: Tensor | None, query: int
+    ) -> Tensor:
+        """Weigh the tokens of the query's window; see :meth:`Mixer.weigh`."""
+        assert order_BM is not None  # each subclass has an order
+        batch_size, num_tokens, _ = x_BLC.shape
+        samples = torch.arange(batch_size, device=x_BLC.device)
+        # A token that is repeated to fill the last window is a query in its first place only.
+        place_B = (order_BM[:, :num_tokens] == query).int().argmax(1)
+        windows_BWN = order_BM.unflatten(1, (-1, min(self.window_tokens, num_tokens)))
+        window_tokens = windows_BWN.shape[2]
+        tokens_BN = windows_BWN[samples, place_B // window_tokens]
+        x_BNC = x_BLC[samples.unsqueeze(1), tokens_BN]
+        weights_BhN = self.attn.weigh(x_BNC, place_B % window_tokens)
+        weights_BhL = weights_BhN.new_zeros(batch_size, weights_BhN.shape[1], num_tokens)
+        return weights_BhL.scatter(2, tokens_BN.unsqueeze(1).expand_as(weights_BhN), weights_BhN)
 
     def mixes_in_place(self, x_BLC: Tensor) -> bool:
         """Return whether there is a kernel for it; see :meth:`Mixer.mixes_in_place`."""

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from ..linear import Linear
+from ..windows import query_weights
 from .base import Mixer, MixerSettings
 
 
@@ -37,3 +38,13 @@ class CrissCrossAttention(Mixer):
         from_columns_BhWHd = column_weights_BhHWH.transpose(2, 3) @ v_BhHWd.transpose(2, 3)
         attended_BhHWd = from_rows_BhHWd + from_columns_BhWHd.transpose(2, 3)
         return self.proj(attended_BhHWd.permute(0, 2, 3, 1, 4).reshape(x_BLC.shape))
+
+    def weigh(
+        self, x_BLC: Tensor, grid: tuple[int, int], order_BM: Tensor | None, query: int
+    ) -> Tensor:
+        """Weigh a row and a column; see :meth:`Mixer.weigh`."""
+        q_BLhd, k_BLhd, _ = self.qkv(x_BLC).unflatten(-1, (3, self.num_heads, -1)).unbind(2)
+        row, column = divmod(query, grid[1])
+        visible_HW = torch.zeros(grid, dtype=torch.bool, device=x_BLC.device)
+        visible_HW[row] = visible_HW[:, column] = True
+        return query_weights(q_BLhd[:, query], k_BLhd.transpose(1, 2), visible_HW.flatten())

@@ -4,12 +4,14 @@ Shape suffixes: B batch, L tokens, C channels, G stripes, N tokens of a stripe, 
 dimension.
 """
 
+from collections.abc import Iterator
+
 import torch
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from ..linear import Linear
-from ..partition import Partition, attend, split_heads
+from ..partition import Partition, attend, split_heads, weigh
 from .base import Mixer, MixerSettings
 
 STRIPE_WIDTHS = (1, 2)  # by stage; further stages have the window size
@@ -46,13 +48,32 @@ class CrossShapedWindows(Mixer):
 
     def forward(self, x_BLC: Tensor, grid: tuple[int, int]) -> Tensor:
         """Attend inside stripes; see :meth:`Mixer.forward`."""
+        attended = [
+            attention(qkv_BLC3, stripes)
+            for attention, qkv_BLC3, stripes in self._parts(x_BLC, grid)
+        ]
+        return self.proj(torch.cat(attended, dim=-1))
+
+    def weigh(
+        self, x_BLC: Tensor, grid: tuple[int, int], order_BM: Tensor | None, query: int
+    ) -> Tensor:
+        """Weigh a stripe of each kind; see :meth:`Mixer.weigh`."""
+        weights = [
+            attention.weigh(qkv_BLC3, stripes, query)
+            for attention, qkv_BLC3, stripes in self._parts(x_BLC, grid)
+        ]
+        return torch.cat(weights, dim=1)
+
+    def _parts(
+        self, x_BLC: Tensor, grid: tuple[int, int]
+    ) -> Iterator[tuple['StripeAttention', Tensor, Partition]]:
+        """Return the attention of horizontal and of vertical stripes, its input and the stripes."""
         height, width = grid
-        parts_BL3C = self.qkv(x_BLC).unflatten(-1, (3, -1)).split(self.channels, dim=-1)
-        across_BLC3, down_BLC3 = (part.flatten(2) for part in parts_BL3C)
+        across_BL3C, down_BL3C = self.qkv(x_BLC).unflatten(-1, (3, -1)).split(self.channels, dim=-1)
         rows = Partition(grid, (min(self.stripe_width, height), width))
         columns = Partition(grid, (height, min(self.stripe_width, width)))
-        attended = self.horizontal(across_BLC3, rows), self.vertical(down_BLC3, columns)
-        return self.proj(torch.cat(attended, dim=-1))
+        yield self.horizontal, across_BL3C.flatten(2), rows
+        yield self.vertical, down_BL3C.flatten(2), columns
 
 
 class StripeAttention(BaseModule):
@@ -88,3 +109,19 @@ class StripeAttention(BaseModule):
         images = v_BGNC.flatten(0, 1).unflatten(1, stripes.window).permute(0, 3, 1, 2)
         lepe = self.lepe(images).permute(0, 2, 3, 1)
         return stripes.join(attended_BGNC + lepe.reshape(v_BGNC.shape))
+
+    def weigh(self, qkv_BLC3: Tensor, stripes: Partition, query: int) -> Tensor:
+        """Return the attention weights of one token, without LePE.
+
+        Args:
+            qkv_BLC3: Queries, keys and values side by side, in raster order, (B, L, 3 * C).
+            stripes: The stripes.
+            query: Index of the token in raster order.
+
+        Returns:
+            Weights of all tokens in raster order, (B, h, L).
+        """
+        q_BGhNd, k_BGhNd, _ = split_heads(qkv_BLC3, stripes, self.num_heads)
+        visible_GNN = stripes.visible(qkv_BLC3.device)
+        mask_G1NN = None if visible_GNN is None else visible_GNN.unsqueeze(1)
+        return weigh(q_BGhNd, k_BGhNd, stripes, query, mask_G1NN)

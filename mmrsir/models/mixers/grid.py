@@ -25,3 +25,9 @@ class GridAttention(Mixer):
     def forward(self, x_BLC: Tensor, grid: tuple[int, int]) -> Tensor:
         """Attend inside windows or grids; see :meth:`Mixer.forward`."""
         return self.attn(x_BLC, Partition(grid, self.window, dilated=self.dilated))
+
+    def weigh(
+        self, x_BLC: Tensor, grid: tuple[int, int], order_BM: Tensor | None, query: int
+    ) -> Tensor:
+        """Weigh a window or grid; see :meth:`Mixer.weigh`."""
+        return self.attn.weigh(x_BLC, Partition(grid, self.window, dilated=self.dilated), query)

@@ -24,6 +24,15 @@ class ShiftedWindows(Mixer):
 
     def forward(self, x_BLC: Tensor, grid: tuple[int, int]) -> Tensor:
         """Attend inside windows; see :meth:`Mixer.forward`."""
+        return self.attn(x_BLC, self._partition(grid))
+
+    def weigh(
+        self, x_BLC: Tensor, grid: tuple[int, int], order_BM: Tensor | None, query: int
+    ) -> Tensor:
+        """Weigh a window; see :meth:`Mixer.weigh`."""
+        return self.attn.weigh(x_BLC, self._partition(grid), query)
+
+    def _partition(self, grid: tuple[int, int]) -> Partition:
+        """Return the windows."""
         down, across = (self.shift if side > self.window_size else 0 for side in grid)
-        window = (self.window_size, self.window_size)
-        return self.attn(x_BLC, Partition(grid, window, shift=(down, across)))
+        return Partition(grid, (self.window_size, self.window_size), shift=(down, across))

@@ -3,12 +3,14 @@
 Shape suffixes: B batch, L tokens, K sub-sampled tokens, C channels, h heads, d head dimension.
 """
 
+import torch
 import torch.nn.functional as F
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from ..linear import Linear
 from ..partition import Partition, PartitionAttention, attend
+from ..windows import query_weights
 from .base import Mixer, MixerSettings
 
 SR_RATIOS = (8, 4, 2, 1)  # by stage; further stages have the last
@@ -32,6 +34,14 @@ class SpatiallySeparableAttention(Mixer):
         if isinstance(self.attn, GlobalSubsampledAttention):
             return self.attn(x_BLC, grid)
         return self.attn(x_BLC, Partition(grid, self.window))
+
+    def weigh(
+        self, x_BLC: Tensor, grid: tuple[int, int], order_BM: Tensor | None, query: int
+    ) -> Tensor:
+        """Weigh a window or the whole grid; see :meth:`Mixer.weigh`."""
+        if isinstance(self.attn, GlobalSubsampledAttention):
+            return self.attn.weigh(x_BLC, grid, query)
+        return self.attn.weigh(x_BLC, Partition(grid, self.window), query)
 
 
 class GlobalSubsampledAttention(BaseModule):
@@ -65,14 +75,36 @@ class GlobalSubsampledAttention(BaseModule):
         Returns:
             Attention output in raster order, (B, L, C).
         """
-        q_BLhd = self.q(x_BLC).unflatten(-1, (self.num_heads, -1))
-        kv_BK2hd = self.kv(self._subsample(x_BLC, grid)).unflatten(-1, (2, self.num_heads, -1))
-        k_BhKd, v_BhKd = kv_BK2hd.permute(2, 0, 3, 1, 4).unbind(0)
+        q_BLhd, k_BhKd, v_BhKd = self._project(x_BLC, grid)
         # All tokens are one group.
         attended_B1LC = attend(
             q_BLhd.transpose(1, 2).unsqueeze(1), k_BhKd.unsqueeze(1), v_BhKd.unsqueeze(1)
         )
         return self.proj(attended_B1LC.squeeze(1))
+
+    def weigh(self, x_BLC: Tensor, grid: tuple[int, int], query: int) -> Tensor:
+        """Return the attention weights of one token, those of a square shared by its tokens.
+
+        Args:
+            x_BLC: Normalized tokens in raster order, (B, L, C).
+            grid: (H, W), with H * W == L.
+            query: Index of the token in raster order.
+
+        Returns:
+            Weights of all tokens in raster order, (B, h, L).
+        """
+        q_BLhd, k_BhKd, _ = self._project(x_BLC, grid)
+        weights_BhK = query_weights(q_BLhd[:, query], k_BhKd)
+        rows, columns = (torch.arange(side, device=x_BLC.device) // self.sr_ratio for side in grid)
+        squares_L = (rows.unsqueeze(1) * -(-grid[1] // self.sr_ratio) + columns).flatten()
+        return (weights_BhK / squares_L.bincount())[:, :, squares_L]
+
+    def _project(self, x_BLC: Tensor, grid: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
+        """Return queries, (B, L, h, d), keys and values, (B, h, K, d)."""
+        q_BLhd = self.q(x_BLC).unflatten(-1, (self.num_heads, -1))
+        kv_BK2hd = self.kv(self._subsample(x_BLC, grid)).unflatten(-1, (2, self.num_heads, -1))
+        k_BhKd, v_BhKd = kv_BK2hd.permute(2, 0, 3, 1, 4).unbind(0)
+        return q_BLhd, k_BhKd, v_BhKd
 
     def _subsample(self, x_BLC: Tensor, grid: tuple[int, int]) -> Tensor:
         """Make one token of each square, (B, K, C); beyond the grid there are zeros."""

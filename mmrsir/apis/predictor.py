@@ -1,0 +1,181 @@
+"""One way to predict for all three tasks."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+
+from ..checkpoint import check_match, match_weights, read_checkpoint
+from ..engine.launch import read_config
+from ..evaluation import RandomDraws
+from .names import find_config
+
+TOP = 5
+
+
+class Prediction(NamedTuple):
+    """What a model finds in a picture.
+
+    Args:
+        drawn: The picture with what was found, RGB, uint8, (H, W, 3).
+        found: What can be written as JSON: a list of objects (``label``, ``score``, ``box`` as
+            [x1, y1, x2, y2] in pixels), of classes in the picture (``label``, ``share`` of the
+            pixels), or of the likeliest classes (``label``, ``score``).
+        label_map: Class of each pixel, (H, W), of segmentors; None of others.
+        uncertainty: Variance over draws of random windows, (H, W), see
+            :class:`mmrsir.evaluation.RandomDraws`; None where there is one draw, or no map.
+    """
+
+    drawn: np.ndarray
+    found: list[dict[str, Any]]
+    label_map: np.ndarray | None = None
+    uncertainty: np.ndarray | None = None
+
+
+class Predictor:
+    """A model of mmdet, mmseg or mmpretrain, ready for pictures.
+
+    Args:
+        config: A config file, or the name of one of ours.
+        checkpoint: Its weights; None for random ones.
+        device: Where it runs; None for a GPU where there is one.
+        score_thr: Objects with a lower score are left out.
+        num_draws: Predict the mean of so many draws of the random windows; None for the fixed
+            windows.
+        min_matched: Smallest share of the model's weights that the checkpoint must have.
+
+    Attributes:
+        cfg: The config.
+        model: The model, in evaluation mode.
+
+    Raises:
+        CheckpointMismatchError: The checkpoint has less.
+        FileNotFoundError: There is no such checkpoint.
+        ValueError: There is no such config.
+    """
+
+    def __init__(
+        self,
+        config: str,
+        checkpoint: str | None = None,
+        device: str | None = None,
+        score_thr: float = 0.3,
+        num_draws: int | None = None,
+        min_matched: float = 0.9,
+    ) -> None:
+        self.cfg = read_config(str(find_config(config)), None)
+        if num_draws is not None:
+            self.cfg.model.backbone.eval_sampling = 'random'
+        self.score_thr = score_thr
+        weights = None if checkpoint is None else read_checkpoint(checkpoint)['state_dict']
+        device = device or ('cuda' if torch.cuda.is_available() else 'cpu')
+        self._inferencer = _build_inferencer(self.cfg.copy(), checkpoint, device)
+        self.model = self._inferencer.model
+        if weights is not None:
+            check_match(match_weights(self.model, weights), str(checkpoint), min_matched)
+        if num_draws is not None:
+            draws = RandomDraws(self.model, num_draws)
+            draws.dataset_meta = getattr(self.model, 'dataset_meta', None)
+            self._inferencer.model = draws
+
+    @property
+    def classes(self) -> Sequence[str]:
+        """Names of the classes; a classifier's are numbers where the checkpoint has no names."""
+        if self.cfg.default_scope != 'mmpretrain':
+            return self.model.dataset_meta['classes']
+        number = self.model.head.num_classes
+        return self._inferencer.classes or [str(label) for label in range(number)]
+
+    def preprocess(self, picture: np.ndarray) -> Any:
+        """Turn a picture into what the model's ``test_step`` takes.
+
+        Args:
+            picture: RGB, uint8, (H, W, 3).
+
+        Returns:
+            A batch of one.
+        """
+        init_default_scope(self.cfg.default_scope)
+        bgr = np.ascontiguousarray(picture[..., ::-1])  # as the libraries read files
+        batch = next(iter(self._inferencer.preprocess([bgr])))
+        return batch[1] if self.cfg.default_scope == 'mmdet' else batch
+
+    def __call__(self, picture: np.ndarray) -> Prediction:
+        """Predict for a picture.
+
+        Args:
+            picture: RGB, uint8, (H, W, 3).
+
+        Returns:
+            What the model finds.
+        """
+        (sample,) = self._inferencer.forward(self.preprocess(picture))
+        prediction = getattr(self, f'_show_{self.cfg.default_scope}')(picture, sample)
+        if 'uncertainty' not in sample:
+            return prediction
+        return prediction._replace(uncertainty=sample.uncertainty.data[0].cpu().numpy())
+
+    def _show_mmdet(self, picture: np.ndarray, sample: Any) -> Prediction:
+        (drawn,) = self._inferencer.visualize(
+            [picture], [sample], return_vis=True, pred_score_thr=self.score_thr
+        )
+        instances = sample.pred_instances
+        instances = instances[instances.scores > self.score_thr].cpu()
+        names = self.classes
+        found = [
+            dict(label=names[label], score=round(score, 4), box=[round(side, 1) for side in box])
+            for label, score, box in zip(
+                instances.labels.tolist(),
+                instances.scores.tolist(),
+                instances.bboxes.tolist(),
+                strict=True,
+            )
+        ]
+        return Prediction(drawn, found)
+
+    def _show_mmseg(self, picture: np.ndarray, sample: Any) -> Prediction:
+        (drawn,) = self._inferencer.visualize([picture], [sample], return_vis=True)
+        label_map = sample.pred_sem_seg.data[0].cpu().numpy().astype(np.uint8)
+        names = self.classes
+        counts = np.bincount(label_map.ravel(), minlength=len(names))
+        found = [
+            dict(label=names[label], share=round(float(counts[label] / label_map.size), 4))
+            for label in np.argsort(-counts, kind='stable').tolist()
+            if counts[label]
+        ]
+        return Prediction(drawn, found, label_map)
+
+    def _show_mmpretrain(self, picture: np.ndarray, sample: Any) -> Prediction:
+        from mmpretrain.visualization import UniversalVisualizer
+
+        names = self.classes
+        scores = sample.pred_score.cpu()
+        likeliest = scores.topk(min(TOP, len(scores)))
+        found = [
+            dict(label=names[label], score=round(score, 4))
+            for score, label in zip(*map(torch.Tensor.tolist, likeliest), strict=True)
+        ]
+        visualizer = UniversalVisualizer()
+        drawn = visualizer.visualize_cls(
+            picture.copy(), sample, classes=names, draw_gt=False, resize=max(256, len(picture))
+        )
+        return Prediction(drawn, found)
+
+
+def _build_inferencer(cfg: Config, checkpoint: str | None, device: str) -> Any:
+    """Build the inferencer of the config's library."""
+    init_default_scope(cfg.default_scope)
+    if cfg.default_scope == 'mmdet':
+        from mmdet.apis import DetInferencer
+
+        return DetInferencer(cfg, checkpoint, device, show_progress=False)
+    if cfg.default_scope == 'mmseg':
+        from mmseg.apis import MMSegInferencer
+
+        return MMSegInferencer(cfg, checkpoint, device=device, show_progress=False)
+    from mmpretrain.apis import ImageClassificationInferencer
+
+    return ImageClassificationInferencer(cfg, checkpoint or False, device)

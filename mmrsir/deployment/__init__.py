@@ -1,0 +1,1 @@
+"""Models for other programs: ONNX and torch.export, each checked against torch."""

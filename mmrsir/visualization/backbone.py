@@ -1,0 +1,92 @@
+"""The backbone of a config, and pictures as it takes them."""
+
+from copy import deepcopy
+from pathlib import Path
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.registry import MODELS
+from PIL import Image
+from torch import Tensor
+
+from ..checkpoint import load_pretrained
+from ..datasets.decoding import decode_jpeg, decode_strictly
+from ..models import PyramidTransformer
+
+
+def build_backbone(cfg: Config, checkpoint: str | None = None, seed: int = 0) -> PyramidTransformer:
+    """Build the backbone of a config alone, in evaluation mode.
+
+    Args:
+        cfg: A config of mmdet, mmseg or mmpretrain.
+        checkpoint: Its weights, or those of a whole model; None for random ones.
+        seed: Seed of the random weights.
+
+    Returns:
+        The backbone.
+
+    Raises:
+        CheckpointMismatchError: The checkpoint has less than 90 % of the backbone.
+        FileNotFoundError: There is no such checkpoint.
+        TypeError: The config's backbone is none of ours, which alone can be traced.
+    """
+    settings = deepcopy(cfg.model.backbone)
+    settings.pop('init_cfg', None)
+    kind = settings.get('type')
+    built = MODELS.get(kind) if isinstance(kind, str) else kind
+    if not (isinstance(built, type) and issubclass(built, PyramidTransformer)):
+        raise TypeError(
+            f'model.backbone.type={kind} cannot be traced; '
+            'RSIRTransformer and PyramidTransformer can'
+        )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        backbone = MODELS.build(settings)
+        backbone.init_weights()
+    if checkpoint is not None:
+        load_pretrained(backbone, checkpoint)
+    return backbone.eval()
+
+
+def read_picture(path: str | Path, max_size: int | None = None) -> np.ndarray:
+    """Read a picture, to its last byte.
+
+    Args:
+        path: The file.
+        max_size: Pixels of the longer side, to which larger pictures are shrunk.
+
+    Returns:
+        RGB, uint8, (H, W, 3).
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is no picture, or broken.
+    """
+    data = Path(path).read_bytes()
+    try:
+        picture = decode_jpeg(lambda: decode_strictly(data))
+    except Exception as error:
+        raise ValueError(f'{path} is no picture that can be read: {error}') from error
+    if max_size is not None:
+        picture.thumbnail((max_size, max_size), Image.Resampling.BICUBIC)
+    return np.array(picture.convert('RGB'))
+
+
+def normalize(picture: np.ndarray, cfg: Config) -> Tensor:
+    """Turn a picture into what the backbone of a config takes.
+
+    Args:
+        picture: RGB, uint8, (H, W, 3).
+        cfg: The config, whose data preprocessor has the mean, the deviation and the channel order.
+
+    Returns:
+        A batch of one image, (1, 3, H, W).
+    """
+    settings = cfg.model.get('data_preprocessor') or cfg.get('data_preprocessor') or {}
+    if not (settings.get('bgr_to_rgb') or settings.get('to_rgb')):
+        picture = picture[..., ::-1]  # images are read as BGR
+    mean = torch.tensor(settings.get('mean', [0.0] * 3))
+    std = torch.tensor(settings.get('std', [1.0] * 3))
+    pixels_HW3 = torch.from_numpy(np.ascontiguousarray(picture)).float()
+    return ((pixels_HW3 - mean) / std).permute(2, 0, 1).unsqueeze(0)

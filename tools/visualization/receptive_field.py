@@ -1,0 +1,70 @@
+"""Draw which pixels the middle of a feature map depends on, after each block, of several models.
+
+Example:
+    python tools/visualization/receptive_field.py photo.jpg \
+        configs/cls/ablation/rsir_in1k.py configs/cls/ablation/shifted_window_in1k.py
+"""
+
+import argparse
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import track
+
+from mmrsir.engine import launch
+from mmrsir.visualization.backbone import build_backbone, normalize, read_picture
+from mmrsir.visualization.receptive_field import Field, draw_fields, receptive_fields
+
+PROGRESS = Console(stderr=True)
+
+
+def main() -> None:
+    """Parse the command line, differentiate and draw."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('picture', help='picture file')
+    parser.add_argument(
+        'models',
+        nargs='+',
+        metavar='CONFIG[=CHECKPOINT]',
+        help='config with a backbone of mmrsir, and its weights (default: random ones)',
+    )
+    parser.add_argument(
+        '--max-size',
+        type=int,
+        default=224,
+        help='pixels of the longer side; larger pictures are shrunk (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--out', default='work_dirs/receptive_field.png', help='picture (default: %(default)s)'
+    )
+    args = parser.parse_args()
+
+    fields: dict[str, list[Field]] = {}
+    try:
+        picture = read_picture(args.picture, args.max_size)
+        for model in args.models:
+            config, _, checkpoint = model.partition('=')
+            cfg = launch.read_config(config, None)
+            backbone = build_backbone(cfg, checkpoint or None)
+            name = Path(config).stem + ('' if checkpoint else '\n(random weights)')
+            of_blocks = track(
+                receptive_fields(backbone, normalize(picture, cfg)),
+                Path(config).stem,
+                total=sum(backbone.depths),
+                console=PROGRESS,
+                transient=True,
+            )
+            fields[name] = list(of_blocks)
+    except (OSError, TypeError, ValueError) as error:
+        parser.error(str(error))
+
+    Path(args.out).parent.mkdir(parents=True, exist_ok=True)
+    draw_fields(fields, args.out)
+    for name, of_model in fields.items():
+        last = of_model[-1]
+        print(f'{name.splitlines()[0]}: {last.area:.1%} of the pixels after {last.title}')
+    print(f'wrote {args.out}')
+
+
+if __name__ == '__main__':
+    main()
