@@ -78,9 +78,10 @@ def test_predictions_are_evaluated_kept_and_drawn(trained, tmp_path):
     assert len(pictures) == num_images
 
 
-def test_test_time_augmentation_is_evaluated(trained, tmp_path):
+@pytest.mark.parametrize('views', ['--tta', pytest.param('--draws=2', marks=pytest.mark.slow)])
+def test_test_time_augmentation_is_evaluated(trained, tmp_path, views):
     scope, config, options, checkpoint = trained
-    tool('test.py', config, checkpoint, '--work-dir', tmp_path, '--tta', '--cfg-options', *options)
+    tool('test.py', config, checkpoint, '--work-dir', tmp_path, views, '--cfg-options', *options)
     assert METRIC[scope] in read_metrics(tmp_path)
 
 

@@ -60,7 +60,7 @@ def main() -> None:
         except ValueError as error:
             skipped.append(str(error))
         else:
-            print(f'wrote {out_file}: {VIEWS[view].title.lower()}')
+            print(f'wrote {out_file}: {VIEWS[view].title}')
     animate(picture, traces, out_dir / 'blocks.gif')
     print(f'wrote {out_dir / "blocks.gif"}: block after block')
     write_json(traces, out_dir / 'blocks.json')
