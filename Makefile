@@ -3,7 +3,7 @@ PYTHON ?= $(shell for python in .venv/bin/python python3 python3.11 python3.12 p
 	$$python -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null \
 	&& echo $$python && exit; done; echo python3)
 
-.PHONY: help setup demo test test-slow mutants lint clean
+.PHONY: help setup demo test test-slow mutants lint docs clean
 
 help:
 	@echo 'make demo       make a small data set, train Mask R-CNN with RSIR on it, draw what it detects'
@@ -11,6 +11,7 @@ help:
 	@echo 'make test-slow  run the tests that take minutes'
 	@echo 'make mutants    break the core by small patches, each of which the tests must notice: minutes'
 	@echo 'make lint       check style, types and the direction of imports'
+	@echo 'make docs       build the documentation as a site, into site/'
 	@echo 'make setup      make or update .venv, which the targets above do first: about 5 minutes, 12 GB'
 	@echo 'make clean      remove caches and build products; .venv, data/ and work_dirs/ stay'
 	@echo 'PYTHON=python3.12 after any of them makes .venv with that Python (3.10 to 3.12).'
@@ -41,7 +42,10 @@ lint: setup
 	@echo 'Checking the direction of imports (import-linter).'
 	@.venv/bin/lint-imports --no-cache
 
+docs: setup
+	@NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict
+
 clean:
 	@echo 'Removing caches and build products.'
-	@rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	@rm -rf build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	@find configs mmrsir tests tools -name __pycache__ -type d -prune -exec rm -rf {} +

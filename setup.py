@@ -52,6 +52,7 @@ setup(
         # Without mmcv, which pip would build without its ops: see requirements/mmcv.txt.
         'full': requirements('torch', 'openmmlab'),
         'dev': requirements('dev'),
+        'app': requirements('app'),
     },
     zip_safe=False,
 )

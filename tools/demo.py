@@ -11,7 +11,7 @@ from pathlib import Path
 from mmrsir.datasets.shapes import make_shapes
 from mmrsir.engine import launch, scopes
 from mmrsir.visualization.contact_sheet import contact_sheet
-from mmrsir.visualization.curves import plot_run
+from mmrsir.visualization.curves import plot_runs
 
 CONFIG = 'configs/mask_rcnn/rsir_n_shapes.py'
 METRICS = {
@@ -46,7 +46,8 @@ def main() -> None:
     )
     curves = work_dir / 'curves.png'
     scalars = Path(runner.log_dir) / 'vis_data' / 'scalars.json'
-    plot_run(scalars, METRICS, curves, 'Mask R-CNN with RSIR (nano) on generated shapes')
+    title = 'Mask R-CNN with RSIR (nano) on generated shapes'
+    plot_runs({'': scalars}, curves, title, ['loss', *METRICS])
 
     minutes = (time.monotonic() - start) / 60
     print(f'\nOn {len(pictures)} held-out images, after {minutes:.1f} minutes:')

@@ -11,6 +11,8 @@ from .hooks import CheckpointMatchHook
 from .layer_decay import LayerDecayOptimWrapperConstructor
 from .loops import ResumableEpochBasedTrainLoop, ResumableIterBasedTrainLoop
 from .loss_guard import LossGuardHook
+from .prediction_pictures import PredictionPicturesHook
+from .run_report import RunReportHook
 
 __all__ = [
     'CPUAmpOptimWrapper',
@@ -19,8 +21,10 @@ __all__ = [
     'CheckpointMatchHook',
     'LayerDecayOptimWrapperConstructor',
     'LossGuardHook',
+    'PredictionPicturesHook',
     'ResumableBatchSampler',
     'ResumableCheckpointHook',
     'ResumableEpochBasedTrainLoop',
     'ResumableIterBasedTrainLoop',
+    'RunReportHook',
 ]

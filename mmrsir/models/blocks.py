@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from .linear import Linear
-from .mixers import MIXER_NAMES, Mixer
+from .mixers import MIXERS, Mixer
 from .order import compose, fill_windows, first_tokens, invert, permute, to_image
 from .traces import BlockTrace
 
@@ -257,7 +257,7 @@ class Stage(BaseModule):
                 x_BLC = permute(x_BLC, inverse_BL)
             traces.append(
                 BlockTrace(
-                    mixer=MIXER_NAMES[type(mixer)],
+                    mixer=next(name for name, one in MIXERS.items() if one is type(mixer)),
                     query=divmod(query, grid[1]),
                     weights_BhHW=weights_BhL.unflatten(2, grid),
                     windows_BHW=None if windows_BL is None else windows_BL.unflatten(1, grid),

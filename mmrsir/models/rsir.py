@@ -47,7 +47,7 @@ class RSIRTransformer(PyramidTransformer):
         TypeError: An argument has the wrong type.
         ValueError: An argument is unknown or out of range.
 
-    Example:
+    Examples:
         >>> model = RSIRTransformer('tiny').eval()
         >>> [tuple(level.shape) for level in model(torch.zeros(1, 3, 224, 224))]
         [(1, 64, 56, 56), (1, 128, 28, 28), (1, 256, 14, 14), (1, 512, 7, 7)]

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor
 
 from ..checkpoint import load_pretrained
@@ -70,7 +70,7 @@ def read_picture(path: str | Path, max_size: int | None = None) -> np.ndarray:
         raise ValueError(f'{path} is no picture that can be read: {error}') from error
     if max_size is not None:
         picture.thumbnail((max_size, max_size), Image.Resampling.BICUBIC)
-    return np.array(picture.convert('RGB'))
+    return np.array(ImageOps.exif_transpose(picture).convert('RGB'))
 
 
 def normalize(picture: np.ndarray, cfg: Config) -> Tensor:

@@ -249,10 +249,10 @@ def animate(
         out_file: GIF to write.
         seconds: How long a block is shown.
     """
-    first, *others = (
-        Image.fromarray(render_block(picture, one, ('window', 'attention'))).quantize()
-        for one in place(traces)
-    )
+    drawn = (render_block(picture, one, ('window', 'attention')) for one in place(traces))
+    # The usual palette leaves out the few patches that have a colour.
+    palette = Image.Quantize.MAXCOVERAGE
+    first, *others = (Image.fromarray(frame).quantize(method=palette) for frame in drawn)
     first.save(out_file, save_all=True, append_images=others, duration=int(1000 * seconds), loop=0)
 
 

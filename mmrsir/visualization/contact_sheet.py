@@ -8,31 +8,39 @@ from matplotlib.image import imread
 
 
 def contact_sheet(
-    pictures: Sequence[str | Path], out_file: str | Path, columns: int, title: str
+    pictures: Sequence[str | Path],
+    out_file: str | Path,
+    columns: int,
+    title: str,
+    captions: Sequence[str] = (),
 ) -> None:
-    """Lay out pictures of equal size in a grid.
+    """Lay out pictures in a grid, whose cells have the shape of the first.
 
     Args:
         pictures: Picture files.
         out_file: Picture to write.
         columns: Pictures side by side.
         title: Heading.
+        captions: What stands above each picture; empty for nothing.
 
     Raises:
-        ValueError: There is no picture.
+        ValueError: There is no picture, or another number of captions.
     """
     if not pictures:
         raise ValueError(f'no pictures for {out_file}')
-    images = [imread(picture) for picture in pictures]
-    rows = -(-len(images) // columns)
-    height, width = images[0].shape[:2]
+    if captions and len(captions) != len(pictures):
+        raise ValueError(f'{len(captions)} captions for {len(pictures)} pictures')
+    columns = min(columns, len(pictures))
+    rows = -(-len(pictures) // columns)
+    height, width = imread(pictures[0]).shape[:2]
     cell = 3.0  # inches, the width of a picture
-    figure = Figure(
-        figsize=(cell * columns, cell * height / width * rows + 0.4), layout='constrained'
-    )
+    cell_height = cell * height / width + (0.3 if captions else 0)
+    figure = Figure(figsize=(cell * columns, cell_height * rows + 0.4), layout='constrained')
     figure.suptitle(title)
-    for index, image in enumerate(images, start=1):
-        axes = figure.add_subplot(rows, columns, index)
-        axes.imshow(image)
+    for index, picture in enumerate(pictures):
+        axes = figure.add_subplot(rows, columns, index + 1)
+        axes.imshow(imread(picture))
         axes.axis('off')
+        if captions:
+            axes.set_title(captions[index], fontsize='small')
     figure.savefig(out_file, dpi=120)

@@ -16,9 +16,15 @@ default_hooks = dict(
     # A checkpoint that has less of the model's weights is refused.
     checkpoint_match=dict(type='CheckpointMatchHook', min_matched=0.9),
     loss_guard=dict(type='LossGuardHook'),
+    # The same few images at each validation.
+    prediction_pictures=dict(type='PredictionPicturesHook', number=4),
+    run_report=dict(type='RunReportHook'),
 )
 visualizer = dict(
-    type='SegLocalVisualizer', vis_backends=[dict(type='LocalVisBackend')], name='visualizer'
+    type='SegLocalVisualizer',
+    # Instead of TensorBoard: --cfg-options visualizer.vis_backends.1.type=WandbVisBackend
+    vis_backends=[dict(type='LocalVisBackend'), dict(type='TensorboardVisBackend')],
+    name='visualizer',
 )
 log_processor = dict(by_epoch=False)
 log_level = 'INFO'

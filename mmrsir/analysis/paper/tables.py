@@ -108,7 +108,7 @@ def render(
     if throughput is not None and throughput.setting:
         lines += ['', f'Throughput: {throughput.setting}.']
     if notes:
-        lines += ['', f'Why costs differ by more than {TOLERANCE} %:']
+        lines += ['', f'Why costs differ by more than {TOLERANCE} %:', '']
     for note in dict.fromkeys(notes.values()):
         models = ', '.join(model for model, own in notes.items() if own == note)
         lines.append(f'- {models}: {note}')

@@ -21,11 +21,8 @@ MIXERS: dict[str, type[Mixer]] = {
     'grid': GridAttention,
 }
 
-MIXER_NAMES = {mixer: name for name, mixer in MIXERS.items()}
-
 __all__ = [
     'MIXERS',
-    'MIXER_NAMES',
     'Arrangement',
     'AxialAttention',
     'CrissCrossAttention',

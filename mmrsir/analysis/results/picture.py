@@ -1,0 +1,56 @@
+"""A confusion matrix as a picture."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+MAX_CLASSES = 40  # more cannot be read
+MAX_NUMBERED = 20
+
+
+def plot_confusion(
+    matrix: Tensor, classes: Sequence[str], counted: str, out_file: str | Path
+) -> None:
+    """Draw how the objects of each true class were predicted, in percent of the class.
+
+    Of many classes, those with the most errors are drawn.
+
+    Args:
+        matrix: Counts, (K, K): rows are true, columns predicted.
+        classes: Names of the K classes.
+        counted: What was counted.
+        out_file: Picture to write.
+    """
+    title = f'What is taken for what: {int(matrix.sum()):,} {counted}'
+    totals = matrix.sum(1, keepdim=True)
+    shares = 100 * matrix / totals.clamp(min=1)
+    shown = torch.arange(len(classes))
+    if len(classes) > MAX_CLASSES:
+        errors = matrix.sum(0) + matrix.sum(1) - 2 * matrix.diagonal()
+        shown = errors.argsort(descending=True, stable=True)[:MAX_CLASSES].sort()[0]
+        title += f'\nthe {MAX_CLASSES} classes of {len(classes)} with the most errors'
+    names = [classes[index] for index in shown]
+    side = max(4.5, 0.3 * len(names) + 2)
+    figure = Figure(figsize=(side + 1, side), layout='constrained')
+    figure.suptitle(title)
+    axes = figure.subplots()
+    image = axes.imshow(shares[shown][:, shown], cmap='Blues', vmin=0, vmax=100)
+    figure.colorbar(image, label='% of the true class', shrink=0.7)
+    ticks = range(len(names))
+    axes.set_xticks(ticks, names, rotation=90)
+    axes.set_yticks(
+        ticks, [f'{name} ({int(totals[i]):,})' for i, name in zip(shown, names, strict=True)]
+    )
+    axes.set(xlabel='predicted', ylabel=f'true (number of {counted})')
+    if len(names) <= MAX_NUMBERED:
+        for row in ticks:
+            for column in ticks:
+                share = shares[shown[row], shown[column]].item()
+                color = 'white' if share > 50 else 'black'
+                axes.text(
+                    column, row, f'{share:.0f}', ha='center', va='center', color=color, fontsize=8
+                )
+    figure.savefig(out_file, dpi=120)

@@ -1,0 +1,143 @@
+"""What is to be known of the three tasks."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.registry import METRICS
+from torch import Tensor
+
+from . import confusion
+
+Row = dict[str, str | int | float]
+
+
+@dataclass(frozen=True)
+class Task:
+    """How results of a library are analysed.
+
+    Args:
+        counted: What a confusion matrix counts.
+        score: What a score of an image means.
+        count: Returns the confusion matrix of a data sample.
+        rate: Returns the score of a data sample with its matrix; less is worse.
+        per_class: Returns the figures of each class, of the whole matrix and what the test of the
+            library reported.
+    """
+
+    counted: str
+    score: str
+    count: Callable[[Any, int], Tensor]
+    rate: Callable[[Any, Tensor], float]
+    per_class: Callable[[Tensor, list[str], Mapping[str, float]], list[Row]]
+
+
+def report_each_class(cfg: Config) -> None:
+    """Let the metric of a detector report each class, of boxes and of masks.
+
+    Args:
+        cfg: The config to change.
+
+    Raises:
+        ValueError: It is evaluated by another metric than ``CocoMetric``.
+    """
+    settings = cfg.test_evaluator
+    kind = settings.get('type') if isinstance(settings, dict) else 'several'
+    if kind != 'CocoMetric':
+        raise ValueError(f'test_evaluator.type={kind} reports no classes; allowed: CocoMetric')
+    reported = settings.get('metric', 'bbox')
+    cfg.test_evaluator = [
+        dict(settings, metric=one, classwise=True, prefix=one)
+        for one in ([reported] if isinstance(reported, str) else reported)
+    ]
+
+
+def _objects_per_class(
+    matrix: Tensor, classes: list[str], metrics: Mapping[str, float]
+) -> list[Row]:
+    rows = []
+    for index, name in enumerate(classes):
+        objects, found = matrix[index].sum().item(), matrix[index, index].item()
+        missed = matrix[index, -1].item()
+        rows.append(
+            {
+                'class': name,
+                **{
+                    f'{kind}_AP': metrics[key]
+                    for kind in ('bbox', 'segm')
+                    if (key := f'{kind}/{name}_precision') in metrics
+                },
+                'objects': objects,
+                'found': found,
+                'taken_for_others': objects - found - missed,
+                'missed': missed,
+                'false': matrix[-1, index].item(),
+            }
+        )
+    return rows
+
+
+def _pixels_per_class(
+    matrix: Tensor, classes: list[str], metrics: Mapping[str, float]
+) -> list[Row]:
+    right, found, true = matrix.diagonal(), matrix.sum(0), matrix.sum(1)
+    areas = (right.double(), (found + true - right).double(), found.double(), true.double())
+    reached = METRICS.get('mmseg.IoUMetric').total_area_to_metrics(*areas)
+    return [
+        {
+            'class': name,
+            'IoU': round(100 * reached['IoU'][index], 2),
+            'accuracy': round(100 * reached['Acc'][index], 2),
+            'pixels': true[index].item(),
+        }
+        for index, name in enumerate(classes)
+    ]
+
+
+def _images_per_class(
+    matrix: Tensor, classes: list[str], metrics: Mapping[str, float]
+) -> list[Row]:
+    true, found = matrix.nonzero(as_tuple=True)
+    counts = matrix[true, found]
+    precision, recall, f1_score, support = METRICS.get('mmpretrain.SingleLabelMetric').calculate(
+        found.repeat_interleave(counts),
+        true.repeat_interleave(counts),
+        average=None,
+        num_classes=len(classes),
+    )
+    return [
+        {
+            'class': name,
+            'accuracy': round(recall[index].item(), 2),
+            'precision': round(precision[index].item(), 2),
+            'f1_score': round(f1_score[index].item(), 2),
+            'images': int(support[index]),
+        }
+        for index, name in enumerate(classes)
+    ]
+
+
+TASKS = {
+    'mmdet': Task(
+        'objects',
+        f'right ones among objects and boxes above a score of {confusion.SCORE_THR}',
+        confusion.count_objects,
+        confusion.score_objects,
+        _objects_per_class,
+    ),
+    'mmseg': Task(
+        'pixels',
+        'mean IoU of the classes in the image',
+        confusion.count_pixels,
+        confusion.score_pixels,
+        _pixels_per_class,
+    ),
+    'mmpretrain': Task(
+        'images',
+        'probability of the true class',
+        confusion.count_image,
+        confusion.score_image,
+        _images_per_class,
+    ),
+}

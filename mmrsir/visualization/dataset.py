@@ -1,0 +1,68 @@
+"""Pictures of what a training sees."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mmengine.config import Config
+from mmengine.registry import DATASETS, VISUALIZERS, init_default_scope
+from mmengine.runner import set_random_seed
+
+from ..models.arguments import check_int
+from .samples import draw_sample
+
+
+def draw_training_images(cfg: Config, number: int, out_dir: Path, seed: int = 0) -> Iterator[Path]:
+    """Draw images of the training as they leave its pipeline, with their annotations.
+
+    What a model's data preprocessor does to whole batches, such as Mixup, is not in them.
+
+    Args:
+        cfg: A config of mmdet, mmseg or mmpretrain.
+        number: Images to draw, evenly spread over the data set.
+        out_dir: Folder for the pictures.
+        seed: Seed of what the pipeline draws at random.
+
+    Yields:
+        Each picture, when it is written.
+
+    Raises:
+        TypeError: ``number`` is not an integer.
+        ValueError: It is not positive.
+    """
+    check_int('number', number, minimum=1)
+    init_default_scope(cfg.default_scope)
+    set_random_seed(seed)
+    dataset = DATASETS.build(cfg.train_dataloader.dataset)
+    visualizer = VISUALIZERS.build({**cfg.visualizer, 'vis_backends': None})
+    visualizer.dataset_meta = dataset.metainfo
+    out_dir.mkdir(parents=True, exist_ok=True)
+    number = min(number, len(dataset))
+    for index in (one * len(dataset) // number for one in range(number)):
+        packed = dataset[index]
+        out_file = out_dir / f'{index:06}.jpg'
+        draw_sample(
+            visualizer,
+            _to_rgb(packed['inputs'], cfg),
+            _with_plain_boxes(packed['data_samples']),
+            out_file=out_file,
+            draw_pred=False,
+        )
+        yield out_file
+
+
+def _to_rgb(inputs_3HW: Any, cfg: Config) -> np.ndarray:
+    """Return what a pipeline packed as RGB, uint8, (H, W, 3)."""
+    image = inputs_3HW.permute(1, 2, 0).numpy().clip(0, 255).astype(np.uint8)
+    settings = cfg.model.get('data_preprocessor') or cfg.get('data_preprocessor') or {}
+    if settings.get('bgr_to_rgb') or settings.get('to_rgb'):
+        image = image[..., ::-1]
+    return np.ascontiguousarray(image)
+
+
+def _with_plain_boxes(sample: Any) -> Any:
+    """Return a data sample whose boxes are tensors, as mmdet's preprocessor makes them."""
+    if 'gt_instances' in sample and hasattr(sample.gt_instances.get('bboxes'), 'tensor'):
+        sample.gt_instances.bboxes = sample.gt_instances.bboxes.tensor
+    return sample

@@ -1,0 +1,73 @@
+"""Pictures of what a training sees show its images and annotations, in their colours."""
+
+import runpy
+import sys
+
+import mmcv
+import numpy as np
+import pytest
+from matplotlib.image import imread
+
+from mmrsir.engine import launch
+from mmrsir.visualization.dataset import draw_training_images
+
+from .test_engine.commands import ROOT, on_data
+from .test_engine.test_tools import CONFIGS
+
+FOLDERS = {'mmdet': 'coco/train', 'mmseg': 'ade/images/training', 'mmpretrain': 'imagenet/train'}
+
+
+def load(scope, shapes, name):
+    cfg = launch.read_config(str(ROOT / CONFIGS[scope]), None)
+    folder = {'mmdet': 'coco', 'mmseg': 'ade', 'mmpretrain': 'imagenet'}[scope]
+    cfg.train_dataloader.dataset.data_root = f'{shapes / folder}/'
+    cfg.visualizer.name = str(name)  # or the visualizer of another test would be taken
+    return cfg
+
+
+@pytest.mark.parametrize('scope', CONFIGS)
+def test_images_have_their_colours_and_annotations(scope, shapes, tmp_path):
+    cfg = load(scope, shapes, tmp_path)
+    dataset = cfg.train_dataloader.dataset
+    # Without what changes images at random.
+    dataset.pipeline = [one for one in dataset.pipeline if one.type.startswith(('Load', 'Pack'))]
+    (drawn,) = draw_training_images(cfg, 1, tmp_path)
+    picture = mmcv.imread(drawn, channel_order='rgb').astype(int)
+    first = min(path for path in (shapes / FOLDERS[scope]).rglob('*.*') if path.is_file())
+    image = mmcv.imresize(mmcv.imread(first, channel_order='rgb'), picture.shape[1::-1])
+    right, swapped = (np.abs(picture - one) for one in (image, image[..., ::-1]))
+    assert right.mean() < swapped.mean()
+    assert right.max() > 100
+
+
+def test_images_are_spread_over_the_data_set(shapes, tmp_path):
+    cfg = load('mmdet', shapes, tmp_path)
+    cfg.train_dataloader.dataset.indices = 4
+    drawn = draw_training_images(cfg, 2, tmp_path)
+    assert [path.stem for path in drawn] == ['000000', '000002']
+
+
+def test_what_is_random_comes_from_the_seed(shapes, tmp_path):
+    cfg = load('mmpretrain', shapes, tmp_path)
+    first, again, other = (
+        next(draw_training_images(cfg, 1, tmp_path / name, seed)).read_bytes()
+        for name, seed in (('first', 0), ('again', 0), ('other', 1))
+    )
+    assert first == again != other
+
+
+def test_number_is_checked(tmp_path):
+    cfg = launch.read_config(str(ROOT / CONFIGS['mmdet']), None)
+    with pytest.raises(ValueError, match='number=0 must be at least 1'):
+        next(draw_training_images(cfg, 0, tmp_path))
+
+
+def test_tool_lays_all_on_one_sheet(shapes, tmp_path, monkeypatch):
+    options = [*on_data('mmdet', shapes), f'visualizer.name={tmp_path}']
+    arguments = [str(ROOT / CONFIGS['mmdet']), '--number', '100', '--out-dir', str(tmp_path)]
+    monkeypatch.setattr(sys, 'argv', ['', *arguments, '--cfg-options', *options])
+    tool = ROOT / 'tools/visualization/browse_dataset.py'
+    runpy.run_path(str(tool), run_name='__main__')
+    pictures = list(tmp_path.glob('*.jpg'))
+    assert 1 < len(pictures) <= 8
+    assert imread(tmp_path / 'sheet.png')[..., :3].std() > 0.05

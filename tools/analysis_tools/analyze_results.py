@@ -1,0 +1,135 @@
+"""Where a model errs: confusion matrix, a table of the classes, and pictures of its worst images.
+
+Example:
+    python tools/analysis_tools/analyze_results.py configs/mask_rcnn/rsir_n_shapes.py \
+        work_dirs/demo/epoch_8.pth
+"""
+
+import argparse
+import csv
+import math
+from pathlib import Path
+from typing import Any
+
+import mmcv
+from mmengine.config import DictAction
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from mmrsir import safe_loading
+from mmrsir.analysis.results.confusion import NO_OBJECT, SCORE_THR
+from mmrsir.analysis.results.hook import Rated, ResultsHook
+from mmrsir.analysis.results.picture import plot_confusion
+from mmrsir.analysis.results.tasks import TASKS, Row, report_each_class
+from mmrsir.engine import launch, scopes
+from mmrsir.models.arguments import check_int
+from mmrsir.visualization.contact_sheet import contact_sheet
+from mmrsir.visualization.samples import draw_sample
+
+PROGRESS = Console(stderr=True)
+SHOWN_ROWS = 20
+COLUMNS = {'mmdet': 2, 'mmseg': 2, 'mmpretrain': 4}  # of the sheet: two draw truth and prediction
+
+
+def argument_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('config', help='config file of mmdet, mmseg or mmpretrain')
+    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument(
+        '--out-dir',
+        type=Path,
+        default=Path('work_dirs/results'),
+        help='folder for the results (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--worst', type=int, default=12, metavar='K', help='images to draw (default: %(default)s)'
+    )
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='as in test.py')
+    safe_loading.add_unsafe_flag(parser)
+    return parser
+
+
+def main() -> None:
+    """Parse the command line, test and analyse."""
+    parser = argument_parser()
+    args = parser.parse_args()
+    if args.unsafe_load:
+        safe_loading.allow_unsafe()
+    try:
+        check_int('--worst', args.worst, minimum=1)
+        launch.check_file('checkpoint', args.checkpoint)
+        cfg = launch.read_config(args.config, args.cfg_options)
+        if cfg.default_scope == 'mmdet':
+            report_each_class(cfg)
+    except (FileNotFoundError, ValueError) as error:
+        parser.error(str(error))
+    scopes.set_dataloader_defaults(cfg)
+    cfg.launcher = 'none'
+    cfg.load_from = args.checkpoint
+    cfg.work_dir = str(args.out_dir)
+
+    task = TASKS[cfg.default_scope]
+    runner = launch.build_runner(cfg, splits=('test',))
+    hook = ResultsHook(task, args.worst)
+    runner.register_hook(hook)
+    metrics = runner.test()
+
+    classes = [*hook.classes, NO_OBJECT][: len(hook.matrix)]
+    plot_confusion(hook.matrix, classes, task.counted, args.out_dir / 'confusion_matrix.png')
+    rows = task.per_class(hook.matrix, hook.classes, metrics)
+    write_csv(rows, args.out_dir / 'per_class.csv')
+    sheet = args.out_dir / 'worst.png'
+    contact_sheet(
+        draw_worst(hook.worst, runner.visualizer, args.out_dir / 'worst'),
+        sheet,
+        columns=COLUMNS[cfg.default_scope],
+        title=f'The worst of {len(runner.test_dataloader.dataset)} images, by the {task.score}',
+        captions=[f'{Path(one.sample.img_path).name}: {one.score:.2f}' for one in hook.worst],
+    )
+    print_table(rows)
+    print(f'wrote confusion_matrix.png, per_class.csv, worst.png and worst/ to {args.out_dir}')
+
+
+def write_csv(rows: list[Row], out_file: Path) -> None:
+    """Write the figures of the classes."""
+    with out_file.open('w', encoding='utf-8', newline='') as file:
+        writer = csv.DictWriter(file, rows[0].keys())
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def draw_worst(worst: list[Rated], visualizer: Any, folder: Path) -> list[Path]:
+    """Draw the worst images, and return the pictures."""
+    pictures = []
+    for rank, one in enumerate(track(worst, 'Drawing the worst images', console=PROGRESS), start=1):
+        path = Path(one.sample.img_path)
+        pictures.append(folder / f'{rank:03}_{path.stem}.jpg')
+        image = mmcv.imread(path, channel_order='rgb')
+        draw_sample(visualizer, image, one.sample, out_file=pictures[-1], score_thr=SCORE_THR)
+    return pictures
+
+
+def print_table(rows: list[Row]) -> None:
+    """Print the figures of the classes, of many those of the worst."""
+    columns = list(rows[0])
+    shown = sorted(rows, key=lambda row: _absent_last(float(row[columns[1]])))
+    title = 'Classes, the worst first'
+    if len(shown) > SHOWN_ROWS:
+        title += f': {SHOWN_ROWS} of {len(shown)}'
+    table = Table(title=title)
+    for column in columns:
+        table.add_column(column, justify='left' if column == 'class' else 'right')
+    for row in shown[:SHOWN_ROWS]:
+        table.add_row(*(str(value) for value in row.values()))
+    Console().print(table)
+
+
+def _absent_last(figure: float) -> tuple[bool, float]:
+    return math.isnan(figure), figure
+
+
+if __name__ == '__main__':
+    with launch.plain_errors():
+        main()

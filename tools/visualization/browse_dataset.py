@@ -1,0 +1,56 @@
+"""Draw what a training sees: images as they leave the pipeline, with their annotations.
+
+Example:
+    python tools/visualization/browse_dataset.py configs/mask_rcnn/rsir_t_1x_coco.py
+"""
+
+import argparse
+from pathlib import Path
+
+from mmengine.config import DictAction
+from rich.console import Console
+from rich.progress import track
+
+from mmrsir.engine import launch
+from mmrsir.visualization.contact_sheet import contact_sheet
+from mmrsir.visualization.dataset import draw_training_images
+
+PROGRESS = Console(stderr=True)
+
+
+def main() -> None:
+    """Parse the command line and draw."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('config', help='config file of mmdet, mmseg or mmpretrain')
+    parser.add_argument('--number', type=int, default=16, help='of images (default: %(default)s)')
+    parser.add_argument(
+        '--seed', type=int, default=0, help='of random changes (default: %(default)s)'
+    )
+    parser.add_argument(
+        '--out-dir',
+        type=Path,
+        default=Path('work_dirs/dataset'),
+        help='folder for the pictures (default: %(default)s)',
+    )
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='as in train.py')
+    args = parser.parse_args()
+
+    sheet = args.out_dir / 'sheet.png'
+    try:
+        cfg = launch.read_config(args.config, args.cfg_options)
+        drawn = draw_training_images(cfg, args.number, args.out_dir, args.seed)
+        pictures = list(track(drawn, 'Drawing', total=args.number, console=PROGRESS))
+        contact_sheet(
+            pictures,
+            sheet,
+            columns=4,
+            title=f'{Path(args.config).stem}: what a training sees',
+            captions=[f'image {picture.stem}' for picture in pictures],
+        )
+    except (OSError, ValueError) as error:
+        parser.error(str(error))
+    print(f'wrote {len(pictures)} pictures to {args.out_dir}; all on one sheet: {sheet}')
+
+
+if __name__ == '__main__':
+    main()
