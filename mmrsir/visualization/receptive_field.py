@@ -95,7 +95,7 @@ def draw_fields(fields: Mapping[str, Sequence[Field]], out_file: str | Path) -> 
             _draw_field(axes, field)
         row[0].set_ylabel(name)
     upper.supxlabel(
-        'Bright: pixels on which the middle depends most; black: less than a ten-thousandth of that; '
+        'Bright: pixels on which the middle depends most; black: below a ten-thousandth of that; '
         'white: not at all.',
         fontsize=9,
     )
