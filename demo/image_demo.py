@@ -55,13 +55,14 @@ def main() -> None:
         safe_loading.allow_unsafe()
     try:
         pictures = list_pictures(args.input)
+        outputs = name_outputs(args.input, pictures, args.out_dir)
         predictor = Predictor(args.config, args.checkpoint, args.device, args.score_thr, args.draws)
         args.out_dir.mkdir(parents=True, exist_ok=True)
         if pictures is None:
-            predict_video(args.input, predictor, args.out_dir)
+            predict_video(args.input, predictor, outputs[args.input])
         else:
-            predict_pictures(pictures, predictor, args.out_dir)
-    except (OSError, ValueError) as error:
+            predict_pictures(outputs, predictor, args.out_dir)
+    except (OSError, TypeError, ValueError) as error:
         parser.error(str(error))
 
 
@@ -85,19 +86,41 @@ def list_pictures(path: Path) -> list[Path] | None:
     return [path] if path.suffix.lower() in PICTURES else None
 
 
-def predict_pictures(pictures: list[Path], predictor: Predictor, out_dir: Path) -> None:
+def name_outputs(source: Path, pictures: list[Path] | None, out_dir: Path) -> dict[Path, Path]:
+    """Return what is written of each picture, or of the video.
+
+    Args:
+        source: The input.
+        pictures: Its pictures; None for a video.
+        out_dir: Folder for the results.
+
+    Raises:
+        ValueError: A result would replace an input or another result.
+    """
+    if pictures is None:
+        outputs = {source: out_dir / f'{source.stem}.mp4'}
+    else:
+        outputs = {path: out_dir / f'{path.stem}.png' for path in pictures}
+    if {path.resolve() for path in outputs} & {path.resolve() for path in outputs.values()}:
+        raise ValueError(f'--out-dir={out_dir} is the folder of the input, which would be replaced')
+    if len(set(outputs.values())) < len(outputs):
+        raise ValueError(f'pictures of {source} differ in nothing but their suffix')
+    return outputs
+
+
+def predict_pictures(outputs: dict[Path, Path], predictor: Predictor, out_dir: Path) -> None:
     """Predict for pictures and write what was found."""
     found = {}
     broken = []
-    for path in track(pictures, 'Predicting', console=PROGRESS, transient=True):
+    for path in track(outputs, 'Predicting', console=PROGRESS, transient=True):
         try:
             picture = read_picture(path)
-        except ValueError as error:
+        except (OSError, ValueError) as error:
             broken.append(str(error))
             continue
         prediction = predictor(picture)
         found[path.name] = prediction.found
-        Image.fromarray(prediction.drawn).save(out_dir / f'{path.stem}.png')
+        Image.fromarray(prediction.drawn).save(outputs[path])
         if prediction.label_map is not None:
             Image.fromarray(prediction.label_map).save(out_dir / f'{path.stem}_labels.png')
         if prediction.uncertainty is not None:
@@ -109,7 +132,7 @@ def predict_pictures(pictures: list[Path], predictor: Predictor, out_dir: Path) 
         raise ValueError(f'{len(broken)} left out: {"; ".join(broken)}')
 
 
-def predict_video(path: Path, predictor: Predictor, out_dir: Path) -> None:
+def predict_video(path: Path, predictor: Predictor, out_file: Path) -> None:
     """Predict for each frame of a video and write a video of the predictions."""
     video = cv2.VideoCapture(str(path))
     try:
@@ -118,7 +141,6 @@ def predict_video(path: Path, predictor: Predictor, out_dir: Path) -> None:
         fps = video.get(cv2.CAP_PROP_FPS) or 25.0
         number = int(video.get(cv2.CAP_PROP_FRAME_COUNT))
         found = []
-        out_file = out_dir / f'{path.stem}.mp4'
         writer = None
         frames = track(
             _frames(video), 'Predicting', total=number or None, console=PROGRESS, transient=True
@@ -130,14 +152,16 @@ def predict_video(path: Path, predictor: Predictor, out_dir: Path) -> None:
             if writer is None:
                 code = cv2.VideoWriter.fourcc(*'mp4v')
                 writer = cv2.VideoWriter(str(out_file), code, fps, drawn.shape[1::-1])
+                if not writer.isOpened():
+                    raise ValueError(f'OpenCV cannot write {out_file}')
             writer.write(drawn)
     finally:
         video.release()
     if writer is None:
         raise ValueError(f'{path} has no frame that can be read')
     writer.release()
-    (out_dir / 'predictions.json').write_text(json.dumps(found, indent=1))
-    print(f'wrote {out_file} ({len(found)} frames) and predictions.json to {out_dir}')
+    out_file.with_name('predictions.json').write_text(json.dumps(found, indent=1))
+    print(f'wrote {out_file} and predictions.json ({len(found)} frames)')
 
 
 def _frames(video: cv2.VideoCapture) -> Iterator[np.ndarray]:

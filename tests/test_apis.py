@@ -134,6 +134,15 @@ def test_draws_give_an_uncertainty_map(checkpoints):
     assert predictor(PICTURE).uncertainty.shape == PICTURE.shape[:2]
 
 
+@pytest.mark.filterwarnings('ignore:Checkpoint is not loaded')
+@pytest.mark.parametrize('folder', ['mask_rcnn', 'upernet'])
+def test_classes_are_those_of_the_config_where_the_checkpoint_has_none(folder):
+    predictor = Predictor(f'{folder}/rsir_n_shapes', device='cpu')
+    cfg = predictor.cfg.test_dataloader.dataset
+    assert tuple(predictor.classes) == tuple(cfg.metainfo.classes)
+    predictor(PICTURE)
+
+
 def test_weights_of_another_model_are_refused(checkpoints):
     with pytest.raises(CheckpointMismatchError, match='90.0% is required'):
         Predictor('upernet/rsir_n_shapes', str(checkpoints['cls']), 'cpu')
@@ -165,6 +174,17 @@ def test_demo_draws_a_folder_and_names_what_is_broken(image_demo, tmp_path, caps
     assert names == {'good.png', 'good_labels.png', 'good_uncertainty.png', 'predictions.json'}
     assert list(json.loads((out_dir / 'predictions.json').read_text())) == ['good.jpg']
     assert 'broken.png is no picture' in capsys.readouterr().err
+
+
+def test_demo_replaces_no_input(image_demo, tmp_path, picture_file, capsys):
+    with pytest.raises(SystemExit):
+        image_demo(picture_file, 'upernet', '--out-dir', str(tmp_path))
+    assert 'is the folder of the input' in capsys.readouterr().err
+    assert np.array_equal(np.asarray(Image.open(picture_file)), PICTURE)
+    Image.fromarray(PICTURE).save(tmp_path / 'noise.jpg')
+    with pytest.raises(SystemExit):
+        image_demo(tmp_path)
+    assert 'differ in nothing but their suffix' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize('folder', ['mask_rcnn', 'cls'])

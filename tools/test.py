@@ -28,6 +28,8 @@ def main() -> None:
     safe_loading.add_unsafe_flag(parser)
     args = parser.parse_args()
 
+    if args.draws is not None and args.draws < 1:
+        parser.error(f'--draws={args.draws} must be at least 1')
     if args.unsafe_load:
         safe_loading.allow_unsafe()
     launch.check_file('checkpoint', args.checkpoint)

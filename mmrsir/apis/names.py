@@ -5,6 +5,7 @@ and mmseg extend, reads the names of the library itself only, hence they are add
 """
 
 import importlib.util
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -82,5 +83,5 @@ def _read_all(folder: str) -> Iterator[dict[str, Any]]:
     """Read the models of a library's folder, then ours for that library."""
     yield from _read_library(folder)
     for scope in ('mmdet', 'mmseg'):
-        if scope in Path(folder).parts:
+        if scope in sys.modules and folder == BaseInferencer._get_repo_or_mim_dir(scope):
             yield from read_metafiles(scope)

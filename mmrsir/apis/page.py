@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 
-from ..datasets.decoding import decode_jpeg, decode_strictly
+from ..datasets.decoding import decode_jpeg, decode_strictly, upright_rgb
 from ..errors import UserError
 from ..models import PyramidTransformer
 from ..visualization.backbone import normalize
@@ -49,8 +49,7 @@ def read_url(url: str) -> Image.Image:
         with Image.open(BytesIO(data), formats=FORMATS) as header:
             megapixels = header.width * header.height / 1e6
         if megapixels <= MAX_MEGAPIXELS:
-            picture = decode_jpeg(lambda: decode_strictly(data, FORMATS))
-            return ImageOps.exif_transpose(picture).convert('RGB')
+            return upright_rgb(decode_jpeg(lambda: decode_strictly(data, FORMATS)))
     except Image.DecompressionBombError:
         pass
     except Exception as error:  # what Pillow raises of broken files is not bounded

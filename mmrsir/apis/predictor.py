@@ -1,12 +1,13 @@
 """One way to predict for all three tasks."""
 
 from collections.abc import Sequence
+from copy import deepcopy
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from mmengine.config import Config
-from mmengine.registry import init_default_scope
+from mmengine.registry import DATASETS, init_default_scope
 
 from ..checkpoint import check_match, match_weights, read_checkpoint
 from ..engine.launch import read_config
@@ -14,19 +15,21 @@ from ..evaluation import RandomDraws
 from .names import find_config
 
 TOP = 5
+SHORT_SIDE = 256  # pixels; smaller pictures have no room for the names of classes
 
 
 class Prediction(NamedTuple):
     """What a model finds in a picture.
 
     Args:
-        drawn: The picture with what was found, RGB, uint8, (H, W, 3).
+        drawn: The picture with what was found, RGB, uint8, (H, W, 3); small pictures of classifiers
+            are enlarged.
         found: What can be written as JSON: a list of objects (``label``, ``score``, ``box`` as
             [x1, y1, x2, y2] in pixels), of classes in the picture (``label``, ``share`` of the
             pixels), or of the likeliest classes (``label``, ``score``).
         label_map: Class of each pixel, (H, W), of segmentors; None of others.
         uncertainty: Variance over draws of random windows, (H, W), see
-            :class:`mmrsir.evaluation.RandomDraws`; None where there is one draw, or no map.
+            :class:`mmrsir.evaluation.RandomDraws`; None without draws, and of classifiers.
     """
 
     drawn: np.ndarray
@@ -70,12 +73,17 @@ class Predictor:
         if num_draws is not None:
             self.cfg.model.backbone.eval_sampling = 'random'
         self.score_thr = score_thr
-        weights = None if checkpoint is None else read_checkpoint(checkpoint)['state_dict']
+        content = {} if checkpoint is None else read_checkpoint(checkpoint)
         device = device or ('cuda' if torch.cuda.is_available() else 'cpu')
         self._inferencer = _build_inferencer(self.cfg.copy(), checkpoint, device)
         self.model = self._inferencer.model
-        if weights is not None:
-            check_match(match_weights(self.model, weights), str(checkpoint), min_matched)
+        if content:
+            match = match_weights(self.model, content['state_dict'])
+            check_match(match, str(checkpoint), min_matched)
+        if self.cfg.default_scope != 'mmpretrain' and 'dataset_meta' not in content.get('meta', {}):
+            # The libraries would name those of COCO or Cityscapes.
+            self.model.dataset_meta = _described_classes(self.cfg)
+            self._inferencer.visualizer.dataset_meta = self.model.dataset_meta
         if num_draws is not None:
             draws = RandomDraws(self.model, num_draws)
             draws.dataset_meta = getattr(self.model, 'dataset_meta', None)
@@ -160,9 +168,23 @@ class Predictor:
         ]
         visualizer = UniversalVisualizer()
         drawn = visualizer.visualize_cls(
-            picture.copy(), sample, classes=names, draw_gt=False, resize=max(256, len(picture))
+            picture.copy(), sample, classes=names, draw_gt=False, resize=_room_for_text(picture)
         )
         return Prediction(drawn, found)
+
+
+def _room_for_text(picture: np.ndarray) -> int | None:
+    """Return to how many pixels the short side is enlarged; None where it is not."""
+    return SHORT_SIDE if max(picture.shape[:2]) < SHORT_SIDE else None
+
+
+def _described_classes(cfg: Config) -> dict[str, Any]:
+    """Return names and colours of the classes of a config's test data, which is not read."""
+    dataset = deepcopy(cfg.test_dataloader.dataset)
+    while 'dataset' in dataset:
+        dataset = dataset.dataset
+    metainfo = DATASETS.build(dict(dataset, lazy_init=True)).metainfo
+    return {key: metainfo.get(key) for key in ('classes', 'palette')}
 
 
 def _build_inferencer(cfg: Config, checkpoint: str | None, device: str) -> Any:

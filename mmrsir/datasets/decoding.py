@@ -7,7 +7,8 @@ from collections.abc import Callable
 from io import BytesIO
 from typing import TypeVar
 
-from PIL import Image
+import numpy as np
+from PIL import Image, ImageOps
 
 T = TypeVar('T')
 # What libjpeg says of data that it decodes nevertheless, to wrong pixels. Superfluous bytes between
@@ -85,3 +86,22 @@ def decode_strictly(data: bytes, formats: tuple[str, ...] | None = None) -> Imag
     image = Image.open(BytesIO(data), formats=formats)
     image.load()
     return image
+
+
+def upright_rgb(image: Image.Image) -> Image.Image:
+    """Return an image as it is to be looked at, as OpenCV reads files too.
+
+    Args:
+        image: The image, of any orientation, and of any mode but those below.
+
+    Returns:
+        Upright, RGB; of 16 bits the upper eight.
+
+    Raises:
+        ValueError: Its pixels are 32-bit integers or floats, whose range is unknown.
+    """
+    if image.mode in ('I', 'F'):
+        raise ValueError(f'pixels of mode {image.mode} have no known range')
+    if image.mode.startswith('I;16'):
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    return ImageOps.exif_transpose(image).convert('RGB')

@@ -121,4 +121,6 @@ def take_part(model: nn.Module, scope: str, part: str | None = None) -> Any:
     """
     part = part or WHOLE[scope]
     check_choice('part', part, ('backbone', WHOLE[scope]))
+    if part == 'proposals' and not hasattr(model, 'rpn_head'):
+        raise ValueError(f'{type(model).__name__} has no proposals: take the backbone')
     return PARTS[part](model).eval()

@@ -99,12 +99,16 @@ def git_state(folder: Path) -> dict[str, str]:
     """
     commit = _git(folder, 'rev-parse', 'HEAD')
     if commit is None:
-        return {'commit': f'none: {folder} is in no git repository'}
-    changes = (_git(folder, 'status', '--porcelain') or '').splitlines()
+        return {'commit': f'unknown: git tells none for {folder}'}
+    status = _git(folder, 'status', '--porcelain')
+    branch = _git(folder, 'rev-parse', '--abbrev-ref', 'HEAD') or ''
+    if status is None:
+        return {'commit': commit, 'branch': branch, 'changes': 'unknown: git status failed'}
+    changes = status.splitlines()
     more = [f'and {len(changes) - SHOWN_CHANGES} more'] if len(changes) > SHOWN_CHANGES else []
     return {
         'commit': f'{commit} {"with changes" if changes else "without changes"}',
-        'branch': _git(folder, 'rev-parse', '--abbrev-ref', 'HEAD') or '',
+        'branch': branch,
         'changes': '\n'.join([*changes[:SHOWN_CHANGES], *more]) or 'none',
     }
 

@@ -74,20 +74,20 @@ class RandomDraws(BaseTTAModel):
         return [samples[0] for samples in data_samples_list]
 
     def _merge_segmentations(self, samples: list[Any]) -> None:
-        logits = torch.stack([sample.seg_logits.data for sample in samples])
-        is_binary = logits.shape[1] == 1
-        probabilities = logits.sigmoid() if is_binary else logits.softmax(1)
-        mean = probabilities.mean(0)
-        if is_binary:
-            labels = (mean > self.module.decode_head.threshold).long()
+        sums = _Sums()
+        for sample in samples:
+            logits = sample.seg_logits.data
+            # Of a single class mmseg calls probabilities so.
+            sums.add(logits if len(logits) == 1 else logits.softmax(0))
+        if len(sums.mean) == 1:
+            labels = (sums.mean > self.module.decode_head.threshold).long()
         else:
-            labels = mean.argmax(0, keepdim=True)
-        variance = probabilities.var(0, correction=0).sum(0, keepdim=True)
+            labels = sums.mean.argmax(0, keepdim=True)
         samples[0].set_data(
             dict(
-                seg_logits=PixelData(data=mean),
+                seg_logits=PixelData(data=sums.mean),
                 pred_sem_seg=PixelData(data=labels),
-                uncertainty=PixelData(data=variance),
+                uncertainty=PixelData(data=sums.variance.sum(0, keepdim=True)),
             )
         )
 
@@ -96,42 +96,69 @@ class RandomDraws(BaseTTAModel):
 
         draws = [sample.pred_instances for sample in samples]
         merged = _kept_instances(draws)
-        # What each draw says of each kept object: its most overlapping box of the same class.
-        scores, boxes, masks = [], [], []
+        with_masks = 'masks' in merged
+        scores, coverage = _Sums(), _Sums()
+        boxes, votes, times_n = 0.0, 0, 0
         for instances in draws:
-            overlaps = bbox_overlaps(merged.bboxes, instances.bboxes)
-            overlaps = overlaps * (merged.labels.unsqueeze(1) == instances.labels)
-            if len(instances) == 0:
+            if with_masks:
+                coverage.add(_coverage(instances))
+            if len(instances) == 0 or len(merged) == 0:
+                scores.add(torch.zeros_like(merged.scores))
                 continue
-            best, index = overlaps.max(1)
+            # What the draw says of each kept object: its most overlapping box of the same class.
+            overlaps = bbox_overlaps(merged.bboxes, instances.bboxes)
+            best, index = (overlaps * (merged.labels.unsqueeze(1) == instances.labels)).max(1)
             found = best >= SAME_OBJECT
-            scores.append(torch.where(found, instances.scores[index], 0))
-            boxes.append(instances.bboxes[index] * found.unsqueeze(1))
-            if 'masks' in instances:
-                masks.append(instances.masks[index] & found[:, None, None])
-        if scores and len(merged):
-            scores_Kn = torch.stack(scores)
-            times_n = (scores_Kn > 0).sum(0)
-            missing = len(draws) - len(scores)
-            all_Kn = torch.cat([scores_Kn, scores_Kn.new_zeros(missing, len(merged))])
-            merged.scores = all_Kn.mean(0)
-            merged.score_std = all_Kn.std(0, correction=0)
-            merged.bboxes = torch.stack(boxes).sum(0) / times_n.unsqueeze(1)
-            if masks:
-                merged.masks = torch.stack(masks).float().sum(0) > times_n[:, None, None] / 2
+            scores.add(torch.where(found, instances.scores[index], 0))
+            boxes = boxes + instances.bboxes[index] * found.unsqueeze(1)
+            times_n = times_n + found.int()
+            if with_masks:
+                votes = votes + (instances.masks[index] & found[:, None, None]).int()
+        if len(merged):
+            merged.scores = scores.mean
+            merged.score_std = scores.variance.sqrt()
+            merged.bboxes = boxes / times_n.clamp(min=1).unsqueeze(1)
+            if with_masks:
+                merged.masks = 2 * votes > times_n[:, None, None]
+            merged = merged[times_n > 0]  # a box without an area overlaps with nothing
             merged = merged[merged.scores.argsort(descending=True, stable=True)]
         samples[0].pred_instances = merged
-        if 'masks' in merged:
-            covered = torch.stack([_coverage(instances) for instances in draws])
-            variance = covered.var(0, correction=0).unsqueeze(0)
-            samples[0].set_data(dict(uncertainty=PixelData(data=variance)))
+        if with_masks:
+            uncertainty = PixelData(data=coverage.variance.unsqueeze(0))
+            samples[0].set_data(dict(uncertainty=uncertainty))
+
+
+class _Sums:
+    """Mean and variance of values that are not kept."""
+
+    def __init__(self) -> None:
+        self.number = 0
+        self.total: Any = 0.0
+        self.squares: Any = 0.0
+
+    def add(self, values: Tensor) -> None:
+        # In double precision, as a small variance is a difference of large squares.
+        values = values.double()
+        self.number += 1
+        self.total = self.total + values
+        self.squares = self.squares + values**2
+
+    @property
+    def mean(self) -> Tensor:
+        return (self.total / self.number).float()
+
+    @property
+    def variance(self) -> Tensor:
+        mean = self.total / self.number
+        return (self.squares / self.number - mean**2).clamp(min=0).float()
 
 
 def _merge_scores(samples: list[Any]) -> None:
-    scores = torch.stack([sample.pred_score for sample in samples])
-    mean = scores.mean(0)
-    samples[0].set_pred_score(mean).set_pred_label(mean.argmax(0))
-    samples[0].set_field(scores.var(0, correction=0), 'score_variance')
+    sums = _Sums()
+    for sample in samples:
+        sums.add(sample.pred_score)
+    samples[0].set_pred_score(sums.mean).set_pred_label(sums.mean.argmax(0))
+    samples[0].set_field(sums.variance, 'score_variance')
 
 
 def _kept_instances(draws: list[InstanceData]) -> InstanceData:

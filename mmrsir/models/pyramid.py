@@ -21,7 +21,7 @@ from .arguments import check_choice, check_images, check_int, check_ints, check_
 from .blocks import Stage
 from .importance import IMPORTANCE_MAPS
 from .mixers import MIXERS, MixerSettings
-from .order import to_image
+from .order import is_recorded, to_image
 from .pretrained import PretrainedModule
 from .traces import BlockTrace
 
@@ -52,7 +52,7 @@ class PatchConvolution(PatchEmbed):
             Tokens in raster order, (B, L', C'), and their grid (H', W').
         """
         stride, width = self.projection.stride[1], x.shape[3]
-        if width > stride:
+        if is_recorded() or width > stride:  # a record has no branches
             return super().forward(x)
         x_BLC, (height, _) = super().forward(F.pad(x, (0, stride + 1 - width)))
         return x_BLC[:, ::2], (height, 1)

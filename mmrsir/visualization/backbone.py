@@ -7,11 +7,11 @@ import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 
 from ..checkpoint import load_pretrained
-from ..datasets.decoding import decode_jpeg, decode_strictly
+from ..datasets.decoding import decode_jpeg, decode_strictly, upright_rgb
 from ..models import PyramidTransformer
 
 
@@ -65,12 +65,12 @@ def read_picture(path: str | Path, max_size: int | None = None) -> np.ndarray:
     """
     data = Path(path).read_bytes()
     try:
-        picture = decode_jpeg(lambda: decode_strictly(data))
+        picture = upright_rgb(decode_jpeg(lambda: decode_strictly(data)))
     except Exception as error:
         raise ValueError(f'{path} is no picture that can be read: {error}') from error
     if max_size is not None:
         picture.thumbnail((max_size, max_size), Image.Resampling.BICUBIC)
-    return np.array(ImageOps.exif_transpose(picture).convert('RGB'))
+    return np.array(picture)
 
 
 def normalize(picture: np.ndarray, cfg: Config) -> Tensor:

@@ -56,7 +56,7 @@ def _to_rgb(inputs_3HW: Any, cfg: Config) -> np.ndarray:
     """Return what a pipeline packed as RGB, uint8, (H, W, 3)."""
     image = inputs_3HW.permute(1, 2, 0).numpy().clip(0, 255).astype(np.uint8)
     settings = cfg.model.get('data_preprocessor') or cfg.get('data_preprocessor') or {}
-    if settings.get('bgr_to_rgb') or settings.get('to_rgb'):
+    if not settings.get('rgb_to_bgr'):  # images are read as BGR, unless a model turns them to that
         image = image[..., ::-1]
     return np.ascontiguousarray(image)
 

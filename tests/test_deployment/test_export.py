@@ -3,6 +3,7 @@
 import json
 import runpy
 import sys
+from math import isnan
 
 import pytest
 import torch
@@ -72,6 +73,14 @@ def test_a_difference_is_seen():
         assert export.largest_difference(Backbone(model), disturbed, size) == pytest.approx(0.5)
         with pytest.raises(ValueError, match=r'outputs of \(33, 20, 1\) are'):
             export.largest_difference(Backbone(model), lambda images: model(images)[:3], size)
+
+        def without_numbers(images):
+            return [
+                level * torch.nan if index == 1 else level
+                for index, level in enumerate(model(images))
+            ]
+
+        assert isnan(export.largest_difference(Backbone(model), without_numbers, size))
 
 
 def test_a_part_of_another_task_is_refused():

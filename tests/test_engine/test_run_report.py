@@ -202,4 +202,4 @@ def test_git_state_names_what_changed(repository):
 
 def test_folder_without_a_repository_is_said_to_have_none(repository):
     shutil.rmtree(repository / '.git')
-    assert 'is in no git repository' in git_state(repository)['commit']
+    assert 'unknown: git tells none for' in git_state(repository)['commit']

@@ -1,12 +1,14 @@
 """The mean of draws of random windows, and what lies between the draws."""
 
 from copy import deepcopy
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from mmdet.structures import DetDataSample
-from mmengine.structures import InstanceData
+from mmengine.structures import InstanceData, PixelData
+from mmseg.structures import SegDataSample
 from torch.testing import assert_close
 
 from mmrsir.apis import Predictor
@@ -124,6 +126,27 @@ def test_draws_without_objects_count():
     merged = merge(detections((0, 0.8, 0)), detections())
     assert_close(merged.pred_instances.scores, torch.tensor([0.4]), rtol=0, atol=1e-6)
     assert len(merge(detections(), detections()).pred_instances) == 0
+
+
+def test_a_single_class_has_probabilities_already():
+    samples = []
+    for probability in (0.1, 0.4):
+        sample = SegDataSample()
+        sample.set_data(dict(seg_logits=PixelData(data=torch.full((1, 2, 3), probability))))
+        samples.append(sample)
+    model = NeverRun()
+    model.decode_head = SimpleNamespace(threshold=0.3)
+    merged = RandomDraws(model, 2).merge_preds([samples])[0]
+    assert_close(merged.seg_logits.data, torch.full((1, 2, 3), 0.25), rtol=0, atol=1e-6)
+    assert_close(merged.uncertainty.data, torch.full((1, 2, 3), 0.15**2), rtol=0, atol=1e-6)
+    assert not merged.pred_sem_seg.data.any()
+
+
+def test_boxes_without_an_area_are_left_out():
+    sample = detections((0, 0.9, 1), (20, 0.6, 0))
+    sample.pred_instances.bboxes[1, 2] = 20.0
+    merged = merge(sample, detections((0, 0.9, 1))).pred_instances
+    assert len(merged) == 1 and merged.bboxes.isfinite().all()
 
 
 def test_no_draw_is_refused():

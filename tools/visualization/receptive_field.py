@@ -11,6 +11,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import track
 
+from mmrsir import safe_loading
 from mmrsir.engine import launch
 from mmrsir.visualization.backbone import build_backbone, normalize, read_picture
 from mmrsir.visualization.receptive_field import Field, draw_fields, receptive_fields
@@ -37,7 +38,10 @@ def main() -> None:
     parser.add_argument(
         '--out', default='work_dirs/receptive_field.png', help='picture (default: %(default)s)'
     )
+    safe_loading.add_unsafe_flag(parser)
     args = parser.parse_args()
+    if args.unsafe_load:
+        safe_loading.allow_unsafe()
 
     fields: dict[str, list[Field]] = {}
     try:
@@ -46,7 +50,9 @@ def main() -> None:
             config, _, checkpoint = model.partition('=')
             cfg = launch.read_config(config, None)
             backbone = build_backbone(cfg, checkpoint or None)
-            name = Path(config).stem + ('' if checkpoint else '\n(random weights)')
+            name = f'{Path(config).stem}\n{Path(checkpoint).stem or "random weights"}'
+            if name in fields:
+                raise ValueError(f'two models have the name {" ".join(name.split())}')
             of_blocks = track(
                 receptive_fields(backbone, normalize(picture, cfg)),
                 Path(config).stem,
@@ -62,7 +68,7 @@ def main() -> None:
     draw_fields(fields, args.out)
     for name, of_model in fields.items():
         last = of_model[-1]
-        print(f'{name.splitlines()[0]}: {last.area:.1%} of the pixels after {last.title}')
+        print(f'{", ".join(name.splitlines())}: {last.area:.1%} of the pixels after {last.title}')
     print(f'wrote {args.out}')
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from mmengine.config import DictAction
 
+from mmrsir import safe_loading
 from mmrsir.engine import launch
 from mmrsir.visualization.backbone import build_backbone, normalize, read_picture
 from mmrsir.visualization.blocks import VIEWS, animate, draw_sheet, place, write_json
@@ -37,7 +38,10 @@ def main() -> None:
         help='folder for the results (default: %(default)s)',
     )
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='as in train.py')
+    safe_loading.add_unsafe_flag(parser)
     args = parser.parse_args()
+    if args.unsafe_load:
+        safe_loading.allow_unsafe()
 
     try:
         cfg = launch.read_config(args.config, args.cfg_options)

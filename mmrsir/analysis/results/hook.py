@@ -53,5 +53,7 @@ class ResultsHook(Hook):
             self.matrix = self.matrix + matrix
             score = self.task.rate(sample, matrix)
             if len(self.worst) < self.num_worst or score < self.worst[-1].score:
-                rated = [*self.worst, Rated(score, sample.cpu())]
+                kept = sample.new()
+                kept.pop('seg_logits', None)  # hundreds of megabytes, which are not drawn
+                rated = [*self.worst, Rated(score, kept.cpu())]
                 self.worst = sorted(rated, key=lambda one: one.score)[: self.num_worst]
