@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from mmengine.fileio import load
+import yaml  # type: ignore[import-untyped]
 from mmengine.infer import BaseInferencer
 
 from ..models.arguments import check_choice
@@ -36,7 +36,7 @@ def read_metafiles(scope: str) -> Iterator[dict[str, Any]]:
         The entry of each model, with the absolute path of its config.
     """
     for metafile in sorted((root() / 'configs' / FOLDERS[scope]).rglob('metafile.yml')):
-        for model in load(metafile)['Models']:
+        for model in yaml.safe_load(metafile.read_text(encoding='utf-8'))['Models']:
             yield {'Weights': None, **model, 'Config': str(root() / model['Config'])}
 
 

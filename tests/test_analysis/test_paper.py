@@ -164,6 +164,7 @@ def test_a_table_sets_published_figures_beside_ours(three_rows):
         'Throughput: batch 4, today.',
         '',
         'Why costs differ by more than 5 %:',
+        '',
         '- Swin-T, ViT-B: a reason.',
         '- RSIR-T: another.',
     ]

@@ -30,8 +30,16 @@ def write_and_load(module, tmp_path, kind):
     return export.load_torch(path)
 
 
-@pytest.mark.parametrize('kind', ['pt2', 'onnx'])
-@pytest.mark.parametrize('importance', ['mean', pytest.param('cbam', marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ('importance', 'kind'),
+    [
+        ('mean', 'onnx'),
+        *(
+            pytest.param(importance, kind, marks=pytest.mark.slow)
+            for importance, kind in [('mean', 'pt2'), ('cbam', 'onnx'), ('cbam', 'pt2')]
+        ),
+    ],
+)
 def test_one_export_of_the_backbone_serves_all_sizes(tmp_path, kind, importance):
     torch.manual_seed(0)
     model = RSIRTransformer(ARCH, importance=importance).eval()

@@ -64,6 +64,7 @@ def test_each_process_keeps_half_of_parameters_and_moments(trainings):
         assert max(one[kept] for one in sizes) < 0.51 * sizes[0]['model']
 
 
+@pytest.mark.slow
 def test_checkpoint_is_tested_without_sharding(shapes, tmp_path):
     options = ['--cfg-options', *on_data('mmpretrain', shapes), 'train_cfg.max_epochs=1']
     options += ['train_cfg.val_interval=1', 'train_dataloader.batch_size=4']

@@ -90,6 +90,7 @@ def test_random_states_are_what_makes_it_exact(uninterrupted, data, tmp_path):
     assert train(cfg, tmp_path / 'without.pth') != expected
 
 
+@pytest.mark.slow
 def test_two_processes_resume_exactly(data, tmp_path):
     torchrun = (sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc_per_node=2')
     run(*torchrun, '-m', 'tests.test_engine.resumed_trainings', data, tmp_path)

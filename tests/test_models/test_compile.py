@@ -56,6 +56,7 @@ def test_full_and_partial_windows_are_a_graph_each_without_breaks(importance, tr
             assert_equal(run(model, compiled, image), run(model, model, image))
 
 
+@pytest.mark.slow
 def test_one_graph_serves_all_sizes_whose_windows_are_partial():
     torch.compiler.reset()
     arch = dict(ARCH, depths=(2, 1, 1, 1), num_heads=(1, 1, 1, 1))
@@ -96,7 +97,14 @@ class SecondMixer(nn.Module):
 
 
 @pytest.mark.filterwarnings('ignore::torch.jit.TracerWarning')
-@pytest.mark.parametrize('name', [name for name in MIXERS if name not in ('rs', 'ir')])
+@pytest.mark.parametrize(
+    'name',
+    [
+        name if name in ('shifted_window', 'grid') else pytest.param(name, marks=pytest.mark.slow)
+        for name in MIXERS
+        if name not in ('rs', 'ir')
+    ],
+)
 def test_compiled_exported_or_traced_mixers_serve_grids_that_are_padded_alike(name):
     torch.compiler.reset()
     torch.manual_seed(0)
