@@ -98,7 +98,9 @@ class RandomDraws(BaseTTAModel):
         merged = _kept_instances(draws)
         with_masks = 'masks' in merged
         scores, coverage = _Sums(), _Sums()
-        boxes, votes, times_n = 0.0, 0, 0
+        boxes: Any = 0.0
+        votes: Any = 0
+        times_n: Any = 0
         for instances in draws:
             if with_masks:
                 coverage.add(_coverage(instances))
