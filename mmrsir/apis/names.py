@@ -15,15 +15,13 @@ from mmengine.infer import BaseInferencer
 
 from ..models.arguments import check_choice
 
-PACKAGE = Path(__file__).resolve().parents[1]
 FOLDERS = {'mmdet': 'mask_rcnn', 'mmseg': 'upernet', 'mmpretrain': 'cls'}
 _read_library = BaseInferencer._get_models_from_metafile
 
 
 def root() -> Path:
     """Return the folder that has ``configs``, of the repository or of the installed package."""
-    repository = PACKAGE.parent
-    return repository if (repository / 'configs').is_dir() else PACKAGE / '.mim'
+    return Path(BaseInferencer._get_repo_or_mim_dir('mmrsir'))
 
 
 def read_metafiles(scope: str) -> Iterator[dict[str, Any]]:

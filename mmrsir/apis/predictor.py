@@ -11,6 +11,7 @@ from mmengine.registry import DATASETS, init_default_scope
 
 from ..checkpoint import check_match, match_weights, read_checkpoint
 from ..engine.launch import read_config
+from ..engine.scopes import innermost_dataset
 from ..evaluation import RandomDraws
 from .names import find_config
 
@@ -180,9 +181,7 @@ def _room_for_text(picture: np.ndarray) -> int | None:
 
 def _described_classes(cfg: Config) -> dict[str, Any]:
     """Return names and colours of the classes of a config's test data, which is not read."""
-    dataset = deepcopy(cfg.test_dataloader.dataset)
-    while 'dataset' in dataset:
-        dataset = dataset.dataset
+    dataset = deepcopy(innermost_dataset(cfg))
     metainfo = DATASETS.build(dict(dataset, lazy_init=True)).metainfo
     return {key: metainfo.get(key) for key in ('classes', 'palette')}
 

@@ -106,7 +106,7 @@ def enable_tta(cfg: Config) -> None:
     if 'tta_pipeline' not in cfg:
         cfg.tta_pipeline = _flip_pipeline(cfg)
     cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
-    _innermost_dataset(cfg).pipeline = cfg.tta_pipeline
+    innermost_dataset(cfg).pipeline = cfg.tta_pipeline
 
 
 def enable_random_draws(cfg: Config, num_draws: int) -> None:
@@ -151,8 +151,8 @@ def save_predictions(cfg: Config, runner: Runner, out: str) -> None:
     runner.test_evaluator.metrics.append(Dump(out_file_path=out))
 
 
-def _innermost_dataset(cfg: Config) -> ConfigDict:
-    """Return the test data set below its wrappers."""
+def innermost_dataset(cfg: Config) -> ConfigDict:
+    """Return the test data set of a config below its wrappers."""
     dataset = cfg.test_dataloader.dataset
     while 'dataset' in dataset:
         dataset = dataset.dataset
@@ -161,7 +161,7 @@ def _innermost_dataset(cfg: Config) -> ConfigDict:
 
 def _flip_pipeline(cfg: Config) -> list[dict]:
     """Return the test pipeline with each image plain and flipped."""
-    pipeline = deepcopy(_innermost_dataset(cfg).pipeline)
+    pipeline = deepcopy(innermost_dataset(cfg).pipeline)
     pack = pipeline.pop()
     if 'meta_keys' in pack:
         pack['meta_keys'] = (*pack['meta_keys'], 'flip', 'flip_direction')

@@ -12,6 +12,7 @@ from mmengine.model import BaseModule
 from torch import Tensor
 
 from ..order import are_keys, is_recorded
+from ..partition import Partition, PartitionAttention
 from ..windows import WindowAttention
 
 
@@ -191,3 +192,27 @@ class OrderedWindows(Mixer):
         """Attend inside windows; see :meth:`Mixer.mix_in_place`."""
         assert order_BM is not None  # each subclass has an order
         return self.attn.attend_in_place(x_BLC, order_BM)
+
+
+class PartitionedTokens(Mixer):
+    """Attention inside the groups of the partition that a subclass chooses for a grid."""
+
+    attn: PartitionAttention
+
+    @abstractmethod
+    def partition(self, grid: tuple[int, int]) -> Partition:
+        """Return the groups.
+
+        Args:
+            grid: (H, W).
+        """
+
+    def forward(self, x_BLC: Tensor, grid: tuple[int, int]) -> Tensor:
+        """Attend inside groups; see :meth:`Mixer.forward`."""
+        return self.attn(x_BLC, self.partition(grid))
+
+    def weigh(
+        self, x_BLC: Tensor, grid: tuple[int, int], order_BM: Tensor | None, query: int
+    ) -> Tensor:
+        """Weigh the query's group; see :meth:`Mixer.weigh`."""
+        return self.attn.weigh(x_BLC, self.partition(grid), query)

@@ -1,15 +1,10 @@
-"""Shifted windows (Swin): arXiv 2103.14030, Section 3.2.
-
-Shape suffixes: B batch, L tokens, C channels.
-"""
-
-from torch import Tensor
+"""Shifted windows (Swin): arXiv 2103.14030, Section 3.2."""
 
 from ..partition import Partition, PartitionAttention
-from .base import Mixer, MixerSettings
+from .base import MixerSettings, PartitionedTokens
 
 
-class ShiftedWindows(Mixer):
+class ShiftedWindows(PartitionedTokens):
     """Attention inside square windows, moved by half a window in every other block.
 
     Along a side that one window covers nothing is moved. A bias depends on the relative position.
@@ -22,17 +17,7 @@ class ShiftedWindows(Mixer):
         window = (self.window_size, self.window_size)
         self.attn = PartitionAttention(settings.embed_dims, settings.num_heads, window)
 
-    def forward(self, x_BLC: Tensor, grid: tuple[int, int]) -> Tensor:
-        """Attend inside windows; see :meth:`Mixer.forward`."""
-        return self.attn(x_BLC, self._partition(grid))
-
-    def weigh(
-        self, x_BLC: Tensor, grid: tuple[int, int], order_BM: Tensor | None, query: int
-    ) -> Tensor:
-        """Weigh a window; see :meth:`Mixer.weigh`."""
-        return self.attn.weigh(x_BLC, self._partition(grid), query)
-
-    def _partition(self, grid: tuple[int, int]) -> Partition:
+    def partition(self, grid: tuple[int, int]) -> Partition:
         """Return the windows."""
         down, across = (self.shift if side > self.window_size else 0 for side in grid)
         return Partition(grid, (self.window_size, self.window_size), shift=(down, across))
