@@ -198,8 +198,6 @@ def main() -> None:
     parser.add_argument('--device', help='cpu, cuda or cuda:1 (default: cuda if there is one)')
     safe_loading.add_unsafe_flag(parser)
     args = parser.parse_args()
-    if args.unsafe_load:
-        safe_loading.allow_unsafe()
     try:
         viewer = Viewer(Predictor(args.config, args.checkpoint, args.device, args.score_thr))
     except (OSError, TypeError, ValueError) as error:

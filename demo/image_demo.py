@@ -51,8 +51,6 @@ def main() -> None:
     """Parse the command line and predict."""
     parser = argument_parser()
     args = parser.parse_args()
-    if args.unsafe_load:
-        safe_loading.allow_unsafe()
     try:
         pictures = list_pictures(args.input)
         outputs = name_outputs(args.input, pictures, args.out_dir)

@@ -10,7 +10,7 @@ import json
 import logging
 import os
 import re
-from argparse import ArgumentParser
+from argparse import Action, ArgumentParser
 from pickle import UnpicklingError
 from typing import Any
 from zipfile import is_zipfile
@@ -40,17 +40,25 @@ class UnsafeCheckpointError(UserError, ValueError):
 
 
 def add_unsafe_flag(parser: ArgumentParser) -> None:
-    """Add ``--unsafe-load``, for :func:`allow_unsafe`.
+    """Add ``--unsafe-load``, which calls :func:`allow_unsafe`.
 
     Args:
         parser: Parser of a tool's command line.
     """
     parser.add_argument(
         '--unsafe-load',
-        action='store_true',
+        action=_AllowUnsafe,
+        nargs=0,
         help='also load checkpoints that run code when they are loaded; that code can do whatever '
         'you can: only for files whose maker you trust',
     )
+
+
+class _AllowUnsafe(Action):
+    """Allows it as soon as the flag is read."""
+
+    def __call__(self, *_: Any) -> None:
+        allow_unsafe()
 
 
 def allow_unsafe() -> None:

@@ -17,7 +17,7 @@ from mmseg.apis import MMSegInferencer
 from PIL import Image
 
 from mmrsir.apis import Predictor
-from mmrsir.apis.names import find_config, read_metafiles
+from mmrsir.apis.names import read_metafiles
 from mmrsir.checkpoint import CheckpointMismatchError
 from mmrsir.models import RSIRTransformer
 
@@ -80,16 +80,6 @@ def test_every_model_of_a_metafile_is_known(scope):
         else:
             inferencer = {'mmdet': DetInferencer, 'mmseg': MMSegInferencer}[scope]
             assert model['Name'] in inferencer.list_models(scope, f'^{model["Name"]}$')
-
-
-def test_configs_are_found_by_path_and_by_name():
-    path = ROOT / 'configs/mask_rcnn/rsir_t_1x_coco.py'
-    for name in (str(path), 'mask_rcnn/rsir_t_1x_coco', 'rsir_t_1x_coco'):
-        assert find_config(name) == path
-    with pytest.raises(ValueError, match='is the name of 3 configs: mask_rcnn/rsir_n_shapes, '):
-        find_config('rsir_n_shapes')
-    with pytest.raises(ValueError, match="Did you mean 'mask_rcnn/rsir_t_1x_coco'"):
-        find_config('mask_rcnn/rsir_t_1x_cocoo')
 
 
 def test_a_detection_is_that_of_the_library(checkpoints, picture_file):

@@ -139,7 +139,8 @@ def make_steps(venv: Path) -> list[Step]:
     install = [python, '-m', 'pip', 'install', *pins]
     base = getattr(sys, '_base_executable', sys.executable)
     create = [] if installed_version('pip', venv) else [[base, '-m', 'venv', str(venv)]]
-    everything = [a for name in ('mmcv', 'openmmlab', 'dev', 'docs') for a in ('-r', files[name])]
+    packages = ('mmcv', 'openmmlab', 'app', 'dev', 'docs')
+    everything = [argument for name in packages for argument in ('-r', files[name])]
     # Both OpenCV packages write the folder cv2. The headless one, which does without libGL.so.1,
     # has to come second for its files to stay.
     opencv = f'opencv-python=={pinned_version("opencv-python")}'

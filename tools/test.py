@@ -6,6 +6,7 @@ Example:
 
 from mmrsir import safe_loading
 from mmrsir.engine import launch, scopes
+from mmrsir.engine.config_files import check_file
 
 
 def main() -> None:
@@ -30,9 +31,7 @@ def main() -> None:
 
     if args.draws is not None and args.draws < 1:
         parser.error(f'--draws={args.draws} must be at least 1')
-    if args.unsafe_load:
-        safe_loading.allow_unsafe()
-    launch.check_file('checkpoint', args.checkpoint)
+    check_file('checkpoint', args.checkpoint)
     cfg = launch.load_config(args)
     cfg.load_from = args.checkpoint
     if args.show or args.show_dir:

@@ -33,8 +33,6 @@ def main() -> None:
     safe_loading.add_unsafe_flag(parser)
     args = parser.parse_args()
 
-    if args.unsafe_load:
-        safe_loading.allow_unsafe()
     cfg = launch.load_config(args)
     if args.amp:
         launch.enable_amp(cfg, args.amp_dtype)

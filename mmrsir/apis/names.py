@@ -7,21 +7,14 @@ and mmseg extend, reads the names of the library itself only, hence they are add
 import importlib.util
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import yaml  # type: ignore[import-untyped]
 from mmengine.infer import BaseInferencer
 
-from ..models.arguments import check_choice
+from ..engine.config_files import FOLDERS, root
 
-FOLDERS = {'mmdet': 'mask_rcnn', 'mmseg': 'upernet', 'mmpretrain': 'cls'}
 _read_library = BaseInferencer._get_models_from_metafile
-
-
-def root() -> Path:
-    """Return the folder that has ``configs``, of the repository or of the installed package."""
-    return Path(BaseInferencer._get_repo_or_mim_dir('mmrsir'))
 
 
 def read_metafiles(scope: str) -> Iterator[dict[str, Any]]:
@@ -36,35 +29,6 @@ def read_metafiles(scope: str) -> Iterator[dict[str, Any]]:
     for metafile in sorted((root() / 'configs' / FOLDERS[scope]).rglob('metafile.yml')):
         for model in yaml.safe_load(metafile.read_text(encoding='utf-8'))['Models']:
             yield {'Weights': None, **model, 'Config': str(root() / model['Config'])}
-
-
-def find_config(name: str) -> Path:
-    """Find one of our configs.
-
-    Args:
-        name: A path, or ``<folder>/<name>`` such as ``mask_rcnn/rsir_t_1x_coco``, or the name alone
-            where only one folder has it.
-
-    Returns:
-        Path of the config.
-
-    Raises:
-        ValueError: There is none, or more than one; names the nearest.
-    """
-    if Path(name).is_file():
-        return Path(name)
-    configs = root() / 'configs'
-    known = {
-        str(path.relative_to(configs).with_suffix('')): path
-        for folder in FOLDERS.values()
-        for path in sorted((configs / folder).rglob('*.py'))
-    }
-    alike = [key for key in known if key == name or key.endswith(f'/{name}')]
-    if len(alike) > 1:
-        raise ValueError(f'{name} is the name of {len(alike)} configs: {", ".join(alike)}')
-    key = alike[0] if alike else name
-    check_choice('config', key, list(known))
-    return known[key]
 
 
 def register() -> None:

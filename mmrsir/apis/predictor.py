@@ -13,7 +13,6 @@ from ..checkpoint import check_match, match_weights, read_checkpoint
 from ..engine.launch import read_config
 from ..engine.scopes import innermost_dataset
 from ..evaluation import RandomDraws
-from .names import find_config
 
 TOP = 5
 SHORT_SIDE = 256  # pixels; smaller pictures have no room for the names of classes
@@ -70,7 +69,7 @@ class Predictor:
         num_draws: int | None = None,
         min_matched: float = 0.9,
     ) -> None:
-        self.cfg = read_config(str(find_config(config)), None)
+        self.cfg = read_config(config, None)
         if num_draws is not None:
             self.cfg.model.backbone.eval_sampling = 'random'
         self.score_thr = score_thr

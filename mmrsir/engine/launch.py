@@ -9,7 +9,6 @@ import gc
 import os
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,8 @@ from mmengine.runner import FlexibleRunner, Runner
 
 from ..errors import UserError
 from . import scopes
-from .config_check import MissingPathError, check_config, check_model
+from .config_check import check_config, check_model
+from .config_files import check_file, find_config
 from .resuming import newest_checkpoint
 
 
@@ -37,12 +37,14 @@ def plain_errors() -> Iterator[None]:
         raise SystemExit(f'error: {error}') from error
 
 
-def argument_parser(description: str) -> argparse.ArgumentParser:
-    """Return a parser with the flags that training and testing share."""
-    parser = argparse.ArgumentParser(description=description)
-    parser.add_argument('config', help='config file of mmdet, mmseg or mmpretrain')
+def add_config_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what :func:`read_config` takes.
+
+    Args:
+        parser: Parser of a tool's command line.
+    """
     parser.add_argument(
-        '--work-dir', help='folder for logs and checkpoints (default: work_dirs/<config name>)'
+        'config', help='config file of mmdet, mmseg or mmpretrain, or the name of one of ours'
     )
     parser.add_argument(
         '--cfg-options',
@@ -50,6 +52,15 @@ def argument_parser(description: str) -> argparse.ArgumentParser:
         action=DictAction,
         help='settings that replace those of the config, as key=value; '
         'lists as key="[a,b]" or key=a,b, nested ones as key="[(a,b),(c,d)]"',
+    )
+
+
+def argument_parser(description: str) -> argparse.ArgumentParser:
+    """Return a parser with the flags that training and testing share."""
+    parser = argparse.ArgumentParser(description=description)
+    add_config_arguments(parser)
+    parser.add_argument(
+        '--work-dir', help='folder for logs and checkpoints (default: work_dirs/<config name>)'
     )
     parser.add_argument(
         '--launcher',
@@ -72,7 +83,7 @@ def load_config(args: argparse.Namespace) -> Config:
         The config, ready for a runner.
 
     Raises:
-        FileNotFoundError: The config file does not exist; names the nearest one.
+        MissingPathError: The config file does not exist; names the nearest one.
         ValueError: Its ``default_scope`` is not one of the three libraries.
     """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
@@ -91,18 +102,20 @@ def read_config(path: str, cfg_options: dict[str, Any] | None) -> Config:
     """Read a config file of one of the three libraries.
 
     Args:
-        path: The file.
+        path: The file, or the name of one of ours, see :func:`.config_files.find_config`.
         cfg_options: Settings that replace those of the file; None for none.
 
     Returns:
         The config.
 
     Raises:
-        FileNotFoundError: The file does not exist; names the nearest one.
+        MissingPathError: The file does not exist; names the nearest one.
         ValueError: Its ``default_scope`` is not one of the three libraries.
     """
-    check_file('config', path)
-    cfg = Config.fromfile(path)
+    cfg = Config.fromfile(find_config(path))
+    # A run prints its config six times, and yapf takes most of a second for each; mmengine has
+    # this switch, but fromfile does not pass it on.
+    object.__setattr__(cfg, '_format_python_code', False)
     if cfg_options is not None:
         cfg.merge_from_dict(cfg_options)
     scopes.check_scope(cfg)
@@ -188,7 +201,7 @@ def enable_resume(cfg: Config, checkpoint: str) -> None:
 
     Raises:
         CorruptCheckpointError: The work folder has damaged checkpoints only.
-        FileNotFoundError: The checkpoint does not exist.
+        MissingPathError: The checkpoint does not exist.
     """
     if checkpoint == 'auto':
         newest = newest_checkpoint(cfg.work_dir)
@@ -200,25 +213,6 @@ def enable_resume(cfg: Config, checkpoint: str) -> None:
     check_file('checkpoint', checkpoint)
     cfg.resume = True
     cfg.load_from = checkpoint
-
-
-def check_file(what: str, path: str) -> None:
-    """Check that a file exists.
-
-    Args:
-        what: What the file is, for the message.
-        path: Its path; an address such as ``https://…`` is not checked.
-
-    Raises:
-        MissingPathError: It does not exist; names the nearest file beside it.
-    """
-    if '://' in path or Path(path).is_file():
-        return
-    folder = Path(path).parent
-    siblings = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
-    nearest = get_close_matches(Path(path).name, siblings, n=1)
-    hint = f'; did you mean {folder / nearest[0]}?' if nearest else ''
-    raise MissingPathError(f'{what} {path} does not exist{hint}')
 
 
 def _distribute_on_cpu(cfg: Config) -> None:

@@ -19,7 +19,7 @@ from torch import Tensor
 from ..checkpoint import read_checkpoint
 from ..files import write_whole
 from ..version import __version__
-from .launch import check_file
+from .config_files import check_file
 
 # Whatever else a runner or a hook adds, optimizers and averages included, only serves training.
 # Of an average, `state_dict` has the averaged weights: EMAHook exchanges them when it saves.

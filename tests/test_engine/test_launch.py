@@ -8,6 +8,7 @@ import torch
 from mmengine.config import Config
 
 from mmrsir.engine import launch, scopes
+from mmrsir.engine.config_files import check_file, find_config
 
 from .commands import ROOT, tool
 
@@ -23,11 +24,21 @@ def test_missing_config_names_the_nearest():
     assert 'did you mean configs/mask_rcnn/rsir_t_1x_coco.py?' in output
 
 
+def test_configs_are_found_by_path_and_by_name():
+    path = ROOT / 'configs/mask_rcnn/rsir_t_1x_coco.py'
+    for name in (str(path), 'mask_rcnn/rsir_t_1x_coco', 'rsir_t_1x_coco'):
+        assert find_config(name) == path
+    with pytest.raises(FileNotFoundError, match='did you mean mask_rcnn/rsir_n_shapes or upernet/'):
+        find_config('rsir_n_shapes')
+    with pytest.raises(FileNotFoundError, match=r'did you mean mask_rcnn/rsir_t_1x_coco\?'):
+        find_config('mask_rcnn/rsir_t_1x_cocoo')
+
+
 def test_missing_checkpoint_is_named_before_anything_is_built(tmp_path):
     (tmp_path / 'epoch_1.pth').touch()
     with pytest.raises(FileNotFoundError, match='did you mean .*epoch_1.pth'):
-        launch.check_file('checkpoint', str(tmp_path / 'epoch_11.pth'))
-    launch.check_file('checkpoint', 'https://example.org/epoch_11.pth')
+        check_file('checkpoint', str(tmp_path / 'epoch_11.pth'))
+    check_file('checkpoint', 'https://example.org/epoch_11.pth')
 
 
 def test_unknown_scope_is_named():

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import mmcv
-from mmengine.config import DictAction
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -23,6 +22,7 @@ from mmrsir.analysis.results.hook import Rated, ResultsHook
 from mmrsir.analysis.results.picture import plot_confusion
 from mmrsir.analysis.results.tasks import TASKS, Row, report_each_class
 from mmrsir.engine import launch, scopes
+from mmrsir.engine.config_files import check_file
 from mmrsir.models.arguments import check_int
 from mmrsir.visualization.contact_sheet import contact_sheet
 from mmrsir.visualization.samples import draw_sample
@@ -35,7 +35,7 @@ COLUMNS = {'mmdet': 2, 'mmseg': 2, 'mmpretrain': 4}  # of the sheet: two draw tr
 def argument_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('config', help='config file of mmdet, mmseg or mmpretrain')
+    launch.add_config_arguments(parser)
     parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument(
         '--out-dir',
@@ -46,7 +46,6 @@ def argument_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         '--worst', type=int, default=12, metavar='K', help='images to draw (default: %(default)s)'
     )
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='as in test.py')
     safe_loading.add_unsafe_flag(parser)
     return parser
 
@@ -55,11 +54,9 @@ def main() -> None:
     """Parse the command line, test and analyse."""
     parser = argument_parser()
     args = parser.parse_args()
-    if args.unsafe_load:
-        safe_loading.allow_unsafe()
     try:
         check_int('--worst', args.worst, minimum=1)
-        launch.check_file('checkpoint', args.checkpoint)
+        check_file('checkpoint', args.checkpoint)
         cfg = launch.read_config(args.config, args.cfg_options)
         if cfg.default_scope == 'mmdet':
             report_each_class(cfg)

@@ -6,8 +6,6 @@ Example:
 
 import argparse
 
-from mmengine.config import DictAction
-
 from mmrsir.analysis.flops import count_config
 from mmrsir.engine import launch
 
@@ -17,7 +15,7 @@ PAPER_SHAPES = {'mmdet': (800, 1280), 'mmseg': (512, 2048), 'mmpretrain': (224, 
 def main() -> None:
     """Parse the command line and print the cost."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('config', help='config file')
+    launch.add_config_arguments(parser)
     parser.add_argument(
         '--shape',
         type=int,
@@ -25,7 +23,6 @@ def main() -> None:
         metavar=('HEIGHT', 'WIDTH'),
         help="image size in pixels (default: the paper's for the task)",
     )
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='as in train.py')
     args = parser.parse_args()
 
     cfg = launch.read_config(args.config, args.cfg_options)

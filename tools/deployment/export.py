@@ -47,8 +47,6 @@ def main() -> None:
     """Parse the command line, export and compare."""
     parser = argument_parser()
     args = parser.parse_args()
-    if args.unsafe_load:
-        safe_loading.allow_unsafe()
     try:
         sizes = [parse_size(size) for size in args.sizes]
         predictor = Predictor(args.config, args.checkpoint, device='cpu')

@@ -12,7 +12,6 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmengine.config import DictAction
 from mmengine.logging import MMLogger
 from rich.console import Console
 
@@ -36,7 +35,7 @@ def argument_parser() -> argparse.ArgumentParser:
         ),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument('config', help='config file of mmdet, mmseg or mmpretrain')
+    launch.add_config_arguments(parser)
     parser.add_argument(
         '--split', nargs='+', choices=SPLITS, help='what to check (default: all of the config)'
     )
@@ -47,12 +46,6 @@ def argument_parser() -> argparse.ArgumentParser:
         help='processes that decode images (default: one a core)',
     )
     parser.add_argument('--json', type=Path, metavar='FILE', help='write all that is found there')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        help='as in train.py; train_dataloader.dataset.data_root=… checks another folder',
-    )
     return parser
 
 

@@ -31,8 +31,6 @@ def main() -> None:
     )
     safe_loading.add_unsafe_flag(parser)
     args = parser.parse_args()
-    if args.unsafe_load:
-        safe_loading.allow_unsafe()
     try:
         published = publish(args.in_file, args.out_file, args.backbone_only)
     except (OSError, TypeError, ValueError) as error:

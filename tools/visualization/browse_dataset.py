@@ -7,7 +7,6 @@ Example:
 import argparse
 from pathlib import Path
 
-from mmengine.config import DictAction
 from rich.console import Console
 from rich.progress import track
 
@@ -21,7 +20,7 @@ PROGRESS = Console(stderr=True)
 def main() -> None:
     """Parse the command line and draw."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('config', help='config file of mmdet, mmseg or mmpretrain')
+    launch.add_config_arguments(parser)
     parser.add_argument('--number', type=int, default=16, help='of images (default: %(default)s)')
     parser.add_argument(
         '--seed', type=int, default=0, help='of random changes (default: %(default)s)'
@@ -32,7 +31,6 @@ def main() -> None:
         default=Path('work_dirs/dataset'),
         help='folder for the pictures (default: %(default)s)',
     )
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='as in train.py')
     args = parser.parse_args()
 
     sheet = args.out_dir / 'sheet.png'

@@ -40,8 +40,6 @@ def main() -> None:
     )
     safe_loading.add_unsafe_flag(parser)
     args = parser.parse_args()
-    if args.unsafe_load:
-        safe_loading.allow_unsafe()
 
     fields: dict[str, list[Field]] = {}
     try:

@@ -9,7 +9,6 @@ import argparse
 from pathlib import Path
 
 import torch
-from mmengine.config import DictAction
 
 from mmrsir import safe_loading
 from mmrsir.engine import launch
@@ -21,7 +20,7 @@ def main() -> None:
     """Parse the command line, trace and draw."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('picture', help='picture file')
-    parser.add_argument('config', help='config file with a backbone of mmrsir')
+    launch.add_config_arguments(parser)
     parser.add_argument('--checkpoint', help='weights (default: random ones)')
     parser.add_argument(
         '--point', type=int, nargs=2, metavar=('X', 'Y'), help='pixel to follow (default: middle)'
@@ -37,11 +36,8 @@ def main() -> None:
         default='work_dirs/windows',
         help='folder for the results (default: %(default)s)',
     )
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='as in train.py')
     safe_loading.add_unsafe_flag(parser)
     args = parser.parse_args()
-    if args.unsafe_load:
-        safe_loading.allow_unsafe()
 
     try:
         cfg = launch.read_config(args.config, args.cfg_options)

@@ -1,0 +1,68 @@
+"""Config files: those of a user by path, ours also by name."""
+
+from difflib import get_close_matches
+from pathlib import Path
+
+from mmengine.infer import BaseInferencer
+
+from .config_check import MissingPathError
+
+FOLDERS = {'mmdet': 'mask_rcnn', 'mmseg': 'upernet', 'mmpretrain': 'cls'}
+
+
+def root() -> Path:
+    """Return the folder that has ``configs``, of the repository or of the installed package."""
+    return Path(BaseInferencer._get_repo_or_mim_dir('mmrsir'))
+
+
+def find_config(name: str) -> Path:
+    """Find a config file.
+
+    Args:
+        name: A path, or the name of one of our configs: ``<folder>/<name>`` such as
+            ``mask_rcnn/rsir_t_1x_coco``, or ``<name>`` alone where only one folder has it.
+
+    Returns:
+        Path of the config.
+
+    Raises:
+        MissingPathError: There is none, or more than one of that name; names the nearest.
+    """
+    if Path(name).is_file():
+        return Path(name)
+    configs = root() / 'configs'
+    known = {
+        str(path.relative_to(configs).with_suffix('')): path
+        for folder in FOLDERS.values()
+        for path in sorted((configs / folder).rglob('*.py'))
+    }
+    alike = [key for key in known if key == name or key.endswith(f'/{name}')]
+    if len(alike) == 1:
+        return known[alike[0]]
+    raise _missing('config', name, alike or _near_files(name) or get_close_matches(name, known, 1))
+
+
+def check_file(what: str, path: str) -> None:
+    """Check that a file exists.
+
+    Args:
+        what: What the file is, for the message.
+        path: Its path; an address such as ``https://…`` is not checked.
+
+    Raises:
+        MissingPathError: It does not exist; names the nearest file beside it.
+    """
+    if '://' not in path and not Path(path).is_file():
+        raise _missing(what, path, _near_files(path))
+
+
+def _near_files(path: str) -> list[str]:
+    """Return the file beside a path whose name is nearest, if there is one."""
+    folder = Path(path).parent
+    siblings = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
+    return [str(folder / name) for name in get_close_matches(Path(path).name, siblings, n=1)]
+
+
+def _missing(what: str, path: str, near: list[str]) -> MissingPathError:
+    hint = f'; did you mean {" or ".join(near)}?' if near else ''
+    return MissingPathError(f'{what} {path} does not exist{hint}')
