@@ -1,17 +1,21 @@
-"""Data loaders that are refused where no image is left, and loops that evaluate on all of them."""
+"""Data loaders that are refused, and loops that evaluate on all images.
+
+What is refused: a data set without images, and one whose classes are not those of the heads.
+"""
 
 from collections.abc import Iterator
 from typing import Any
 
 from mmengine.registry import DATASETS, LOOPS
 from mmengine.runner import BaseLoop, Runner, TestLoop, ValLoop
+from torch import nn
 from torch.utils.data import DataLoader
 
 from ..datasets.image_sets import first_ten
 
 
 def build_dataloader(runner: Runner, settings: DataLoader | dict, name: str) -> DataLoader:
-    """Build a data loader as mmengine does, unless its data set holds nothing.
+    """Build a data loader as mmengine does, unless its data set does not fit.
 
     Args:
         runner: The runner.
@@ -22,7 +26,8 @@ def build_dataloader(runner: Runner, settings: DataLoader | dict, name: str) -> 
         The data loader.
 
     Raises:
-        ValueError: No image is left; says of how many, and what left them out.
+        ValueError: No image is left (says of how many, and what left them out), or a head of the
+            runner's model predicts another number of classes.
     """
     if isinstance(settings, DataLoader):
         return settings
@@ -32,13 +37,16 @@ def build_dataloader(runner: Runner, settings: DataLoader | dict, name: str) -> 
             seed=runner.seed,
             diff_rank_seed=runner._randomness_cfg.get('diff_rank_seed', False),
         )
-        if len(loader.dataset) > 0:
-            return loader
     except ValueError as error:
         # mmengine packs the records of a data set into one array, and fails where it has none.
         if 'need at least one array' not in str(error):
             raise
-    raise ValueError(f'{name}: {_what_is_left(settings["dataset"])}')
+        loader = None
+    if loader is None or len(loader.dataset) == 0:
+        raise ValueError(f'{name}: {_what_is_left(settings["dataset"])}')
+    if isinstance(runner.model, nn.Module):  # mmengine's FlexibleRunner builds it later
+        _check_classes(loader.dataset, runner.model, name)
+    return loader
 
 
 class _CheckedLoop(BaseLoop):
@@ -101,6 +109,30 @@ def _innermost(settings: dict[str, Any]) -> Iterator[dict[str, Any]]:
             yield from _innermost(one)
     else:
         yield settings
+
+
+def _check_classes(dataset: Any, model: nn.Module, name: str) -> None:
+    """Check that the heads of a model predict the classes of a data set."""
+    classes = getattr(dataset, 'metainfo', {}).get('classes')
+    if classes is None:
+        return
+    if isinstance(classes, str):
+        raise ValueError(
+            f'{name}: classes={classes!r} is no list of names; a single one is ({classes!r},)'
+        )
+    for place, module in model.named_modules():
+        number = getattr(module, 'num_classes', None)
+        # An RPN tells objects from the rest; a semantic head beside detectors has other classes.
+        if number in (None, len(classes)) or not _predicts_classes(place):
+            continue
+        raise ValueError(
+            f'{name}: the data set has {len(classes)} classes '
+            f'({first_ten([str(one) for one in classes])}), but model.{place}.num_classes={number}'
+        )
+
+
+def _predicts_classes(place: str) -> bool:
+    return 'head' in place and 'rpn_head' not in place and 'semantic' not in place
 
 
 def _check_skips_nothing(settings: Any, name: str) -> None:

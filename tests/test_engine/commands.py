@@ -16,21 +16,12 @@ import torch
 
 ROOT = Path(__file__).parents[2]
 # What most of a tool's start goes into: tools are forked from a process that has imported it.
-FORKS = multiprocessing.get_context('forkserver')
-FORKS.set_forkserver_preload(
-    [
-        'imgaug',
-        'matplotlib.pyplot',
-        'mmcv.ops',
-        'mmengine.runner',
-        'numba',
-        'scipy.stats',
-        'sklearn.metrics',
-        'timm',
-        'torch._dynamo',
-        'torchvision',
-    ]
+PRELOADED = (
+    'imgaug matplotlib.pyplot mmcv.ops mmengine.runner numba scipy.stats sklearn.metrics timm '
+    'torch._dynamo torchvision'
 )
+FORKS = multiprocessing.get_context('forkserver')
+FORKS.set_forkserver_preload(PRELOADED.split())
 # What a test of each library reports.
 METRIC = {'mmdet': 'coco/segm_mAP', 'mmseg': 'mIoU', 'mmpretrain': 'accuracy/top1'}
 

@@ -51,7 +51,7 @@ def settings(data, tmp_path):
 
 def build(settings):
     runner = SimpleNamespace(
-        build_dataloader=Runner.build_dataloader, seed=0, _randomness_cfg=dict(seed=0)
+        build_dataloader=Runner.build_dataloader, seed=0, _randomness_cfg=dict(seed=0), model=None
     )
     return build_dataloader(runner, settings, 'train_dataloader')
 
@@ -104,6 +104,31 @@ def test_evaluation_on_nothing_is_refused(part, scope, data, tmp_path, monkeypat
         dataset.data_prefix.img_path = str(tmp_path / 'nothing')
     with pytest.raises(ValueError, match=f'{part}_dataloader: 0 of 0 images left'):
         run_part(part, cfg, monkeypatch)
+
+
+@pytest.mark.parametrize(
+    ('config', 'head'),
+    [
+        ('configs/mask_rcnn/rsir_n_shapes.py', 'roi_head.bbox_head'),
+        ('configs/mask_rcnn/rsir_n_shapes.py', 'roi_head.mask_head'),
+        ('configs/upernet/rsir_n_shapes.py', 'auxiliary_head'),
+        ('configs/cls/rsir_n_shapes.py', 'head'),
+    ],
+)
+def test_heads_with_other_classes_than_the_data_are_refused(config, head, data, tmp_path):
+    cfg = small(config, data, tmp_path)
+    cfg.merge_from_dict({f'model.{head}.num_classes': 80})
+    runner = launch.build_runner(cfg)
+    message = f'train_dataloader: the data set has . classes .*, but model.{head}.num_classes=80'
+    with pytest.raises(ValueError, match=message):
+        runner.train()
+
+
+def test_one_name_is_no_list_of_classes(data, tmp_path):
+    cfg = small(DETECTION, data, tmp_path)
+    cfg.train_dataloader.dataset.metainfo = dict(classes='disc')
+    with pytest.raises(ValueError, match=r"classes='disc' is no list .* a single one is \('disc',"):
+        launch.build_runner(cfg).train()
 
 
 @pytest.mark.parametrize('part', ['val', 'test'])
