@@ -1,9 +1,7 @@
 """The short trainings that test_fsdp.py compares, by two processes, into a folder."""
 
 import json
-import sys
 from copy import deepcopy
-from pathlib import Path
 
 import torch
 from mmengine.model import BaseModel
@@ -72,9 +70,8 @@ def write_sizes(runner, path):
     path.write_text(json.dumps(sizes))
 
 
-def main():
-    folder = Path(sys.argv[1])
-    torch.distributed.init_process_group('gloo')
+def train_all(folder):
+    """Run the trainings; each writes its checkpoints into a folder of its own."""
     for importance in ('mean', 'cbam'):
         train(folder / f'ddp_{importance}', 'ddp', importance=importance)
         train(folder / f'fsdp_{importance}', 'fsdp', importance=importance)
@@ -85,8 +82,3 @@ def main():
     for first, second in (('ddp', 'fsdp'), ('fsdp', 'ddp')):
         checkpoint = folder / f'{first}_mean/epoch_1.pth'
         train(folder / f'{first}_then_{second}', second, epochs=2, resume=checkpoint)
-    torch.distributed.destroy_process_group()
-
-
-if __name__ == '__main__':
-    main()

@@ -2,8 +2,6 @@
 
 import hashlib
 import json
-import sys
-from pathlib import Path
 
 import torch
 from mmengine.dist import get_rank
@@ -58,10 +56,8 @@ def train(cfg, resume=None):
     return digest.hexdigest()
 
 
-def main():
+def train_and_resume(data, folder):
     """Train in several processes, uninterrupted and resumed; write the hashes of each process."""
-    data, folder = Path(sys.argv[1]), Path(sys.argv[2])
-    torch.distributed.init_process_group('gloo')
     hashes = {}
     for scope in CONFIGS:
         first = folder / scope
@@ -69,8 +65,3 @@ def main():
         cfg = load_config(scope, data, folder / f'{scope}_resumed', 'pytorch')
         hashes[scope].append(train(cfg, first / 'iter_1.pth'))
     (folder / f'hashes_{torch.distributed.get_rank()}.json').write_text(json.dumps(hashes))
-    torch.distributed.destroy_process_group()
-
-
-if __name__ == '__main__':
-    main()

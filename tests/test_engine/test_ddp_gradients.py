@@ -1,15 +1,12 @@
 """Two processes that share a batch get the gradients of one process."""
 
-import sys
-from pathlib import Path
-
 import pytest
 import torch
 from torch.nn.parallel import DistributedDataParallel
 
 from mmrsir.models import RSIRTransformer
 
-from .commands import run
+from .forks import run_in_two_processes
 
 
 def gradients(with_cp, share=slice(None), wrap=None):
@@ -28,23 +25,15 @@ def gradients(with_cp, share=slice(None), wrap=None):
 
 @pytest.mark.parametrize('with_cp', [False, True])
 def test_two_processes_get_the_gradients_of_one(tmp_path, with_cp):
-    torchrun = (sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc_per_node=2')
-    run(*torchrun, '-m', 'tests.test_engine.test_ddp_gradients', tmp_path, int(with_cp))
+    run_in_two_processes(write_gradients, tmp_path, with_cp)
     expected = gradients(with_cp)
     for rank in range(2):
         shared = torch.load(tmp_path / f'{rank}.pth', weights_only=True)
         torch.testing.assert_close(shared, expected, rtol=1e-6, atol=1e-12)
 
 
-def main():
+def write_gradients(folder, with_cp):
     """Compute the gradients of half of the images."""
-    folder, with_cp = Path(sys.argv[1]), bool(int(sys.argv[2]))
-    torch.distributed.init_process_group('gloo')
     rank = torch.distributed.get_rank()
     shared = gradients(with_cp, slice(2 * rank, 2 * rank + 2), DistributedDataParallel)
     torch.save(shared, folder / f'{rank}.pth')
-    torch.distributed.destroy_process_group()
-
-
-if __name__ == '__main__':
-    main()

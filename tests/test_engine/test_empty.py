@@ -2,23 +2,25 @@
 
 import json
 import re
-import sys
 from copy import deepcopy
 from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
+import torch
 from mmengine.config import Config
+from mmengine.dist import all_gather, get_rank
 from mmengine.registry import MODELS, init_default_scope
 from mmengine.runner import Runner
+from torch.nn.utils import parameters_to_vector
 
 from mmrsir.engine import launch
 from mmrsir.engine.dataset_guard import build_dataloader
 
 from ..shrink import shrink
 from ..test_model_index import read
-from .commands import run
+from .forks import run_in_two_processes
 
 DETECTION = 'configs/mask_rcnn/rsir_n_shapes.py'
 SEGMENTATION = 'configs/upernet/rsir_n_shapes.py'
@@ -209,7 +211,21 @@ def test_one_process_may_see_no_annotations(without_annotations, data, tmp_path)
     # This sampler deals the images in turn; two iterations show what one leaves undone.
     options['train_dataloader.sampler.type'] = 'DefaultSampler'
     options['train_dataloader.dataset.indices'] = 8
-    torchrun = (sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc_per_node=2')
-    training = ('-m', 'tests.test_engine.empty_trainings', SCOPES[scope], data, tmp_path / 'run')
-    output = run(*torchrun, *training, json.dumps(options))
-    assert output.count('2 iterations, finite: True, equal: True') == 2
+    run_in_two_processes(train_apart, SCOPES[scope], data, tmp_path, options)
+    reports = [json.loads((tmp_path / f'{rank}.json').read_text()) for rank in range(2)]
+    assert reports == [dict(iterations=2, finite=True, equal=True)] * 2
+
+
+def train_apart(config, data, folder, options):
+    """Train with two processes of which one sees images without annotations only."""
+    flags = launch.argument_parser('').parse_args([config, '--launcher', 'pytorch'])
+    cfg = shrink(launch.load_config(flags), str(data), str(folder / 'run'))
+    cfg.merge_from_dict(options)
+    cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
+    runner = launch.build_runner(cfg)
+    runner.train()
+    weights = parameters_to_vector(runner.model.parameters()).detach()
+    first, second = all_gather(weights)
+    finite, equal = weights.isfinite().all().item(), torch.equal(first, second)
+    report = dict(iterations=runner.iter, finite=finite, equal=equal)
+    (folder / f'{get_rank()}.json').write_text(json.dumps(report))

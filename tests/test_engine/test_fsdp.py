@@ -2,7 +2,6 @@
 
 import json
 import re
-import sys
 
 import pytest
 import torch
@@ -11,6 +10,8 @@ from torch.testing import assert_close
 from mmrsir.engine.fsdp import FSDP2Strategy
 
 from .commands import on_data, read_metrics, run, tool
+from .forks import run_in_two_processes
+from .fsdp_trainings import train_all
 
 FSDP = ['runner_type=FlexibleRunner', 'strategy.type=mmrsir.engine.fsdp.FSDP2Strategy']
 SMALL = 'configs/cls/rsir_n_shapes.py'
@@ -21,8 +22,7 @@ BASE = 'configs/cls/rsir_b_in1k.py'
 def trainings(tmp_path_factory):
     """The folder with the results of fsdp_trainings.py."""
     folder = tmp_path_factory.mktemp('fsdp')
-    torchrun = (sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc_per_node=2')
-    run(*torchrun, '-m', 'tests.test_engine.fsdp_trainings', folder)
+    run_in_two_processes(train_all, folder)
     return folder
 
 

@@ -1,8 +1,6 @@
 """Losses and weights that are no numbers end a training, and are never saved."""
 
 import re
-import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -11,7 +9,7 @@ from mmengine.model import is_model_wrapper
 from mmrsir.engine import launch
 from mmrsir.engine.loss_guard import NonFiniteError
 
-from .commands import run
+from .forks import run_in_two_processes
 from .resumed_trainings import CONFIGS, load_config
 
 TERM = {'mmdet': 'loss_mask', 'mmseg': 'decode.loss_ce', 'mmpretrain': 'loss'}
@@ -60,8 +58,7 @@ def test_weights_that_are_no_numbers_are_not_saved(data, tmp_path):
 
 
 def test_all_processes_stop_together(data, tmp_path):
-    torchrun = (sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc_per_node=2')
-    run(*torchrun, '-m', 'tests.test_engine.test_loss_guard', data, tmp_path)
+    run_in_two_processes(train_until_one_loss_is_no_number, data, tmp_path)
     messages = [(tmp_path / f'{rank}.txt').read_text() for rank in range(2)]
     assert messages[0] == messages[1]
     assert re.search('at iteration 2 the loss is NaN or infinite: loss with ', messages[0])
@@ -75,18 +72,11 @@ def test_finite_losses_pass(data, tmp_path):
     assert runner.iter == 4
 
 
-def main():
+def train_until_one_loss_is_no_number(data, folder):
     """Train in two processes, of which the second meets a loss that is no number."""
-    data, folder = Path(sys.argv[1]), Path(sys.argv[2])
-    torch.distributed.init_process_group('gloo')
     rank = torch.distributed.get_rank()
     runner = launch.build_runner(load_config('mmpretrain', data, folder / 'run', 'pytorch'))
     spoil(runner, 'loss', float('nan') if rank == 1 else 1.0, iteration=2)
     with pytest.raises(NonFiniteError) as error:
         runner.train()
     (folder / f'{rank}.txt').write_text(str(error.value))
-    torch.distributed.destroy_process_group()
-
-
-if __name__ == '__main__':
-    main()

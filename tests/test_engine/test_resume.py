@@ -1,7 +1,6 @@
 """A training that was interrupted ends with the parameters of one that was not."""
 
 import json
-import sys
 
 import pytest
 import torch
@@ -10,8 +9,8 @@ from mmrsir.engine import launch, random_state
 from mmrsir.engine.batches import PlacedIndex, ResumableBatchSampler, SampleError, load_samples
 from mmrsir.engine.checkpoint_hook import RESUMPTION
 
-from .commands import run
-from .resumed_trainings import CONFIGS, load_config, train
+from .forks import run_in_two_processes
+from .resumed_trainings import CONFIGS, load_config, train, train_and_resume
 
 # The others take a while.
 ONE_LIBRARY = pytest.mark.parametrize(
@@ -92,8 +91,7 @@ def test_random_states_are_what_makes_it_exact(uninterrupted, data, tmp_path):
 
 @pytest.mark.slow
 def test_two_processes_resume_exactly(data, tmp_path):
-    torchrun = (sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc_per_node=2')
-    run(*torchrun, '-m', 'tests.test_engine.resumed_trainings', data, tmp_path)
+    run_in_two_processes(train_and_resume, data, tmp_path)
     for rank in range(2):
         hashes = json.loads((tmp_path / f'hashes_{rank}.json').read_text())
         assert hashes.keys() == CONFIGS.keys()
