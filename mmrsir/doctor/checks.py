@@ -24,7 +24,16 @@ OPENCV = (
     'opencv-contrib-python',
     'opencv-contrib-python-headless',
 )
-EXTRAS = ('matplotlib', 'pycocotools', 'rich', 'safetensors', 'skimage', 'sklearn', 'timm')
+EXTRAS = (
+    'matplotlib',
+    'pycocotools',
+    'rich',
+    'safetensors',
+    'skimage',
+    'sklearn',
+    'tensorboard',
+    'timm',
+)
 FITTING_TORCH = (
     'a newer NVIDIA driver, or a torch for this one: https://pytorch.org/get-started/locally'
 )

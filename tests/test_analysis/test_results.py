@@ -11,7 +11,6 @@ import pytest
 import torch
 from matplotlib.image import imread
 from mmdet.structures import DetDataSample
-from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 from mmengine.structures import InstanceData, PixelData
 from mmpretrain.structures import DataSample
@@ -22,6 +21,7 @@ from mmrsir.analysis.results.hook import ResultsHook
 from mmrsir.analysis.results.picture import MAX_CLASSES, plot_confusion
 from mmrsir.analysis.results.tasks import TASKS, report_each_class
 from mmrsir.engine import launch
+from mmrsir.errors import UserError
 
 from ..test_engine.commands import ROOT, on_data
 from ..test_engine.test_tools import CONFIGS
@@ -165,6 +165,12 @@ def test_picture_of_many_classes_has_those_with_errors(tmp_path, monkeypatch):
     assert 'class 0' in names and f'class {len(matrix) - 1}' in names
 
 
+def test_a_data_set_without_names_of_classes_is_refused():
+    runner = SimpleNamespace(test_dataloader=SimpleNamespace(dataset=SimpleNamespace(metainfo={})))
+    with pytest.raises(UserError, match=r'names no classes; give them: .*metainfo\.classes='):
+        ResultsHook(TASKS['mmpretrain'], 2).before_test_epoch(runner)
+
+
 def test_other_metrics_of_detectors_are_refused():
     cfg = launch.read_config(str(ROOT / CONFIGS['mmdet']), {'test_evaluator.type': 'LVISMetric'})
     with pytest.raises(ValueError, match='type=LVISMetric reports no classes; allowed: CocoMetric'):
@@ -175,7 +181,6 @@ def test_other_metrics_of_detectors_are_refused():
     'scope', ['mmdet', pytest.param('mmseg', marks=pytest.mark.slow), 'mmpretrain']
 )
 def test_tool_analyses_a_checkpoint(scope, shapes, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(Config, 'pretty_text', '')  # takes longer than to test
     config = str(ROOT / CONFIGS[scope])
     cfg = launch.read_config(config, None)
     init_default_scope(scope)

@@ -91,6 +91,17 @@ def test_a_difference_is_seen():
         assert isnan(export.largest_difference(Backbone(model), without_numbers, size))
 
 
+def test_a_model_that_sorts_differs_from_itself():
+    torch.manual_seed(0)
+    model = RSIRTransformer(ARCH).eval()
+    assert export.own_difference(Backbone(model), (33, 20, 1)) < export.TOLERANCE
+
+    def steps(images):  # as a sort does, this turns the smallest change into a large one
+        return [(images * 1e6 + 0.5).floor() % 2]
+
+    assert export.own_difference(steps, (33, 20, 1)) == 1
+
+
 def test_a_part_of_another_task_is_refused():
     with pytest.raises(ValueError, match="part='segmentor' is unknown; allowed: 'backbone'"):
         take_part(RSIRTransformer(ARCH), 'mmpretrain', 'segmentor')

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from ...errors import UserError
 from .tasks import Task
 
 
@@ -38,7 +39,13 @@ class ResultsHook(Hook):
 
     def before_test_epoch(self, runner: Runner) -> None:
         """Look up the classes."""
-        self.classes = [str(name) for name in runner.test_dataloader.dataset.metainfo['classes']]
+        classes = runner.test_dataloader.dataset.metainfo.get('classes')
+        if classes is None:
+            raise UserError(
+                'the data set names no classes; give them: '
+                '--cfg-options test_dataloader.dataset.metainfo.classes=one,other'
+            )
+        self.classes = [str(name) for name in classes]
 
     def after_test_iter(
         self,
