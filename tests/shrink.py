@@ -29,7 +29,8 @@ def shrink(cfg: Config, data: str, work_dir: str) -> Config:
         work_dir: Folder of the run.
     """
     init_default_scope(cfg.default_scope)
-    small = Config(_shrink_values(cfg.to_dict(), data))
+    # A run prints its config often, and formatting takes longer than all else.
+    small = Config(_shrink_values(cfg.to_dict(), data), format_python_code=False)
     small.work_dir = small.experiment_name = work_dir
     small.visualizer.name = work_dir
     small.randomness.seed = 0

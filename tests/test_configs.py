@@ -7,7 +7,6 @@ from fnmatch import fnmatch
 import numpy as np
 import pytest
 from mmcv.cnn import is_norm
-from mmengine.config import Config
 from mmengine.registry import DATASETS, init_default_scope
 
 from mmrsir.checkpoint import match_weights
@@ -89,8 +88,7 @@ TRAINED = [
 
 
 @pytest.mark.parametrize('path', TRAINED)
-def test_trains_and_evaluates_and_decays_what_its_recipe_says(path, data, tmp_path, monkeypatch):
-    monkeypatch.setattr(Config, 'pretty_text', '')  # takes longer than to train
+def test_trains_and_evaluates_and_decays_what_its_recipe_says(path, data, tmp_path):
     with quick_search():
         cfg = launch.load_config(launch.argument_parser('').parse_args([str(ROOT / path)]))
     runner = launch.build_runner(shrink(cfg, str(data), str(tmp_path)))

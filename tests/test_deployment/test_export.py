@@ -15,7 +15,7 @@ from mmrsir.models import RSIRTransformer
 
 from ..test_engine.commands import ROOT
 
-ARCH = dict(embed_dims=16, depths=(2, 2, 1, 1), num_heads=(1, 2, 4, 8))
+ARCH = dict(embed_dims=16, depths=(2, 1, 1, 1), num_heads=(1, 2, 4, 8))
 # Whole windows; a partial one, with all levels of odd sides; fewer tokens than a window.
 SIZES = [(224, 224, 1), (225, 290, 3), (97, 130, 2)]
 PARTS = {'cls': 'mmpretrain', 'upernet': 'mmseg', 'mask_rcnn': 'mmdet'}

@@ -160,8 +160,10 @@ def test_flipped_views_keep_what_the_pipeline_packs():
 
 
 def test_pretrained_weights_are_one_setting():
-    """The command of the README."""
-    (option,) = re.findall(r'(model\S+checkpoint=)\S+epoch_300', (ROOT / 'README.md').read_text())
+    """The command of docs/training.md."""
+    (option,) = re.findall(
+        r'(model\S+checkpoint=)\S+epoch_300', (ROOT / 'docs/training.md').read_text()
+    )
     for config in ('mask_rcnn/rsir_t_1x_coco.py', 'upernet/rsir_t_160k_ade20k_512x512.py'):
         cfg = load(f'configs/{config}', '--cfg-options', f'{option}a.pth')
         assert cfg.model.backbone.init_cfg == dict(type='Pretrained', checkpoint='a.pth')

@@ -21,14 +21,6 @@ from .commands import METRIC, ROOT
 from .resumed_trainings import CONFIGS, load_config
 
 
-@pytest.fixture(scope='module', autouse=True)
-def quick_config_text():
-    """Formatting a config takes longer than to train."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Config, 'pretty_text', property(lambda cfg: f'settings = {cfg.to_dict()}'))
-        yield
-
-
 class Stop(Hook):
     """Ends a training after its first validation."""
 
@@ -38,7 +30,8 @@ class Stop(Hook):
 
 def train(scope, data, work_dir, *hooks):
     settings = load_config(scope, data, work_dir).to_dict()
-    cfg = Config(settings, filename=str(ROOT / CONFIGS[scope]))  # which making it small left out
+    filename = str(ROOT / CONFIGS[scope])  # which making it small left out
+    cfg = Config(settings, filename=filename, format_python_code=False)
     runner = launch.build_runner(cfg)
     for hook in hooks:
         runner.register_hook(hook)

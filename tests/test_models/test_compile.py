@@ -43,13 +43,17 @@ def limit(graphs):
 
 
 @pytest.mark.parametrize(
-    ('importance', 'training'),
-    [('mean', False), pytest.param('cbam', True, marks=pytest.mark.slow)],
+    ('importance', 'training', 'backend'),
+    [
+        ('mean', False, 'eager'),
+        pytest.param('mean', False, 'aot_eager', marks=pytest.mark.slow),
+        pytest.param('cbam', True, 'aot_eager', marks=pytest.mark.slow),
+    ],
 )
-def test_full_and_partial_windows_are_a_graph_each_without_breaks(importance, training):
+def test_full_and_partial_windows_are_a_graph_each_without_breaks(importance, training, backend):
     torch.compiler.reset()
     model = build(training, importance=importance)
-    compiled = torch.compile(model, backend='aot_eager', dynamic=True, fullgraph=True)
+    compiled = torch.compile(model, backend=backend, dynamic=True, fullgraph=True)
     with limit(2):
         for size in SIZES:
             image = torch.randn(2, 3, *size)
