@@ -12,6 +12,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from ..datasets.image_sets import first_ten
+from .config_check import check_classes
 
 
 def build_dataloader(runner: Runner, settings: DataLoader | dict, name: str) -> DataLoader:
@@ -26,8 +27,8 @@ def build_dataloader(runner: Runner, settings: DataLoader | dict, name: str) -> 
         The data loader.
 
     Raises:
-        ValueError: No image is left (says of how many, and what left them out), or a head of the
-            runner's model predicts another number of classes.
+        ConfigError: A head of the runner's model predicts another number of classes.
+        ValueError: No image is left; says of how many, and what left them out.
     """
     if isinstance(settings, DataLoader):
         return settings
@@ -45,7 +46,8 @@ def build_dataloader(runner: Runner, settings: DataLoader | dict, name: str) -> 
     if loader is None or len(loader.dataset) == 0:
         raise ValueError(f'{name}: {_what_is_left(settings["dataset"])}')
     if isinstance(runner.model, nn.Module):  # mmengine's FlexibleRunner builds it later
-        _check_classes(loader.dataset, runner.model, name)
+        classes = getattr(loader.dataset, 'metainfo', {}).get('classes')
+        check_classes(runner.model, runner.cfg, name, classes)
     return loader
 
 
@@ -109,30 +111,6 @@ def _innermost(settings: dict[str, Any]) -> Iterator[dict[str, Any]]:
             yield from _innermost(one)
     else:
         yield settings
-
-
-def _check_classes(dataset: Any, model: nn.Module, name: str) -> None:
-    """Check that the heads of a model predict the classes of a data set."""
-    classes = getattr(dataset, 'metainfo', {}).get('classes')
-    if classes is None:
-        return
-    if isinstance(classes, str):
-        raise ValueError(
-            f'{name}: classes={classes!r} is no list of names; a single one is ({classes!r},)'
-        )
-    for place, module in model.named_modules():
-        number = getattr(module, 'num_classes', None)
-        # An RPN tells objects from the rest; a semantic head beside detectors has other classes.
-        if number in (None, len(classes)) or not _predicts_classes(place):
-            continue
-        raise ValueError(
-            f'{name}: the data set has {len(classes)} classes '
-            f'({first_ten([str(one) for one in classes])}), but model.{place}.num_classes={number}'
-        )
-
-
-def _predicts_classes(place: str) -> bool:
-    return 'head' in place and 'rpn_head' not in place and 'semantic' not in place
 
 
 def _check_skips_nothing(settings: Any, name: str) -> None:

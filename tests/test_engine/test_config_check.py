@@ -21,7 +21,7 @@ from torch import nn
 
 from mmrsir.checkpoint import CheckpointMismatchError
 from mmrsir.engine import launch
-from mmrsir.engine.config_check import check_config, check_model
+from mmrsir.engine.config_check import ConfigError, check_classes, check_config, check_model
 from mmrsir.models import RSIRTransformer
 
 from ..test_model_index import CONFIGS, quick_search
@@ -376,3 +376,32 @@ def test_prefix_that_matches_nothing_is_refused_with_the_nearest(build, tmp_path
     module = build(init_cfg=[dict(type='Pretrained', checkpoint=path, prefix='backbon')])
     with pytest.raises(CheckpointMismatchError, match="Did you mean 'backbone.'?"):
         check_model(nn.Sequential(module), Config())
+
+
+def heads(**numbers):
+    """A model whose heads predict so many classes."""
+    model = nn.Module()
+    for name, number in numbers.items():
+        model.add_module(name, nn.Module())
+        model.get_submodule(name).num_classes = number
+    return model
+
+
+def test_heads_with_other_classes_than_the_data_are_named():
+    model = heads(bbox_head=80, mask_head=1, rpn_head=1, backbone=7, semantic_head=54)
+    message = (
+        r'does not fit val_dataloader:\n'
+        r'  model.bbox_head.num_classes: 80, but the data set has 1 classes: screw\n'
+        r'Where all is meant so: .* unchecked_settings="\[model.bbox_head.num_classes\]"$'
+    )
+    with pytest.raises(ConfigError, match=message):
+        check_classes(model, Config(), 'val_dataloader', ('screw',))
+    meant = Config(dict(unchecked_settings='model.bbox_head.num_classes'))
+    check_classes(model, meant, 'val_dataloader', ('screw',))
+    check_classes(model, Config(), 'val_dataloader', None)
+
+
+def test_one_name_is_no_list_of_classes():
+    message = r"metainfo.classes: 'screw' is no list of names; a single one is \('screw',\)"
+    with pytest.raises(ConfigError, match=message):
+        check_classes(heads(bbox_head=1), Config(), 'train_dataloader', 'screw')
