@@ -56,8 +56,7 @@ class Predictor:
 
     Raises:
         CheckpointMismatchError: The checkpoint has less.
-        FileNotFoundError: There is no such checkpoint.
-        ValueError: There is no such config.
+        FileNotFoundError: There is no such checkpoint, or no such config.
     """
 
     def __init__(

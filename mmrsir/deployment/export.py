@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -90,7 +90,54 @@ def largest_difference(
     images = _draw(size)
     with torch.no_grad():
         expected = _as_tuple(module(images))
-    return _difference(expected, loaded(images), size)
+    outputs = loaded(images)
+    shapes = [[tuple(out.shape) for out in outs] for outs in (expected, outputs)]
+    if shapes[0] != shapes[1]:
+        raise ValueError(f'outputs of {size} are {shapes[1]}, those of torch {shapes[0]}')
+    differences = [(one - other).abs().max() for one, other in zip(expected, outputs, strict=True)]
+    return float(torch.stack(differences).max())
+
+
+class Comparison(NamedTuple):
+    """How far an export is from its module.
+
+    Args:
+        difference: The largest absolute difference of all outputs.
+        own: How far the module is from itself, see :func:`own_difference`; None where the
+            difference is within the tolerance.
+    """
+
+    difference: float
+    own: float | None
+
+
+def compare(
+    module: nn.Module, loaded: Callable[[Tensor], Sequence[Tensor]], size: Size
+) -> Comparison:
+    """Compare a module with its export, and where they differ the module with itself.
+
+    Args:
+        module: The module.
+        loaded: From :func:`load_torch` or :func:`load_onnx`.
+        size: Of the random images.
+
+    Returns:
+        The differences.
+    """
+    difference = largest_difference(module, loaded, size)
+    return Comparison(difference, None if difference <= TOLERANCE else own_difference(module, size))
+
+
+def agree(comparisons: Sequence[Comparison]) -> bool:
+    """Return whether an export computes what its module does.
+
+    Args:
+        comparisons: At several sizes. At one of them at least, the difference must be within the
+            tolerance; elsewhere at most twice that of the module from itself.
+    """
+    return any(one.own is None for one in comparisons) and all(
+        one.own is None or one.difference <= 2 * one.own for one in comparisons
+    )
 
 
 def own_difference(module: nn.Module, size: Size) -> float:
@@ -106,22 +153,15 @@ def own_difference(module: nn.Module, size: Size) -> float:
     Returns:
         The largest absolute difference over trials that change each pixel by about a millionth.
     """
-    images = _draw(size)
     with torch.no_grad():
-        expected = _as_tuple(module(images))
-        changes = [_draw(size, trial) for trial in range(1, OWN_TRIALS + 1)]
         return max(
-            _difference(expected, _as_tuple(module(images + 1e-6 * change)), size)
-            for change in changes
+            largest_difference(
+                module,
+                lambda images, change=change: _as_tuple(module(images + 1e-6 * change)),
+                size,
+            )
+            for change in [_draw(size, trial) for trial in range(1, OWN_TRIALS + 1)]
         )
-
-
-def _difference(expected: Sequence[Tensor], outputs: Sequence[Tensor], size: Size) -> float:
-    shapes = [[tuple(out.shape) for out in outs] for outs in (expected, outputs)]
-    if shapes[0] != shapes[1]:
-        raise ValueError(f'outputs of {size} are {shapes[1]}, those of torch {shapes[0]}')
-    differences = [(one - other).abs().max() for one, other in zip(expected, outputs, strict=True)]
-    return float(torch.stack(differences).max())
 
 
 def _trace(module: nn.Module, example: Size) -> ExportedProgram:

@@ -111,6 +111,7 @@ def build_dataloader(runner: Runner, settings: dict) -> DataLoader:
         The data loader; its ``batch_sampler`` is a :class:`ResumableBatchSampler`.
 
     Raises:
+        ConfigError: The names of the data set's classes are a text.
         ValueError: No image is left; says of how many, and what left them out.
     """
     settings = copy.deepcopy(settings)

@@ -36,7 +36,8 @@ def find_config(name: str) -> Path:
         for folder in FOLDERS.values()
         for path in sorted((configs / folder).rglob('*.py'))
     }
-    alike = [key for key in known if key == name or key.endswith(f'/{name}')]
+    stem = name.removesuffix('.py')
+    alike = [key for key in known if key == stem or key.endswith(f'/{stem}')]
     if len(alike) == 1:
         return known[alike[0]]
     raise _missing('config', name, alike or _near_files(name) or get_close_matches(name, known, 1))

@@ -1,7 +1,4 @@
-"""Data loaders that are refused, and loops that evaluate on all images.
-
-What is refused: a data set without images, and one whose classes are not those of the heads.
-"""
+"""Data loaders that are refused where no image is left, and loops that evaluate on all of them."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -13,10 +10,14 @@ from torch.utils.data import DataLoader
 
 from ..datasets.image_sets import first_ten
 from .config_check import check_classes
+from .scopes import class_names
 
 
 def build_dataloader(runner: Runner, settings: DataLoader | dict, name: str) -> DataLoader:
-    """Build a data loader as mmengine does, unless its data set does not fit.
+    """Build a data loader as mmengine does, unless its data set holds nothing.
+
+    Heads of the runner's model that predict another number of classes are warned of, except with
+    mmengine's FlexibleRunner, which builds the model later.
 
     Args:
         runner: The runner.
@@ -27,7 +28,7 @@ def build_dataloader(runner: Runner, settings: DataLoader | dict, name: str) -> 
         The data loader.
 
     Raises:
-        ConfigError: A head of the runner's model predicts another number of classes.
+        ConfigError: The names of the data set's classes are a text.
         ValueError: No image is left; says of how many, and what left them out.
     """
     if isinstance(settings, DataLoader):
@@ -45,9 +46,8 @@ def build_dataloader(runner: Runner, settings: DataLoader | dict, name: str) -> 
         loader = None
     if loader is None or len(loader.dataset) == 0:
         raise ValueError(f'{name}: {_what_is_left(settings["dataset"])}')
-    if isinstance(runner.model, nn.Module):  # mmengine's FlexibleRunner builds it later
-        classes = getattr(loader.dataset, 'metainfo', {}).get('classes')
-        check_classes(runner.model, runner.cfg, name, classes)
+    if isinstance(runner.model, nn.Module):
+        check_classes(runner.model, name, class_names(loader.dataset))
     return loader
 
 
@@ -94,7 +94,7 @@ def _what_is_left(settings: dict[str, Any]) -> str:
         if len(dataset) == 0:
             break
     total = len(dataset.load_data_list())
-    classes = first_ten([str(one) for one in dataset.metainfo.get('classes') or ['none']])
+    classes = first_ten([str(one) for one in class_names(dataset) or ['none']])
     place = dataset.ann_file or dataset.data_root
     return (
         f'0 of {total} images left after filter_cfg={dataset.filter_cfg}, '

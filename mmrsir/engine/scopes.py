@@ -4,7 +4,9 @@ The library is the one that the config's ``default_scope`` names.
 """
 
 import os
+from collections.abc import Sequence
 from copy import deepcopy
+from typing import Any
 
 from mmengine.config import Config, ConfigDict
 from mmengine.runner import Runner
@@ -157,6 +159,18 @@ def innermost_dataset(cfg: Config) -> ConfigDict:
     while 'dataset' in dataset:
         dataset = dataset.dataset
     return dataset
+
+
+def class_names(dataset: Any) -> Sequence[str] | None:
+    """Return the names of a data set's classes; None where it names none.
+
+    Args:
+        dataset: Of any of the libraries.
+    """
+    metainfo = getattr(dataset, 'metainfo', {})
+    if isinstance(metainfo, list):  # mmdet's of several data sets that are not quite alike
+        metainfo = metainfo[0]
+    return metainfo.get('classes')
 
 
 def _flip_pipeline(cfg: Config) -> list[dict]:

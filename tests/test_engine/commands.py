@@ -3,7 +3,7 @@
 import json
 import subprocess
 
-from .forks import ROOT, environment, run_script
+from .forks import ROOT, environment, free_port, run_script
 
 # What a test of each library reports.
 METRIC = {'mmdet': 'coco/segm_mAP', 'mmseg': 'mIoU', 'mmpretrain': 'accuracy/top1'}
@@ -14,7 +14,7 @@ def run(*command, expect=0, timeout=300):
     done = subprocess.run(
         [str(part) for part in command],
         cwd=ROOT,
-        env=environment(),
+        env={**environment(), 'PORT': free_port()},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -20,7 +20,7 @@ from mmpretrain.utils.dependency import WITH_MULTIMODAL
 from torch import nn
 
 from mmrsir.checkpoint import CheckpointMismatchError
-from mmrsir.engine import launch
+from mmrsir.engine import launch, scopes
 from mmrsir.engine.config_check import ConfigError, check_classes, check_config, check_model
 from mmrsir.models import RSIRTransformer
 
@@ -382,26 +382,32 @@ def heads(**numbers):
     """A model whose heads predict so many classes."""
     model = nn.Module()
     for name, number in numbers.items():
-        model.add_module(name, nn.Module())
-        model.get_submodule(name).num_classes = number
+        head = nn.Module()
+        head.num_classes = number
+        head.class_agnostic = name == 'agnostic_head'
+        model.add_module(name, head)
     return model
 
 
-def test_heads_with_other_classes_than_the_data_are_named():
-    model = heads(bbox_head=80, mask_head=1, rpn_head=1, backbone=7, semantic_head=54)
-    message = (
-        r'does not fit val_dataloader:\n'
-        r'  model.bbox_head.num_classes: 80, but the data set has 1 classes: screw\n'
-        r'Where all is meant so: .* unchecked_settings="\[model.bbox_head.num_classes\]"$'
+def test_heads_with_other_classes_than_the_data_are_named(caplog):
+    numbers = dict(rpn_head=1, backbone=7, semantic_head=54, agnostic_head=80)
+    model = heads(bbox_head=80, mask_head=1, **numbers)
+    MMLogger.get_instance('classes').addHandler(caplog.handler)
+    check_classes(model, 'val_dataloader', ('screw',))
+    check_classes(model, 'val_dataloader', None)
+    (warning,) = (one for one in caplog.records if one.levelno == logging.WARNING)
+    assert warning.getMessage() == (
+        'model.bbox_head.num_classes=80, but the data set of val_dataloader has 1 classes: screw'
     )
-    with pytest.raises(ConfigError, match=message):
-        check_classes(model, Config(), 'val_dataloader', ('screw',))
-    meant = Config(dict(unchecked_settings='model.bbox_head.num_classes'))
-    check_classes(model, meant, 'val_dataloader', ('screw',))
-    check_classes(model, Config(), 'val_dataloader', None)
 
 
 def test_one_name_is_no_list_of_classes():
-    message = r"metainfo.classes: 'screw' is no list of names; a single one is \('screw',\)"
+    message = r"classes='screw' of the data set is no list of names; a single one is \('screw',\)"
     with pytest.raises(ConfigError, match=message):
-        check_classes(heads(bbox_head=1), Config(), 'train_dataloader', 'screw')
+        check_classes(heads(bbox_head=1), 'train_dataloader', 'screw')
+
+
+def test_classes_of_joined_data_sets_are_those_of_the_first():
+    parts = [dict(classes=('a', 'b'), dataset_type='one'), dict(classes=('a', 'b'))]
+    assert scopes.class_names(SimpleNamespace(metainfo=parts)) == ('a', 'b')
+    assert scopes.class_names(SimpleNamespace()) is None

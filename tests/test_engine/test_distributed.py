@@ -3,9 +3,7 @@
 import os
 import pickle
 import signal
-import socket
 import subprocess
-import sys
 import tempfile
 import time
 
@@ -16,6 +14,7 @@ import torch
 from mmrsir.engine.launch import _replace_sync_bn
 
 from .commands import ROOT, on_data, read_metrics, run, tool
+from .forks import environment, free_port
 
 CONFIG = 'configs/mask_rcnn/rsir_n_shapes.py'
 
@@ -30,18 +29,14 @@ SHORT = [
 
 def run_on_two_machines(*command, timeout=300):
     """Run a command as the README shows it, on two machines that are both this one."""
-    with socket.socket() as free:
-        free.bind(('127.0.0.1', 0))
-        port = str(free.getsockname()[1])
-    shared = {**os.environ, 'PYTHON': sys.executable, 'OMP_NUM_THREADS': '1'}
-    shared |= {'NNODES': '2', 'MASTER_ADDR': '127.0.0.1', 'PORT': port}
+    meeting = {'NNODES': '2', 'MASTER_ADDR': '127.0.0.1', 'PORT': free_port()}
     deadline = time.monotonic() + timeout
     with tempfile.TemporaryFile('w+') as output:
         machines = [
             subprocess.Popen(
                 [str(part) for part in command],
                 cwd=ROOT,
-                env={**shared, 'NODE_RANK': str(rank)},
+                env={**environment(), **meeting, 'NODE_RANK': str(rank)},
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,

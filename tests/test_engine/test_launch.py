@@ -26,7 +26,7 @@ def test_missing_config_names_the_nearest():
 
 def test_configs_are_found_by_path_and_by_name():
     path = ROOT / 'configs/mask_rcnn/rsir_t_1x_coco.py'
-    for name in (str(path), 'mask_rcnn/rsir_t_1x_coco', 'rsir_t_1x_coco'):
+    for name in (str(path), 'mask_rcnn/rsir_t_1x_coco', 'rsir_t_1x_coco', 'rsir_t_1x_coco.py'):
         assert find_config(name) == path
     with pytest.raises(FileNotFoundError, match='did you mean mask_rcnn/rsir_n_shapes or upernet/'):
         find_config('rsir_n_shapes')
@@ -49,6 +49,8 @@ def test_unknown_scope_is_named():
 def test_work_dir_is_named_after_the_config_unless_given():
     config = 'configs/mask_rcnn/rsir_t_1x_coco.py'
     assert load(config).work_dir == 'work_dirs/rsir_t_1x_coco'
+    by_name = launch.argument_parser('').parse_args(['rsir_t_1x_coco'])
+    assert launch.load_config(by_name).work_dir == 'work_dirs/rsir_t_1x_coco'
     assert load(config, '--work-dir', 'elsewhere').work_dir == 'elsewhere'
     assert load(config, '--cfg-options', 'work_dir=here').work_dir == 'here'
 

@@ -27,7 +27,8 @@ def main() -> None:
         'models',
         nargs='+',
         metavar='CONFIG[=CHECKPOINT]',
-        help='config with a backbone of mmrsir, and its weights (default: random ones)',
+        help='config with a backbone of mmrsir, or the name of one of ours, and its weights '
+        '(default: random ones)',
     )
     parser.add_argument(
         '--max-size',

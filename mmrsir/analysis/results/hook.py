@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from ...engine.scopes import class_names
 from ...errors import UserError
 from .tasks import Task
 
@@ -39,12 +40,9 @@ class ResultsHook(Hook):
 
     def before_test_epoch(self, runner: Runner) -> None:
         """Look up the classes."""
-        classes = runner.test_dataloader.dataset.metainfo.get('classes')
+        classes = class_names(runner.test_dataloader.dataset)
         if classes is None:
-            raise UserError(
-                'the data set names no classes; give them: '
-                '--cfg-options test_dataloader.dataset.metainfo.classes=one,other'
-            )
+            raise UserError('the data set names no classes: give it metainfo=dict(classes=(…))')
         self.classes = [str(name) for name in classes]
 
     def after_test_iter(

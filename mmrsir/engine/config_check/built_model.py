@@ -2,23 +2,22 @@
 
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import Any
 
 from mmengine.config import Config
 from mmengine.logging import print_log
-from mmengine.model import is_model_wrapper
 from torch import nn
 
 from ...checkpoint import load_pretrained, read_checkpoint
 from ...datasets.image_sets import first_ten
 from ...models.pretrained import PretrainedModule
-from .check import refuse
-from .mistakes import Mistake
+from ..hooks import unwrap
+from .check import ConfigError
 from .paths import is_pretrained
 
-# An RPN tells objects from the rest; a semantic head beside a detector has classes of its own.
+# An RPN tells objects from the rest; a semantic head beside a detector also has classes of stuff.
 OTHER_HEADS = ('rpn_head', 'semantic')
 
 
@@ -43,37 +42,36 @@ def check_model(model: nn.Module, cfg: Config) -> None:
                 _check_prefix(module, settings.get('checkpoint'), settings['prefix'])
 
 
-def check_classes(
-    model: nn.Module, cfg: Config, loader: str, classes: Sequence[str] | None
-) -> None:
+def check_classes(model: nn.Module, loader: str, classes: Sequence[str] | None) -> None:
     """Check that the heads of a model predict the classes of a data set.
+
+    Another number is warned of, no more: heads for borders, depth, or classes of things alone have
+    numbers of their own.
 
     Args:
         model: The model.
-        cfg: The config that it is built from.
         loader: What the config calls the data loader.
         classes: Names of the data set's classes; None: it names none.
 
     Raises:
-        ConfigError: A head predicts another number; names all such heads.
+        ConfigError: The names are a text.
     """
-    if classes is not None:
-        refuse(cfg, f'does not fit {loader}', _other_classes(model, loader, classes))
-
-
-def _other_classes(model: nn.Module, loader: str, classes: Sequence[str]) -> Iterator[Mistake]:
     if isinstance(classes, str):
-        problem = f'{classes!r} is no list of names; a single one is ({classes!r},)'
-        yield Mistake(f'{loader}.dataset.metainfo.classes', problem)
-        return
-    names = first_ten([str(one) for one in classes])
-    for place, module in (model.module if is_model_wrapper(model) else model).named_modules():
-        number = getattr(module, 'num_classes', None)
+        raise ConfigError(
+            f'{loader}: classes={classes!r} of the data set is no list of names; '
+            f'a single one is ({classes!r},)'
+        )
+    for place, head in [] if classes is None else unwrap(model).named_modules():
+        number = getattr(head, 'num_classes', None)
         if 'head' not in place or any(part in place for part in OTHER_HEADS):
             continue
-        if number not in (None, len(classes)):
-            problem = f'{number}, but the data set has {len(classes)} classes: {names}'
-            yield Mistake(f'model.{place}.num_classes', problem)
+        if number not in (None, len(classes)) and not getattr(head, 'class_agnostic', False):
+            print_log(
+                f'model.{place}.num_classes={number}, but the data set of {loader} has '
+                f'{len(classes)} classes: {first_ten([str(one) for one in classes])}',
+                logger='current',
+                level=logging.WARNING,
+            )
 
 
 def _check_custom_keys(model: nn.Module, custom_keys: dict[str, Any]) -> None:

@@ -30,37 +30,24 @@ def check_config(cfg: Config, splits: Collection[str]) -> None:
         ConfigError: Settings or ``type`` names are unknown; names all of them and the nearest.
         MissingPathError: Local paths do not exist; names all of them and what is near.
     """
-    refuse(cfg, 'has wrong settings', [*check_names(cfg), *check_types(cfg)])
-    refuse(cfg, 'names what does not exist', check_paths(cfg, splits), MissingPathError)
+    wrong = _checked(cfg, [*check_names(cfg), *check_types(cfg)])
+    if wrong:
+        raise ConfigError(_report(cfg, 'has wrong settings', wrong))
+    missing = _checked(cfg, check_paths(cfg, splits))
+    if missing:
+        raise MissingPathError(_report(cfg, 'names what does not exist', missing))
 
 
-def refuse(
-    cfg: Config,
-    what: str,
-    mistakes: Iterable[Mistake],
-    error: type[UserError] = ConfigError,
-) -> None:
-    """Refuse a config with mistakes outside of its ``unchecked_settings``.
-
-    Args:
-        cfg: The config.
-        what: What the mistakes have in common.
-        mistakes: The mistakes.
-        error: What is raised.
-
-    Raises:
-        UserError: ``error``, where there are mistakes; names all of them and the way on.
-    """
+def _checked(cfg: Config, mistakes: Iterable[Mistake]) -> list[Mistake]:
+    """Return the mistakes outside of what the config does not want checked."""
     unchecked = cfg.get('unchecked_settings') or []
     if isinstance(unchecked, str):  # as --cfg-options hands over a single one
         unchecked = [unchecked]
-    found = [
+    return [
         mistake
         for mistake in mistakes
         if not any(f'{mistake.setting}.'.startswith(f'{name}.') for name in unchecked)
     ]
-    if found:
-        raise error(_report(cfg, what, found))
 
 
 def _report(cfg: Config, what: str, mistakes: list[Mistake]) -> str:
