@@ -153,15 +153,13 @@ def own_difference(module: nn.Module, size: Size) -> float:
     Returns:
         The largest absolute difference over trials that change each pixel by about a millionth.
     """
+
+    def difference(trial: int) -> float:
+        change = 1e-6 * _draw(size, trial)
+        return largest_difference(module, lambda images: _as_tuple(module(images + change)), size)
+
     with torch.no_grad():
-        return max(
-            largest_difference(
-                module,
-                lambda images, change=change: _as_tuple(module(images + 1e-6 * change)),
-                size,
-            )
-            for change in [_draw(size, trial) for trial in range(1, OWN_TRIALS + 1)]
-        )
+        return max(difference(trial) for trial in range(1, OWN_TRIALS + 1))
 
 
 def _trace(module: nn.Module, example: Size) -> ExportedProgram:

@@ -61,7 +61,9 @@ def check_classes(model: nn.Module, loader: str, classes: Sequence[str] | None) 
             f'{loader}: classes={classes!r} of the data set is no list of names; '
             f'a single one is ({classes!r},)'
         )
-    for place, head in [] if classes is None else unwrap(model).named_modules():
+    if classes is None:
+        return
+    for place, head in unwrap(model).named_modules():
         number = getattr(head, 'num_classes', None)
         if 'head' not in place or any(part in place for part in OTHER_HEADS):
             continue
