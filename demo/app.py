@@ -1,6 +1,6 @@
 """A web page on this machine: drop a picture, see what a model finds and what any point sees.
 
-Needs `pip install -r requirements/app.txt`. Example:
+Needs `pip install -c requirements/constraints.txt -r requirements/app.txt`. Example:
     python demo/app.py configs/mask_rcnn/rsir_n_shapes.py work_dirs/demo/epoch_8.pth
 """
 

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from matplotlib.image import imsave
 from PIL import Image
 from rich.console import Console
 from rich.progress import track
@@ -19,6 +18,7 @@ from rich.progress import track
 from mmrsir import safe_loading
 from mmrsir.apis import Predictor
 from mmrsir.visualization.backbone import read_picture
+from mmrsir.visualization.uncertainty import draw_uncertainty
 
 PICTURES = {'.jpg', '.jpeg', '.png', '.bmp', '.ppm', '.tif', '.tiff', '.webp'}
 PROGRESS = Console(stderr=True)
@@ -123,7 +123,7 @@ def predict_pictures(outputs: dict[Path, Path], predictor: Predictor, out_dir: P
             Image.fromarray(prediction.label_map).save(out_dir / f'{path.stem}_labels.png')
         if prediction.uncertainty is not None:
             out_file = out_dir / f'{path.stem}_uncertainty.png'
-            imsave(out_file, prediction.uncertainty, cmap='inferno', vmin=0)
+            draw_uncertainty(picture, prediction.uncertainty, out_file)
     (out_dir / 'predictions.json').write_text(json.dumps(found, indent=1))
     print(f'wrote {len(found)} pictures and predictions.json to {out_dir}')
     if broken:

@@ -44,7 +44,8 @@ def test_images_are_spread_over_the_data_set(shapes, tmp_path):
     cfg = load('mmdet', shapes, tmp_path)
     cfg.train_dataloader.dataset.indices = 4
     drawn = draw_training_images(cfg, 2, tmp_path)
-    assert [path.stem for path in drawn] == ['000000', '000002']
+    files = sorted((shapes / 'coco/train').iterdir())
+    assert [path.stem for path in drawn] == [f'00000{one}_{files[one].stem}' for one in (0, 2)]
 
 
 def test_what_is_random_comes_from_the_seed(shapes, tmp_path):

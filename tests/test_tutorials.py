@@ -145,6 +145,18 @@ def roads(shapes, reader):
 
 
 @pytest.fixture
+def leaves(shapes, reader):
+    """Data in the format of the classification tutorial."""
+    folder = reader.folder / 'data/leaves'
+    for split in ('train', 'val'):
+        (folder / split).mkdir(parents=True)
+        classes = sorted((shapes / 'imagenet' / split).iterdir())
+        for name, source in zip(('beech', 'maple', 'oak'), classes, strict=False):
+            (folder / split / name).symlink_to(source)
+    return folder
+
+
+@pytest.fixture
 def photo(shapes, reader):
     """A picture under the name that the pages give it."""
     (reader.folder / 'photo.jpg').symlink_to(min((shapes / 'coco/val').iterdir()))
@@ -159,6 +171,14 @@ def test_detector_is_fine_tuned_on_own_data(reader, screws, photo):
     found = json.loads(predictions.read_text())['photo.jpg']
     assert {one['label'] for one in found} <= {'screw'}
     assert reader.names['predictor'].model.roi_head.bbox_head.num_classes == 1
+
+
+def test_own_images_are_classified(reader, leaves, photo):
+    reader.follow('tutorials/classification.md')
+    assert (reader.folder / 'work_dirs/leaves/results/confusion_matrix.png').is_file()
+    predictions = reader.folder / 'work_dirs/leaves/predictions/predictions.json'
+    found = json.loads(predictions.read_text())['photo.jpg']
+    assert {one['label'] for one in found} == {'beech', 'maple', 'oak'}
 
 
 def test_own_data_is_segmented(reader, roads, photo):

@@ -112,7 +112,7 @@ def build_dataloader(runner: Runner, settings: dict) -> DataLoader:
 
     Raises:
         ConfigError: The names of the data set's classes are a text.
-        ValueError: No image is left; says of how many, and what left them out.
+        EmptyDatasetError: No image is left; says of how many, and what left them out.
     """
     settings = copy.deepcopy(settings)
     settings['batch_sampler'] = dict(

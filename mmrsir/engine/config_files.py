@@ -20,7 +20,8 @@ def find_config(name: str) -> Path:
 
     Args:
         name: A path, or the name of one of our configs: ``<folder>/<name>`` such as
-            ``mask_rcnn/rsir_t_1x_coco``, or ``<name>`` alone where only one folder has it.
+            ``mask_rcnn/rsir_n_shapes``, with an underscore in between as in the libraries'
+            inferencers, or ``<name>`` alone where only one folder has it.
 
     Returns:
         Path of the config.
@@ -37,10 +38,14 @@ def find_config(name: str) -> Path:
         for path in sorted((configs / folder).rglob('*.py'))
     }
     stem = name.removesuffix('.py')
-    alike = [key for key in known if key == stem or key.endswith(f'/{stem}')]
+    alike = [
+        key for key in known if stem in (key, key.replace('/', '_')) or key.endswith(f'/{stem}')
+    ]
     if len(alike) == 1:
         return known[alike[0]]
-    raise _missing('config', name, alike or _near_files(name) or get_close_matches(name, known, 1))
+    if alike:
+        raise MissingPathError(f'several configs have the name {name}: {", ".join(alike)}')
+    raise _missing('config', name, _near_files(name) or get_close_matches(name, known, 1))
 
 
 def check_file(what: str, path: str) -> None:
@@ -65,5 +70,5 @@ def _near_files(path: str) -> list[str]:
 
 
 def _missing(what: str, path: str, near: list[str]) -> MissingPathError:
-    hint = f'; did you mean {" or ".join(near)}?' if near else ''
+    hint = f'; did you mean {near[0]}?' if near else ''
     return MissingPathError(f'{what} {path} does not exist{hint}')

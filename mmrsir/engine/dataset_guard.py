@@ -9,8 +9,13 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from ..datasets.image_sets import first_ten
+from ..errors import UserError
 from .config_check import check_classes
 from .scopes import class_names
+
+
+class EmptyDatasetError(UserError, ValueError):
+    """A data set has no images, or none that its filters leave."""
 
 
 def build_dataloader(runner: Runner, settings: DataLoader | dict, name: str) -> DataLoader:
@@ -29,7 +34,7 @@ def build_dataloader(runner: Runner, settings: DataLoader | dict, name: str) -> 
 
     Raises:
         ConfigError: The names of the data set's classes are a text.
-        ValueError: No image is left; says of how many, and what left them out.
+        EmptyDatasetError: No image is left; says of how many, and what left them out.
     """
     if isinstance(settings, DataLoader):
         return settings
@@ -45,7 +50,7 @@ def build_dataloader(runner: Runner, settings: DataLoader | dict, name: str) -> 
             raise
         loader = None
     if loader is None or len(loader.dataset) == 0:
-        raise ValueError(f'{name}: {_what_is_left(settings["dataset"])}')
+        raise EmptyDatasetError(f'{name}: {_what_is_left(settings["dataset"])}')
     if isinstance(runner.model, nn.Module):
         check_classes(runner.model, name, class_names(loader.dataset))
     return loader

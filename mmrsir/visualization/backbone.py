@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ..checkpoint import load_pretrained
 from ..datasets.decoding import decode_jpeg, decode_strictly, upright_rgb
+from ..engine.config_files import check_file
 from ..models import PyramidTransformer
 
 
@@ -63,6 +64,7 @@ def read_picture(path: str | Path, max_size: int | None = None) -> np.ndarray:
         FileNotFoundError: There is no such file.
         ValueError: It is no picture, or broken.
     """
+    check_file('picture', str(path))
     data = Path(path).read_bytes()
     try:
         picture = upright_rgb(decode_jpeg(lambda: decode_strictly(data)))

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import fill
 
 from matplotlib.figure import Figure
 from matplotlib.image import imread
@@ -36,7 +37,7 @@ def contact_sheet(
     cell = 3.0  # inches, the width of a picture
     cell_height = cell * height / width + (0.3 if captions else 0)
     figure = Figure(figsize=(cell * columns, cell_height * rows + 0.4), layout='constrained')
-    figure.suptitle(title)
+    figure.suptitle(fill(title, 32 * columns))  # as many letters as fit
     for index, picture in enumerate(pictures):
         axes = figure.add_subplot(rows, columns, index + 1)
         axes.imshow(imread(picture))

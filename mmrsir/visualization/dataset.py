@@ -41,7 +41,8 @@ def draw_training_images(cfg: Config, number: int, out_dir: Path, seed: int = 0)
     number = min(number, len(dataset))
     for index in (one * len(dataset) // number for one in range(number)):
         packed = dataset[index]
-        out_file = out_dir / f'{index:06}.jpg'
+        source = Path(packed['data_samples'].get('img_path', '')).stem
+        out_file = out_dir / f'{index:06}_{source}.jpg'
         draw_sample(
             visualizer,
             _to_rgb(packed['inputs'], cfg),

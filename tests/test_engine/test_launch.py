@@ -28,7 +28,8 @@ def test_configs_are_found_by_path_and_by_name():
     path = ROOT / 'configs/mask_rcnn/rsir_t_1x_coco.py'
     for name in (str(path), 'mask_rcnn/rsir_t_1x_coco', 'rsir_t_1x_coco', 'rsir_t_1x_coco.py'):
         assert find_config(name) == path
-    with pytest.raises(FileNotFoundError, match='did you mean mask_rcnn/rsir_n_shapes or upernet/'):
+    assert find_config('upernet_rsir_n_shapes') == ROOT / 'configs/upernet/rsir_n_shapes.py'
+    with pytest.raises(FileNotFoundError, match='several .*: mask_rcnn/rsir_n_shapes, '):
         find_config('rsir_n_shapes')
     with pytest.raises(FileNotFoundError, match=r'did you mean mask_rcnn/rsir_t_1x_coco\?'):
         find_config('mask_rcnn/rsir_t_1x_cocoo')

@@ -43,7 +43,7 @@ def main() -> None:
             sheet,
             columns=4,
             title=f'{Path(args.config).stem}: what a training sees',
-            captions=[f'image {picture.stem}' for picture in pictures],
+            captions=[picture.stem for picture in pictures],
         )
     except (OSError, ValueError) as error:
         parser.error(str(error))

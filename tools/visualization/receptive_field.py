@@ -8,6 +8,7 @@ Example:
 import argparse
 from pathlib import Path
 
+from mmengine.logging import MMLogger
 from rich.console import Console
 from rich.progress import track
 
@@ -41,6 +42,7 @@ def main() -> None:
     )
     safe_loading.add_unsafe_flag(parser)
     args = parser.parse_args()
+    MMLogger.get_instance('mmengine', log_level='WARNING')  # it lists every parameter otherwise
 
     fields: dict[str, list[Field]] = {}
     try:

@@ -9,6 +9,7 @@ import argparse
 from pathlib import Path
 
 import torch
+from mmengine.logging import MMLogger
 
 from mmrsir import safe_loading
 from mmrsir.engine import launch
@@ -38,11 +39,12 @@ def main() -> None:
     )
     safe_loading.add_unsafe_flag(parser)
     args = parser.parse_args()
+    MMLogger.get_instance('mmengine', log_level='WARNING')  # it lists every parameter otherwise
 
     try:
         cfg = launch.read_config(args.config, args.cfg_options)
-        backbone = build_backbone(cfg, args.checkpoint)
         picture = read_picture(args.picture, args.max_size)
+        backbone = build_backbone(cfg, args.checkpoint)
         height, width = picture.shape[:2]
         point = args.point or (width // 2, height // 2)
         with torch.no_grad():
