@@ -215,7 +215,7 @@ def library_that_exits(environment):
     environment.write('mmpretrain/utils.py', 'import os\nos._exit(3)\n')
 
 
-@case('extras', 'warning', 'skimage, sklearn, tensorboard, timm', 'scikit-image scikit-learn tensorboard timm$')
+@case('extras', 'warning', 'sklearn, tensorboard, timm', 'scikit-learn tensorboard timm$')
 def no_extras(environment):
     pass
 
