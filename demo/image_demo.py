@@ -17,6 +17,7 @@ from rich.progress import track
 
 from mmrsir import safe_loading
 from mmrsir.apis import Predictor
+from mmrsir.engine.config_files import check_file
 from mmrsir.visualization.backbone import read_picture
 from mmrsir.visualization.uncertainty import draw_uncertainty
 
@@ -71,7 +72,7 @@ def list_pictures(path: Path) -> list[Path] | None:
         path: Picture, folder or video.
 
     Raises:
-        FileNotFoundError: It does not exist.
+        MissingPathError: It does not exist; names the nearest file beside it.
         ValueError: The folder has no picture.
     """
     if path.is_dir():
@@ -79,8 +80,7 @@ def list_pictures(path: Path) -> list[Path] | None:
         if not pictures:
             raise ValueError(f'{path} has no picture ({", ".join(sorted(PICTURES))})')
         return pictures
-    if not path.is_file():
-        raise FileNotFoundError(f'{path} does not exist')
+    check_file('input', str(path))
     return [path] if path.suffix.lower() in PICTURES else None
 
 

@@ -1,7 +1,6 @@
 """The web page: what it answers, what it keeps, and all of it in a browser."""
 
 import base64
-import os
 import shutil
 import socket
 import subprocess
@@ -9,7 +8,6 @@ import sys
 import time
 from http.client import HTTPConnection
 from io import BytesIO
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -20,7 +18,8 @@ from PIL import Image
 from mmrsir.apis import Predictor, page
 from mmrsir.visualization.blocks import place, render_block
 
-ROOT = Path(__file__).parents[1]
+from .test_engine.forks import ROOT, environment, free_port
+
 CONFIG = 'configs/upernet/rsir_n_shapes.py'
 CHROMIUM = shutil.which('chromium')
 # Chromium reports to its makers otherwise.
@@ -121,6 +120,8 @@ def test_the_search_shows_the_picture_and_what_was_found(folder, columns, pictur
     assert page.read_url(drawn).width >= 120
     # No detector is as sure as that of any object.
     assert found.startswith(columns or 'Nothing was found.')
+    if folder == 'cls':
+        assert found.count('\n| ') == 5  # a line and four classes
 
 
 def test_each_point_and_each_block_has_its_windows(viewer, picture):
@@ -165,13 +166,11 @@ def server(predictor, tmp_path_factory):
     torch.save({'state_dict': predictor.model.state_dict()}, folder / 'weights.pth')
     temporary = folder / 'tmp'
     temporary.mkdir()
-    with socket.socket() as free:
-        free.bind(('127.0.0.1', 0))
-        port = free.getsockname()[1]
+    port = int(free_port())
     process = subprocess.Popen(
         [sys.executable, 'demo/app.py', CONFIG, folder / 'weights.pth', '--port', str(port)],
         cwd=ROOT,
-        env={**os.environ, 'OMP_NUM_THREADS': '1', 'TMPDIR': str(temporary)},
+        env={**environment(), 'TMPDIR': str(temporary)},
         stdout=(folder / 'log').open('w'),
         stderr=subprocess.STDOUT,
     )

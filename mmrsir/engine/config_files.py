@@ -6,6 +6,7 @@ from pathlib import Path
 from mmengine.infer import BaseInferencer
 
 from .config_check import MissingPathError
+from .config_check.paths import names_in
 
 FOLDERS = {'mmdet': 'mask_rcnn', 'mmseg': 'upernet', 'mmpretrain': 'cls'}
 
@@ -65,7 +66,7 @@ def check_file(what: str, path: str) -> None:
 def _near_files(path: str) -> list[str]:
     """Return the file beside a path whose name is nearest, if there is one."""
     folder = Path(path).parent
-    siblings = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
+    siblings = names_in(folder) if folder.is_dir() else []
     return [str(folder / name) for name in get_close_matches(Path(path).name, siblings, n=1)]
 
 

@@ -91,14 +91,26 @@ def _exists(path: str) -> bool:
     return os.path.exists(os.path.expanduser(path))
 
 
+def names_in(folder: Path) -> list[str]:
+    """Return the names of what a folder holds, of a huge one a part.
+
+    Args:
+        folder: The folder.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    with os.scandir(folder) as entries:
+        return [entry.name for entry in islice(entries, MAX_SIBLINGS)]
+
+
 def _nearest(path: str) -> str:
     """Return the end of a message: what is missing of a path, and what is there instead."""
     missing = Path(path).expanduser()
     while not missing.parent.is_dir():
         missing = missing.parent
     try:
-        with os.scandir(missing.parent) as entries:
-            siblings = [entry.name for entry in islice(entries, MAX_SIBLINGS)]
+        siblings = names_in(missing.parent)
     except OSError:
         return ''
     others = [name for name in siblings if name != missing.name]  # it may be a link to nothing
