@@ -12,7 +12,6 @@ of their names. Where the lists are there already, the images are not decoded ag
 import argparse
 import os
 from collections.abc import Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from statistics import median
 
@@ -20,8 +19,9 @@ from rich.console import Console
 
 from ..files import write_whole
 from ..models.arguments import check_int
-from .archives import extract, is_archive
-from .image_sets import Found, ImageSet, decode, differences, find_images, first_ten
+from .decoding import first_ten
+from .image_sets import Found, ImageSet, decode, differences, find_images
+from .sources import kept_folder
 from .splits import Split, read_manifest, split_images, write_manifest
 
 
@@ -60,7 +60,7 @@ def convert(
     if known is not None and known.dataset != image_set.name:
         raise ValueError(f'{manifest} is of {known.dataset}, not of {image_set.name}')
 
-    folder = _image_folder(image_set, source, out_dir, console)
+    folder = kept_folder(source, out_dir / 'images', image_set.needed, console)
     found = find_images(image_set, folder)
     if found.left_out:
         console.print(f'files left out ({len(found.left_out)}): {first_ten(found.left_out)}')
@@ -140,35 +140,21 @@ def command_line(
         raise SystemExit(f'{parser.prog}: error: {error}') from None
 
 
-def _image_folder(image_set: ImageSet, source: Path, out_dir: Path, console: Console) -> Path:
-    """Return the folder with the images, which an archive is extracted to."""
-    if source.is_dir():
-        return source
-    if not source.exists():
-        siblings = os.listdir(source.parent) if source.parent.is_dir() else []
-        nearest = get_close_matches(source.name, siblings, n=1)
-        hint = f'; did you mean {source.parent / nearest[0]}?' if nearest else ''
-        raise FileNotFoundError(f'{source} does not exist{hint}')
-    if not is_archive(source):
-        raise ValueError(f'{source} is neither a folder nor an archive. {image_set.needed}')
-    folder = out_dir / 'images'
-    if folder.exists():
-        console.print(f'using {folder}; remove it to extract {source} anew')
-    else:
-        extract(source, folder, console)
-    return folder
-
-
 def _lists(found: Found, split: Split, out_dir: Path) -> dict[Path, str]:
     """Return the content of the ann_files."""
-    root = os.path.join(os.path.abspath(out_dir), '')
     lines: dict[str, list[str]] = {'train': [], 'val': []}
     for number, label in enumerate(split.classes):
         val = set(split.val[label])
         for name in split.images[label]:
-            path = os.path.abspath(found.images[label][name]).removeprefix(root)
+            path = listed_path(found.images[label][name], out_dir)
             lines['val' if name in val else 'train'].append(f'{path} {number}\n')
     return {out_dir / f'meta/{part}.txt': ''.join(text) for part, text in lines.items()}
+
+
+def listed_path(path: Path, out_dir: Path) -> str:
+    """Return an image's path as a list in a folder has it: from the folder, or absolute."""
+    root = os.path.join(os.path.abspath(out_dir), '')
+    return os.path.abspath(path).removeprefix(root)
 
 
 def _holds(path: Path, text: str) -> bool:

@@ -2,16 +2,14 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path, PurePosixPath
 
-from PIL import UnidentifiedImageError
+from PIL import Image
 from rich.console import Console
-from rich.progress import track
 
-from .decoding import decode_strictly
+from .decoding import decode_all, first_ten
 from .splits import Split
 
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp')
@@ -125,43 +123,12 @@ def decode(paths: Sequence[Path], workers: int, console: Console) -> list[int]:
     Raises:
         ValueError: Some are broken or no images; names them.
     """
-    console.print(f'decoding {len(paths)} images')
-    # Threads suffice: Pillow decodes without the interpreter's lock.
-    pool = ThreadPoolExecutor(workers)
-    try:
-        results = list(
-            track(
-                pool.map(_shorter_side, paths),
-                'images',
-                total=len(paths),
-                console=console,
-                transient=True,
-                disable=not console.is_terminal,
-            )
-        )
-    finally:
-        pool.shutdown(cancel_futures=True)  # an interrupt does not wait for the rest
-    broken = [result for result in results if isinstance(result, str)]
-    if broken:
-        raise ValueError(f'images that are broken ({len(broken)}): {first_ten(broken)}')
-    return [result for result in results if isinstance(result, int)]
-
-
-def first_ten(items: Sequence[str]) -> str:
-    """Name the first ten of some items, and how many more there are."""
-    more = [f'and {len(items) - 10} more'] if len(items) > 10 else []
-    return ', '.join([*items[:10], *more])
+    return decode_all(paths, _shorter_side, workers, console, _FORMATS)
 
 
 def _raise(error: OSError) -> None:
     raise error
 
 
-def _shorter_side(path: Path) -> int | str:
-    """The shorter side of an image in pixels, or what is wrong with it."""
-    try:
-        return min(decode_strictly(path.read_bytes(), _FORMATS).size)
-    except UnidentifiedImageError:
-        return f'{path} (no {", ".join(_FORMATS)})'
-    except Exception as error:  # what a broken file makes Pillow raise is not bounded
-        return f'{path} ({error})'
+def _shorter_side(path: Path, image: Image.Image) -> int:
+    return min(image.size)

@@ -8,7 +8,7 @@ from mmengine.runner import BaseLoop, Runner, TestLoop, ValLoop
 from torch import nn
 from torch.utils.data import DataLoader
 
-from ..datasets.image_sets import first_ten
+from ..datasets.decoding import first_ten
 from ..errors import UserError
 from .config_check import check_classes
 from .scopes import class_names

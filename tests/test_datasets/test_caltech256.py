@@ -6,7 +6,7 @@ import tarfile
 
 import pytest
 
-from mmrsir.datasets import conversion
+from mmrsir.datasets import conversion, sources
 from mmrsir.datasets.splits import read_manifest
 
 from ..test_engine.commands import ROOT
@@ -120,7 +120,7 @@ def test_second_run_decodes_and_extracts_nothing(run, tree, tmp_path, monkeypatc
     archive = pack(tree, tmp_path / 'caltech.tar', 'w')
     out = run(archive)
     monkeypatch.delattr(conversion, 'decode')
-    monkeypatch.delattr(conversion, 'extract')
+    monkeypatch.delattr(sources, 'extract')
     before = (out / 'meta/train.txt').stat().st_mtime_ns
     capsys.readouterr()
     run(archive)

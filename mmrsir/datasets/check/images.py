@@ -11,8 +11,7 @@ import cv2
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from ..decoding import capture_standard_error, decode_strictly
-from ..image_sets import first_ten
+from ..decoding import capture_standard_error, decode_strictly, first_ten
 from .faults import Fault, Inspection
 
 # What libjpeg says of data that it decodes nevertheless, to wrong pixels.

@@ -11,7 +11,7 @@ from mmengine.logging import print_log
 from torch import nn
 
 from ...checkpoint import load_pretrained, read_checkpoint
-from ...datasets.image_sets import first_ten
+from ...datasets.decoding import first_ten
 from ...models.pretrained import PretrainedModule
 from ..hooks import unwrap
 from .check import ConfigError

@@ -1,0 +1,95 @@
+"""What a converter is given: a folder, or an archive that is extracted to one."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from difflib import get_close_matches
+from pathlib import Path
+
+from rich.console import Console
+
+from .archives import extract, is_archive
+
+
+def check_exists(source: Path) -> None:
+    """Check that there is such a file or folder.
+
+    Args:
+        source: The file or folder.
+
+    Raises:
+        FileNotFoundError: There is none; names the nearest beside it.
+    """
+    if source.exists():
+        return
+    siblings = os.listdir(source.parent) if source.parent.is_dir() else []
+    nearest = get_close_matches(source.name, siblings, n=1)
+    hint = f'; did you mean {source.parent / nearest[0]}?' if nearest else ''
+    raise FileNotFoundError(f'{source} does not exist{hint}')
+
+
+@contextmanager
+def unpacked(source: Path, scratch: Path, needed: str, console: Console) -> Iterator[Path]:
+    """Give the folder of a source for as long as it is read.
+
+    Args:
+        source: A folder, or an archive.
+        scratch: Folder in which an archive is extracted for the time being.
+        needed: A sentence that says which files are needed, for messages.
+        console: Where progress is shown, if it is a terminal.
+
+    Yields:
+        The folder.
+
+    Raises:
+        FileNotFoundError: ``source`` does not exist.
+        ValueError: It is neither a folder nor an archive, or a broken archive.
+    """
+    check_exists(source)
+    if source.is_dir():
+        yield source
+        return
+    _check_archive(source, needed)
+    scratch.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix='extracted-', dir=scratch) as folder:
+        extract(source, Path(folder, source.stem), console)
+        yield Path(folder, source.stem)
+
+
+def kept_folder(source: Path, folder: Path, needed: str, console: Console) -> Path:
+    """Return the folder of a source; an archive is extracted to stay.
+
+    Args:
+        source: A folder, or an archive.
+        folder: Where an archive is extracted, unless the folder is there already.
+        needed: A sentence that says which files are needed, for messages.
+        console: Where progress is shown, if it is a terminal.
+
+    Returns:
+        ``source`` if it is a folder, ``folder`` otherwise.
+
+    Raises:
+        FileNotFoundError: ``source`` does not exist.
+        ValueError: It is neither a folder nor an archive, or a broken archive.
+    """
+    check_exists(source)
+    if source.is_dir():
+        return source
+    _check_archive(source, needed)
+    if folder.exists():
+        console.print(f'using {folder}; remove it to extract {source} anew')
+    else:
+        extract(source, folder, console)
+    return folder
+
+
+def clear(folder: Path) -> None:
+    """Remove a folder of an earlier conversion, if there is one."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _check_archive(source: Path, needed: str) -> None:
+    if not is_archive(source):
+        raise ValueError(f'{source} is neither a folder nor an archive. {needed}')
