@@ -65,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     try:
         check_int('--workers', args.workers, 1)
         cfg = launch.read_config(args.config, args.cfg_options)
-        reports = list(check_config(cfg, args.split, Inspector(args.workers, console)))
+        reports = check_config(cfg, args.split, Inspector(args.workers, console))
     except (FileNotFoundError, ValueError) as error:
         parser.error(str(error))
     except KeyboardInterrupt:

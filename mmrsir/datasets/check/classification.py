@@ -1,18 +1,25 @@
 """Check of lists and class folders of images, as mmpretrain's ``CustomDataset`` reads them."""
 
 import os
-from collections.abc import Generator, Iterator
-from typing import Any
+from collections.abc import Generator, Iterator, Sequence
+from typing import Any, NamedTuple
 
+from ..class_counts import ClassCounts
+from ..class_names import Naming, names_of_folders, surplus
+from .content import Content, Findings
 from .faults import Fault
 from .images import inspect_image
 from .processes import Inspector
 
-# What a reader of labels yields, and returns: the label of each image by its path.
-_Labels = Generator[Fault, None, dict[str, int]]
+
+class _Labels(NamedTuple):
+    """The label of each image by its path, and what the files call the labels."""
+
+    of_image: dict[str, int]
+    found: Naming
 
 
-def check(dataset: Any, inspector: Inspector, num_classes: int | None) -> Iterator[Fault]:
+def check(dataset: Any, inspector: Inspector, num_classes: int | None) -> Findings:
     """Check labels and images.
 
     Args:
@@ -23,20 +30,54 @@ def check(dataset: Any, inspector: Inspector, num_classes: int | None) -> Iterat
     Yields:
         Faults.
 
+    Returns:
+        What the data set holds.
+
     Raises:
         OSError: The list or a folder cannot be read.
     """
+    content = Content()
     if not dataset.with_label:
         paths = [sample['img_path'] for sample in dataset.load_data_list()]
-    elif dataset.ann_file:
-        paths = list((yield from _check_list(dataset, num_classes)))
     else:
-        paths = list((yield from _check_folders(dataset, num_classes)))
+        read = _check_list if dataset.ann_file else _check_folders
+        labels = yield from read(dataset, num_classes)
+        paths = list(labels.of_image)
+        names = _names(dataset.CLASSES, labels, num_classes)
+        content.found, content.counts = labels.found, _count(labels, names)
+        called = _names(None, labels, num_classes)
+        content.labels = {
+            path: called[label]
+            for path, label in labels.of_image.items()
+            if label in range(len(called))
+        }
+        for kind, detail in content.counts.findings():
+            if kind != 'empty-class':  # found already, with what was looked for
+                yield Fault(kind, dataset.ann_file or dataset.img_prefix, detail)
     for inspection in inspector.inspect(inspect_image, paths, 'images'):
         yield from inspection.faults
+        if inspection.digest is not None:
+            content.digests[inspection.path] = inspection.digest
+    return content
 
 
-def _check_list(dataset: Any, num_classes: int | None) -> _Labels:
+def _names(classes: Sequence[str] | None, labels: _Labels, num_classes: int | None) -> list[str]:
+    """Return a name for each label: the config's, the folder's, or the number."""
+    found = labels.found.names
+    count = len(classes or ()) or max(num_classes or 0, len(found))
+    known = [*found, *[None] * (count - len(found))]
+    return list(classes or (name or str(label) for label, name in enumerate(known)))
+
+
+def _count(labels: _Labels, names: Sequence[str]) -> ClassCounts:
+    counts = ClassCounts.empty(names, 'images')
+    for label in labels.of_image.values():
+        counts.add_labels([label])
+    counts.total = counts.num_images
+    return counts
+
+
+def _check_list(dataset: Any, num_classes: int | None) -> Generator[Fault, None, _Labels]:
     path, names = dataset.ann_file, dataset.CLASSES
     yield from _count_faults(path, {'model': num_classes, 'config': names and len(names)})
     count = num_classes or (names and len(names))
@@ -49,35 +90,47 @@ def _check_list(dataset: Any, num_classes: int | None) -> _Labels:
                     yield Fault('bad-line', path, f'line {number}: {line.strip()!r:.60}')
                     continue
                 image, label = os.path.join(dataset.img_prefix, name), int(text)
+                before = labels.get(image)
                 labels[image] = label
+                if before is not None:
+                    detail = f'line {number} of {path} has it again'
+                    kind = 'repeated-file' if label == before else 'two-records'
+                    other = '' if label == before else f', with label {label} after {before}'
+                    yield Fault(kind, image, detail + other)
                 if label < 0 or (count and label >= count):
                     allowed = f'0 to {count - 1}' if count else '0 or more'
                     detail = f'line {number} of {path} has label {label}; allowed: {allowed}'
                     yield Fault('label-range', image, detail)
     except UnicodeDecodeError as error:
         yield Fault('bad-line', path, str(error))
-        return labels
+        return _Labels(labels, Naming(path, ()))
     for label in sorted(set(range(count or 0)) - set(labels.values())):
-        yield Fault('empty-class', path, f'no image has label {label}')
-    return labels
+        yield Fault('empty-class', path, f'no image has label {label}{_of(names, label)}')
+    found = Naming(f'the folders of {path}', names_of_folders(labels, dataset.img_prefix))
+    return _Labels(labels, found)
 
 
-def _check_folders(dataset: Any, num_classes: int | None) -> _Labels:
+def _of(names: Sequence[str] | None, label: int) -> str:
+    return f', {names[label]!r}' if names and label < len(names) else ''
+
+
+def _check_folders(dataset: Any, num_classes: int | None) -> Generator[Fault, None, _Labels]:
     from mmpretrain.datasets.custom import find_folders, get_samples
 
     root, names = dataset.img_prefix, dataset.CLASSES
     folders, label_of = find_folders(root)
     counts = {'model': num_classes, 'config': names and len(names), 'data': len(folders)}
-    yield from _count_faults(root, counts)
+    yield from _count_faults(root, counts, surplus(folders, names or ()))
     samples, empty = get_samples(root, label_of, dataset.is_valid_file)
     for folder in sorted(empty):
         suffixes = ', '.join(sorted(dataset.extensions))
         yield Fault('empty-class', os.path.join(root, folder), f'no file with {suffixes}')
-    return {os.path.join(root, name): label for name, label in samples}
+    labels = {os.path.join(root, name): label for name, label in samples}
+    return _Labels(labels, Naming(f'the folders of {root}', tuple(folders)))
 
 
-def _count_faults(path: str, counts: dict[str, int | None]) -> Iterator[Fault]:
+def _count_faults(path: str, counts: dict[str, int | None], more: str = '') -> Iterator[Fault]:
     known = {owner: count for owner, count in counts.items() if count is not None}
     if len(set(known.values())) > 1:
         detail = ', '.join(f'{owner} has {count}' for owner, count in known.items())
-        yield Fault('class-count', path, f'classes: {detail}')
+        yield Fault('class-count', path, f'classes: {detail}{more and "; " + more}')

@@ -2,17 +2,20 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
+from ..class_names import Naming
+from .content import Content, Findings
 from .faults import Fault
 from .images import inspect_image
+from .objects import count_objects, repeated_images
 from .processes import Inspector
 from .records import PARTS, Records, annotation_findings, class_findings, sort_records
 
 
-def check(dataset: Any, inspector: Inspector, masks: bool) -> Iterator[Fault]:
+def check(dataset: Any, inspector: Inspector, masks: bool) -> Findings:
     """Check annotations and images.
 
     Args:
@@ -23,6 +26,9 @@ def check(dataset: Any, inspector: Inspector, masks: bool) -> Iterator[Fault]:
     Yields:
         Faults.
 
+    Returns:
+        What the data set holds.
+
     Raises:
         OSError: The annotations cannot be read.
     """
@@ -31,13 +37,13 @@ def check(dataset: Any, inspector: Inspector, masks: bool) -> Iterator[Fault]:
         content = json.loads(Path(path).read_bytes())
     except (ValueError, RecursionError) as error:
         yield Fault('bad-json', path, str(error))
-        return
+        return Content()
     if not isinstance(content, dict):
         content = {}
     missing = [part for part in PARTS if not isinstance(content.get(part), list)]
     if missing:
         yield Fault('bad-json', path, f'it holds no list of {", ".join(missing)}')
-        return
+        return Content()
     records = sort_records(content)
     for kind, detail in records.findings:
         yield Fault(kind, path, detail)
@@ -45,7 +51,17 @@ def check(dataset: Any, inspector: Inspector, masks: bool) -> Iterator[Fault]:
         yield Fault(kind, path, detail)
     for kind, detail in annotation_findings(records, masks):
         yield Fault(kind, path, detail)
-    yield from _image_faults(records, dataset.data_prefix['img'], classes, inspector)
+    for kind, detail in repeated_images(records):
+        yield Fault(kind, path, detail)
+    # mmdet's labels count the categories of these names in the order of the file.
+    names = [one['name'] for one in records.sound['categories'] if one['name'] in classes]
+    counts = count_objects(records, classes)
+    for kind, detail in counts.findings():
+        if kind != 'empty-class' or set(names) == set(classes):  # those that miss are named above
+            yield Fault(kind, path, detail)
+    digests = yield from _image_faults(records, dataset.data_prefix['img'], classes, inspector)
+    found = Naming(path, names) if len(set(names)) == len(names) else None
+    return Content(found, counts, digests)
 
 
 def filter_reasons(dataset: Any, num_left: int) -> str:
@@ -70,14 +86,14 @@ def filter_reasons(dataset: Any, num_left: int) -> str:
 
 def _image_faults(
     records: Records, folder: str, classes: list[str], inspector: Inspector
-) -> Iterator[Fault]:
+) -> Generator[Fault, None, dict[str, bytes]]:
     class_ids = {c['id'] for c in records.sound['categories'] if c['name'] in classes}
     annotated = {
         annotation['image_id']
         for annotation in records.sound['annotations']
         if annotation['category_id'] in class_ids
     }
-    expected = {}
+    expected, digests = {}, {}
     for image in records.sound['images']:
         path = os.path.join(folder, image['file_name'])
         expected[path] = (image['width'], image['height'])
@@ -85,6 +101,8 @@ def _image_faults(
             yield Fault('no-annotations', path, f'image {image["id"]!r}')
     for inspection in inspector.inspect(inspect_image, list(expected), 'images'):
         yield from inspection.faults
+        if inspection.digest is not None:
+            digests[inspection.path] = inspection.digest
         size, annotated_size = inspection.size, expected[inspection.path]
         if size is not None and size != annotated_size:
             turned = '; swapped, as by EXIF rotation' if size[::-1] == annotated_size else ''
@@ -94,3 +112,4 @@ def _image_faults(
                 f'is loaded as {size[0]} x {size[1]} pixels and annotated as '
                 f'{annotated_size[0]} x {annotated_size[1]}{turned}',
             )
+    return digests

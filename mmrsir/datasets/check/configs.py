@@ -12,7 +12,12 @@ from mmengine.config import Config, ConfigDict
 from mmengine.registry import DATASETS, init_default_scope
 
 from ...models.arguments import check_choice
+from ..class_counts import ClassCounts
+from ..class_names import Naming
 from . import classification, coco, segmentation
+from .across import TRAIN, Part, compare_images, compare_names
+from .content import Content, Findings
+from .evaluators import evaluator_faults
 from .faults import Fault
 from .processes import Inspector
 
@@ -31,6 +36,7 @@ class Report:
         num_left: How many of them its ``filter_cfg`` leaves; None likewise.
         filtered: Why it leaves out the others; empty if there are none.
         faults: What is wrong with it.
+        counts: How often each of its classes occurs; None if they are not known.
     """
 
     splits: list[str]
@@ -39,6 +45,7 @@ class Report:
     num_left: int | None = None
     filtered: str = ''
     faults: list[Fault] = field(default_factory=list)
+    counts: ClassCounts | None = None
 
     @property
     def has_errors(self) -> bool:
@@ -46,17 +53,15 @@ class Report:
         return any(fault.is_error for fault in self.faults)
 
 
-def check_config(
-    cfg: Config, splits: Sequence[str] | None, inspector: Inspector
-) -> Iterator[Report]:
-    """Check the data sets of a config, each once.
+def check_config(cfg: Config, splits: Sequence[str] | None, inspector: Inspector) -> list[Report]:
+    """Check the data sets of a config, each once, and against one another.
 
     Args:
         cfg: The config.
         splits: Which to check, of ``SPLITS``; None for all that the config has.
         inspector: Decodes the images.
 
-    Yields:
+    Returns:
         A report of each data set.
 
     Raises:
@@ -78,17 +83,42 @@ def check_config(
     head = cfg.get('model', {}).get('head')
     num_classes = head.get('num_classes') if isinstance(head, dict) else None
     datasets = [(_build(settings), settings, names) for settings, names in found]
+    reports: list[Report] = []
+    parts: list[Part] = []
     for dataset, settings, names in datasets:
         source = dataset.ann_file or next(iter(dataset.data_prefix.values()))
         report = Report(names, f'{type(dataset).__name__} {source}')
         report.faults += _missing(dataset)
+        content = Content()
         if not report.faults:
             try:
-                report.faults.extend(_check(dataset, settings, num_classes, inspector))
+                content = _collect(_check(dataset, settings, num_classes, inspector), report)
             except OSError as error:
                 report.faults.append(Fault('unreadable', error.filename or source, str(error)))
             _load(dataset, source, report)
-        yield report
+        report.counts = content.counts
+        classes = dataset.metainfo.get('classes')
+        declared = Naming('the config', tuple(classes)) if classes else None
+        reports.append(report)
+        parts.append(Part(names, source, declared, content))
+    for part, dataset in zip(parts, (dataset for dataset, _, _ in datasets), strict=True):
+        for split in part.splits:
+            evaluators = cfg.get(f'{split}_evaluator')
+            if split != TRAIN and evaluators and _kind(dataset) == 'mmdet.CocoDataset':
+                reports[parts.index(part)].faults += evaluator_faults(evaluators, dataset)
+    for part, fault in [*compare_names(parts), *compare_images(parts)]:
+        reports[parts.index(part)].faults.append(fault)
+    return reports
+
+
+def _collect(findings: Findings, report: Report) -> Content:
+    """Put the faults of a check into a report, and return what the data set holds."""
+    while True:
+        try:
+            report.faults.append(next(findings))
+        except StopIteration as end:
+            content: Content = end.value
+            return content
 
 
 def _below_wrappers(settings: ConfigDict) -> Iterator[ConfigDict]:
@@ -149,7 +179,7 @@ def _nearest(path: str) -> str:
 
 def _check(
     dataset: Any, settings: ConfigDict, num_classes: int | None, inspector: Inspector
-) -> Iterator[Fault]:
+) -> Findings:
     kind = _kind(dataset)
     if kind == 'mmdet.CocoDataset':
         return coco.check(dataset, inspector, masks=_loads_masks(settings))

@@ -29,6 +29,15 @@ ERRORS = {
     'bad-line': 'a line of a list is not "<image> <label>"',
     'label-range': 'a label is that of no class',
     'class-count': 'model, config and data have different numbers of classes',
+    'class-order': 'the data and the config call a label differently: names would be swapped',
+    'other-classes': 'a label is another class than in training: no metric would mean a thing',
+    'evaluator-file': 'the evaluator compares with other annotations than those of the data set',
+    'nothing-to-learn': 'no object or pixel of any class is left to learn from or to measure by',
+    'single-class': 'only one class occurs: a model that always says it looks perfect',
+    'zero-label': 'reduce_zero_label=True, and labels seem to start at 0: names would be shifted',
+    'two-records': 'a file is listed twice, and objects of one record are background for the other',
+    'two-sizes': 'a file is listed with several sizes',
+    'trained-on': 'images of validation or test are trained on too: a metric would be too good',
     'no-images': 'no image is left to train on',
     'unloadable': 'the library that trains cannot load it',
 }
@@ -36,8 +45,15 @@ WARNINGS = {
     'wrong-suffix': 'the content is of another format than the name says; it is read all the same',
     'left-out': 'an annotation has no area; the data set leaves it out',
     'no-annotations': 'an image without annotations of the classes',
-    'empty-class': 'a class without images',
-    'class-order': "labels count the file's categories, whose order is not that of the config",
+    'empty-class': 'classes that occur nowhere',
+    'rare-class': 'classes that occur far more seldom than the others',
+    'crowd-class': 'nearly all objects of a class are crowds (iscrowd=1), which teach nothing',
+    'ignored-class': 'nearly all objects or pixels are ignored',
+    'other-name': 'the data calls a class otherwise than the config',
+    'same-name': 'names of classes that differ in nothing but spelling',
+    'shared-image': 'an image of validation or test is trained on too',
+    'same-pixels': 'two images hold the same pixels; they count twice',
+    'repeated-file': 'a file is listed twice with the same annotations; it counts twice',
 }
 
 
@@ -69,8 +85,12 @@ class Inspection:
         path: The file.
         size: Its width and height in pixels as training loads it; None if it cannot be decoded.
         faults: What is wrong with it.
+        digest: A digest of its pixels; None for label maps.
+        values: Of a label map, how many pixels have each value.
     """
 
     path: str
     size: tuple[int, int] | None = None
     faults: tuple[Fault, ...] = ()
+    digest: bytes | None = None
+    values: dict[int, int] | None = None

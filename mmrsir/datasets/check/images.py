@@ -1,14 +1,17 @@
 """Strict decoding of images and label maps."""
 
+import hashlib
 import os
 import re
 import stat
 from functools import partial
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from ..decoding import capture_standard_error, decode_strictly, first_ten
@@ -32,17 +35,18 @@ def inspect_image(path: str) -> Inspection:
         path: The file.
 
     Returns:
-        Its size and faults.
+        Its size, faults and digest.
     """
     try:
         data = _read(path)
         form = _format(data)
         if form not in ('JPEG', 'MPO'):  # what Pillow's libjpeg finds, OpenCV's finds too
             _decode_with_pillow(data)
-        size = _decode_with_opencv(data)
+        pixels = _decode_with_opencv(data)
     except _BrokenFileError as broken:
         return Inspection(path, faults=(Fault(broken.args[0], path, broken.args[1]),))
-    return Inspection(path, size, _suffix_faults(path, form))
+    size = pixels.shape[1], pixels.shape[0]
+    return Inspection(path, size, _suffix_faults(path, form), _digest(pixels))
 
 
 def inspect_label_map(path: str, labels: frozenset[int] | None) -> Inspection:
@@ -53,7 +57,7 @@ def inspect_label_map(path: str, labels: frozenset[int] | None) -> Inspection:
         labels: The labels that it may have; None for any.
 
     Returns:
-        Its size and faults.
+        Its size, faults and values.
     """
     try:
         data = _read(path)
@@ -63,16 +67,19 @@ def inspect_label_map(path: str, labels: frozenset[int] | None) -> Inspection:
     except _BrokenFileError as broken:
         return Inspection(path, faults=(Fault(broken.args[0], path, broken.args[1]),))
     faults = [*_suffix_faults(path, form)]
-    values = np.asarray(image)
-    if values.ndim != 2:
+    pixels = np.asarray(image)
+    if pixels.ndim != 2:
         faults.append(Fault('several-channels', path, f'its mode is {image.mode}'))
-    elif labels is not None:
-        wrong = sorted(set(np.unique(values).tolist()) - labels)
+        return Inspection(path, image.size, tuple(faults))
+    found = [one.tolist() for one in np.unique(pixels, return_counts=True)]
+    values = dict(zip(*found, strict=True))
+    if labels is not None:
+        wrong = sorted(values.keys() - labels)
         if wrong:
             faults.append(
                 Fault('label-range', path, f'no class has {first_ten(list(map(str, wrong)))}')
             )
-    return Inspection(path, image.size, tuple(faults))
+    return Inspection(path, image.size, tuple(faults), values=values)
 
 
 def _read(path: str) -> bytes:
@@ -109,8 +116,8 @@ def _decode_with_pillow(data: bytes) -> Image.Image:
         raise _BrokenFileError('damaged', str(error)) from None
 
 
-def _decode_with_opencv(data: bytes) -> tuple[int, int]:
-    """Width and height of an image as training decodes it, unless libjpeg finds damage."""
+def _decode_with_opencv(data: bytes) -> NDArray[Any]:
+    """The pixels of an image as training decodes it, unless libjpeg finds damage."""
     try:
         pixels, said = capture_standard_error(
             partial(cv2.imdecode, np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
@@ -123,8 +130,13 @@ def _decode_with_opencv(data: bytes) -> tuple[int, int]:
     damage = _DAMAGE.search(text)
     if damage:
         raise _BrokenFileError('damaged', damage[0])
-    height, width = pixels.shape[:2]
-    return width, height
+    return pixels
+
+
+def _digest(pixels: NDArray[Any]) -> bytes:
+    digest = hashlib.blake2b(repr(pixels.shape).encode(), digest_size=16)
+    digest.update(np.ascontiguousarray(pixels).data)
+    return digest.digest()
 
 
 def _suffix_faults(path: str, form: str) -> tuple[Fault, ...]:

@@ -125,12 +125,6 @@ def class_findings(categories: Sequence[Record], classes: Sequence[str]) -> Iter
     twice = sorted({name for name in labels if labels.count(name) > 1})
     if twice:
         yield 'duplicate-id', f'several categories are called {", ".join(map(repr, twice))}'
-    elif not missing:
-        for label, (in_file, in_config) in enumerate(zip(labels, classes, strict=True)):
-            if in_file != in_config:
-                detail = f'label {label} is {in_file!r} in the file and {in_config!r} in the config'
-                yield 'class-order', detail
-                return
 
 
 def annotation_findings(records: Records, masks: bool) -> Iterator[Finding]:

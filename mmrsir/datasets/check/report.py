@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 
+from ..class_counts import ClassCounts, to_table
 from .configs import Report
 from .faults import ERRORS, WARNINGS
 
@@ -20,7 +21,7 @@ def to_text(reports: Sequence[Report]) -> str:
     Returns:
         Lines: each data set; each kind of fault, with the first ``LINES_PER_KIND``; the sums.
     """
-    lines = [_describe(report) for report in reports]
+    lines = [*(_describe(report) for report in reports), *_tables(reports)]
     for kind, meaning in {**ERRORS, **WARNINGS}.items():
         found = sorted(
             f'  {", ".join(report.splits)}: {fault.path}: {fault.detail}'
@@ -47,7 +48,8 @@ def to_json(reports: Sequence[Report]) -> str:
 
     Returns:
         An object: ``counts`` has the number of faults of each kind, ``datasets`` the reports with
-        all faults; ``level`` of a fault is ``error`` or ``warning``.
+        all faults and, in ``counts``, the numbers of each class; ``level`` of a fault is ``error``
+        or ``warning``.
     """
     datasets = []
     for report in reports:
@@ -55,9 +57,21 @@ def to_json(reports: Sequence[Report]) -> str:
             {'level': 'error' if fault.is_error else 'warning', **asdict(fault)}
             for fault in sorted(report.faults, key=lambda fault: (fault.path, fault.kind))
         ]
-        datasets.append({**vars(report), 'faults': faults})
+        numbers = report.counts and asdict(report.counts)
+        datasets.append({**vars(report), 'counts': numbers, 'faults': faults})
     counts = Counter(fault.kind for report in reports for fault in report.faults)
     return json.dumps({'counts': counts, 'datasets': datasets}, indent=1) + '\n'
+
+
+def _tables(reports: Sequence[Report]) -> list[str]:
+    """Lay out how often each class occurs: one table of all data sets with the same classes."""
+    groups: dict[tuple[str, ...], dict[str, ClassCounts]] = {}
+    for report in reports:
+        if report.counts is not None and report.counts.num_images:
+            group = groups.setdefault(tuple(report.counts.names), {})
+            name = '+'.join(report.splits)
+            group[name if name not in group else f'{name} {report.name}'] = report.counts
+    return [line for group in groups.values() for line in ('', *to_table(group))]
 
 
 def _describe(report: Report) -> str:

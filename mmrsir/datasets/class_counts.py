@@ -1,0 +1,270 @@
+"""How often each class of a data set occurs, and which occur too seldom to learn or to measure."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from .class_names import leaves
+from .image_sets import first_ten
+
+# A class is rare with at most so many images and less than so large a share of the mean of all.
+RARE_IMAGES = 10
+RARE_SHARE = 0.2
+RARE_PIXELS = 1e-4  # of all pixels that have a class
+NEARLY_ALL = 0.9
+# What is looked at before a training: so many records take a second or two.
+MOST_RECORDS = 20_000
+MOST_MAPS = 64
+MOST_PIXELS = 200_000_000
+SHOWN_CLASSES = 30
+
+
+@dataclass
+class ClassCounts:
+    """What a data set has of each class.
+
+    Attributes:
+        names: Name of each class by its label.
+        learned: What a model learns from: ``'images'``, ``'boxes'`` or ``'pixels'``.
+        columns: Numbers by label: ``images``, and for detection ``boxes``, ``masks`` (the boxes
+            that have one), ``crowd`` (``iscrowd=1``) and ``ignored`` (``ignore``, or without an
+            area), for segmentation ``pixels``.
+        num_images: Images that were looked at.
+        total: Images that there are.
+        ignored_pixels: Pixels that have no class.
+        ignored_values: For segmentation, how many pixels each value of the files has that stands
+            for no class.
+    """
+
+    names: list[str]
+    learned: str
+    columns: dict[str, list[int]]
+    num_images: int = 0
+    total: int = 0
+    ignored_pixels: int = 0
+    ignored_values: dict[int, int] = field(default_factory=dict)
+
+    @classmethod
+    def empty(cls, names: Sequence[str], learned: str, *columns: str) -> 'ClassCounts':
+        """Return counts of nothing."""
+        columns = ('images', *columns)
+        return cls(list(names), learned, {column: [0] * len(names) for column in columns})
+
+    @property
+    def occurring(self) -> list[int]:
+        """Labels that a model can learn, or be measured by."""
+        return [label for label, count in enumerate(self.columns[self.learned]) if count]
+
+    @property
+    def is_sample(self) -> bool:
+        """Whether not all images were looked at."""
+        return self.num_images < self.total
+
+    @property
+    def too_few(self) -> bool:
+        """Whether a metric would rest on one of several classes, or on none."""
+        return len(self.occurring) < min(2, len(self.names))
+
+    def add_objects(self, instances: Sequence[dict[str, Any]]) -> None:
+        """Count an image's objects.
+
+        Args:
+            instances: As mmdet holds them: ``bbox_label``, ``ignore_flag``, ``mask`` if there is
+                one; those that it leaves out have ``left_out``.
+        """
+        seen = set()
+        for one in instances:
+            label = one['bbox_label']
+            if one.get('left_out'):
+                self.columns['ignored'][label] += 1
+            elif one.get('ignore_flag'):
+                self.columns['crowd'][label] += 1
+            else:
+                self.columns['boxes'][label] += 1
+                self.columns['masks'][label] += bool(one.get('mask'))
+                seen.add(label)
+        for label in seen:
+            self.columns['images'][label] += 1
+        self.num_images += 1
+
+    def add_labels(self, labels: Sequence[int]) -> None:
+        """Count an image of some classes."""
+        for label in labels:
+            if 0 <= label < len(self.names):
+                self.columns['images'][label] += 1
+        self.num_images += 1
+
+    def add_pixels(self, pixels: dict[int, int]) -> None:
+        """Count the pixels of a label map by their label; what is no label is ignored."""
+        for label, count in pixels.items():
+            if 0 <= label < len(self.names):
+                self.columns['pixels'][label] += count
+                self.columns['images'][label] += count > 0
+            else:
+                self.ignored_pixels += count
+        self.num_images += 1
+
+    def findings(self) -> Iterator[tuple[str, str]]:
+        """Say which classes a model cannot learn, or not be measured by.
+
+        Yields:
+            A kind of fault of :mod:`mmrsir.datasets.check.faults`, and its detail.
+        """
+        where = f'the {self.num_images:,} images'
+        if self.is_sample:
+            where = f'the {self.num_images:,} of {self.total:,} images that were looked at'
+        counts = self.columns[self.learned]
+        others = {name: sum(self.columns.get(name, ())) for name in ('crowd', 'ignored')}
+        unused = sum(others.values()) + self.ignored_pixels
+        ignored = self._ignored_text()
+        if not any(counts):
+            if unused:
+                why = {'crowd': 'have iscrowd=1', 'ignored': 'are ignored or have no area'}
+                said = [f'{count:,} {why[name]}' for name, count in others.items() if count]
+                reason = ', '.join(said) or ignored
+                yield 'nothing-to-learn', f'no {self.learned} of any class in {where}: {reason}'
+            return
+        if self.too_few:
+            name = self.names[self.occurring[0]]
+            detail = f'of {len(self.names)} classes only {name!r} occurs in {where}'
+            yield 'single-class', f'{detail}{ignored and "; " + ignored}'
+        elif len(self.occurring) < len(self.names):
+            absent = [repr(name) for name, n in zip(self.names, counts, strict=True) if not n]
+            detail = f'{len(absent)} of {len(self.names)} classes'
+            yield 'empty-class', f'{detail} have no {self.learned} in {where}: {first_ten(absent)}'
+        yield from self._rare()
+        for column, kind in (('crowd', 'crowd-class'), ('ignored', 'ignored-class')):
+            rows = zip(self.names, self.columns.get(column, counts), counts, strict=True)
+            most = [f'{n!r} ({m} of {m + k})' for n, m, k in rows if m and _nearly_all(m, m + k)]
+            if column in self.columns and most:
+                yield kind, first_ten(most)
+        if not self.too_few and _nearly_all(self.ignored_pixels, self.ignored_pixels + sum(counts)):
+            yield 'ignored-class', ignored
+
+    def _rare(self) -> Iterator[tuple[str, str]]:
+        images, counts = self.columns['images'], self.columns[self.learned]
+        mean, total = sum(images) / len(self.names), sum(counts)
+        rare = [
+            f'{name!r} ({self._amount(label)})'
+            for label, (name, n, count) in enumerate(zip(self.names, images, counts, strict=True))
+            if (0 < n <= RARE_IMAGES and n < RARE_SHARE * mean)
+            or (self.learned == 'pixels' and 0 < count < RARE_PIXELS * total)
+        ]
+        if rare and not self.is_sample:
+            yield 'rare-class', f'{len(rare)} of {len(self.names)} classes: {first_ten(rare)}'
+
+    def _amount(self, label: int) -> str:
+        images = f'{self.columns["images"][label]} images'
+        if self.learned == 'images':
+            return images
+        return f'{self.columns[self.learned][label]:,} {self.learned} in {images}'
+
+    def _ignored_text(self) -> str:
+        if not self.ignored_pixels:
+            return ''
+        share = self.ignored_pixels / (self.ignored_pixels + sum(self.columns['pixels']))
+        values = [str(one) for one, count in sorted(self.ignored_values.items()) if count]
+        named = f' (value {", ".join(values)}; where it is a class, give it another)'
+        named = named if values else ''
+        return f'{share:.1%} of the pixels are ignored{named}'
+
+
+def _nearly_all(part: float, whole: float) -> bool:
+    return whole > 0 and part >= NEARLY_ALL * whole
+
+
+def count_loaded(dataset: Any, names: Sequence[str]) -> ClassCounts | None:
+    """Count the classes of a data set that a training has loaded.
+
+    At most ``MOST_RECORDS`` records are looked at, evenly spaced, and ``MOST_MAPS`` label maps.
+
+    Args:
+        dataset: The data set, with or without wrappers.
+        names: Names of its classes.
+
+    Returns:
+        The counts; None where its records hold neither objects nor labels nor label maps.
+    """
+    counts = None
+    parts = [part for part in leaves(dataset) if len(part)]
+    total = sum(map(len, parts))
+    for part in parts:
+        first = part.get_data_info(0)
+        load = _label_map_loader(part)
+        if counts is None:
+            counts = _counts_for(first, load, names)
+        if counts is None:
+            return None
+        most = MOST_MAPS if counts.learned == 'pixels' else MOST_RECORDS
+        for index in range(0, len(part), math.ceil(total / most)):
+            if sum(counts.columns.get('pixels', ())) + counts.ignored_pixels > MOST_PIXELS:
+                break
+            _add(counts, part.get_data_info(index), load)
+    if counts is not None:
+        counts.total = total
+    return counts
+
+
+def _counts_for(first: dict[str, Any], load: Any, names: Sequence[str]) -> ClassCounts | None:
+    if 'instances' in first:
+        return ClassCounts.empty(names, 'boxes', 'boxes', 'masks', 'crowd', 'ignored')
+    if 'gt_label' in first:
+        return ClassCounts.empty(names, 'images')
+    if first.get('seg_map_path') is not None and load is not None:
+        return ClassCounts.empty(names, 'pixels', 'pixels')
+    return None
+
+
+def _add(counts: ClassCounts, info: dict[str, Any], load: Any) -> None:
+    if counts.learned == 'boxes':
+        counts.add_objects(info['instances'])
+    elif counts.learned == 'images':
+        counts.add_labels(np.atleast_1d(info['gt_label']).tolist())
+    else:
+        try:
+            labels = load({**info, 'seg_fields': []})['gt_seg_map']
+        except Exception:  # the training says it, with the file's name
+            return
+        values, numbers = np.unique(labels, return_counts=True)
+        counts.add_pixels(dict(zip(values.tolist(), numbers.tolist(), strict=True)))
+
+
+def _label_map_loader(dataset: Any) -> Any:
+    """Return the transform of a data set that loads label maps; None if it has none."""
+    transforms = getattr(getattr(dataset, 'pipeline', None), 'transforms', ())
+    return next((one for one in transforms if hasattr(one, '_load_seg_map')), None)
+
+
+def to_table(counts: dict[str, ClassCounts]) -> list[str]:
+    """Lay out counts of data sets that have the same classes, side by side.
+
+    Args:
+        counts: The counts by the name of a split.
+
+    Returns:
+        The lines: a head, and a line for each class; of many classes, the ``SHOWN_CLASSES`` that
+        the first split has least of.
+    """
+    first = next(iter(counts.values()))
+    names, order = first.names, list(range(len(first.names)))
+    rest = ''
+    if len(names) > SHOWN_CLASSES:
+        by_count = sorted(order, key=lambda label: first.columns[first.learned][label])
+        order, rest = (
+            by_count[:SHOWN_CLASSES],
+            f'the rarest {SHOWN_CLASSES} of {len(names)} classes',
+        )
+    table = [['class', *(names[label] for label in order)]]
+    for split, one in counts.items():
+        for column, numbers in one.columns.items():
+            if any(numbers) or column in ('images', one.learned):
+                table.append([f'{split} {column}', *(f'{numbers[label]:,}' for label in order)])
+    widths = [max(map(len, cells)) for cells in table]
+    lines = [
+        '  '.join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip()
+        for row in zip(*table, strict=True)
+    ]
+    return [*([rest] if rest else []), *lines]

@@ -1,0 +1,272 @@
+"""Which class a label stands for, and whether two places agree on it.
+
+Names are compared, not counts: with the same number of classes in another order every number that
+is reported would be that of another class. Upper and lower case, ``_``, ``-`` and blanks make no
+difference between names.
+"""
+
+import json
+import mmap
+import os
+import re
+import unicodedata
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from .image_sets import first_ten
+
+_KEY = b'"categories"'
+
+
+class Naming(NamedTuple):
+    """What a place calls the labels.
+
+    Args:
+        place: Where the names stand, for messages.
+        names: Name of each label; None where it is not known.
+    """
+
+    place: str
+    names: Sequence[str | None]
+
+
+def folded(name: str) -> str:
+    """Return what two spellings of a name have in common."""
+    return ' '.join(re.split(r'[\s_-]+', unicodedata.normalize('NFC', name).casefold()))
+
+
+def contradiction(given: Naming, found: Naming) -> str | None:
+    """Say where a name that both places know stands for two labels.
+
+    Names that only one place knows are no contradiction: folders may have codes for names.
+
+    Args:
+        given: The names of the config.
+        found: The names that the data has.
+
+    Returns:
+        The first label that differs, and how many do; None if none does.
+    """
+    places = _labels(given)
+    differ = [
+        label
+        for label, name in enumerate(found.names)
+        if name is not None and label not in places.get(folded(name), {label})
+    ]
+    return _describe(given, found, differ)
+
+
+def unmatched(given: Naming, found: Naming) -> str | None:
+    """Say which labels the data calls otherwise than the config, where most are called alike.
+
+    Args:
+        given: The names of the config.
+        found: The names that the data has, no :func:`contradiction`.
+
+    Returns:
+        The names; None if there are none, or if the data has codes for names.
+    """
+    pairs = [
+        (one, other)
+        for one, other in zip(given.names, found.names, strict=False)
+        if one is not None and other is not None
+    ]
+    differ = [f'{other!r} for {one!r}' for one, other in pairs if folded(one) != folded(other)]
+    return first_ten(differ) if 0 < len(differ) <= len(pairs) / 2 else None
+
+
+def difference(first: Naming, second: Naming, may_lack_last: bool = False) -> str | None:
+    """Say where two places call a label differently.
+
+    Args:
+        first: One place.
+        second: The other.
+        may_lack_last: The second may end before the first: its last classes are just absent.
+
+    Returns:
+        The first label that differs, and how many do; None if none does.
+    """
+    one, other = first.names, second.names
+    differ = [
+        label
+        for label in range(min(len(one), len(other)))
+        if (a := one[label]) is not None
+        and (b := other[label]) is not None
+        and folded(a) != folded(b)
+    ]
+    if len(one) < len(other) or (len(other) < len(one) and not may_lack_last):
+        differ += range(min(len(one), len(other)), max(len(one), len(other)))
+    return _describe(first, second, differ)
+
+
+def similar(names: Sequence[str | None]) -> list[list[str]]:
+    """Return groups of names that differ in nothing but spelling."""
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        if name is not None:
+            groups.setdefault(folded(name), []).append(name)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def surplus(found: Collection[str], classes: Collection[str]) -> str:
+    """Say which names are too many and which are missing, where their number differs.
+
+    Args:
+        found: The names that the data has.
+        classes: The names of the config.
+
+    Returns:
+        The end of a sentence.
+    """
+    known, there = set(map(folded, classes)), set(map(folded, found))
+    if known & there:
+        more = [repr(name) for name in found if folded(name) not in known]
+        less = [repr(name) for name in classes if folded(name) not in there]
+    else:  # codes for names: hidden folders and those of archives are none
+        more = [repr(name) for name in found if name.startswith(('.', '__'))]
+        less = []
+    said = [
+        f'{text} {first_ten(names)}'
+        for text, names in (('the config does not have', more), ('the data does not have', less))
+        if names
+    ]
+    return '; '.join(said) or f'the data has {first_ten([repr(name) for name in found])}'
+
+
+def leaves(dataset: Any) -> Iterator[Any]:
+    """Iterate over the data sets that a built one is made of, below all wrappers."""
+    if hasattr(dataset, 'datasets'):
+        for part in dataset.datasets:
+            yield from leaves(part)
+    elif hasattr(dataset, 'dataset'):
+        yield from leaves(dataset.dataset)
+    else:
+        yield dataset
+
+
+def declared_names(dataset: Any, place: str) -> Naming | None:
+    """Return the names that a config gives the classes of a data set that is no wrapper.
+
+    Args:
+        dataset: The data set, built and loaded.
+        place: What the config calls it.
+
+    Returns:
+        The names; None where it gives none. Names of class folders are not the config's.
+    """
+    classes = dataset.metainfo.get('classes')
+    if classes is None or list(classes) == list(getattr(dataset, 'folder_to_idx', ())):
+        return None
+    return Naming(f'the classes of {place}', tuple(classes))
+
+
+def found_names(dataset: Any, place: str) -> Naming | None:
+    """Return the names that the files of a data set give its labels.
+
+    Args:
+        dataset: The data set, built and loaded, no wrapper.
+        place: What the config calls it.
+
+    Returns:
+        The names: those of a COCO file's categories or of class folders; None for others.
+    """
+    if hasattr(dataset, 'folder_to_idx'):
+        return Naming(f'the folders of {place} ({dataset.img_prefix})', (*dataset.folder_to_idx,))
+    ids, path = getattr(dataset, 'cat_ids', None), getattr(dataset, 'ann_file', '')
+    if not ids or not os.path.isfile(path):
+        return None
+    name_of = {category.get('id'): category.get('name') for category in _categories(path, ids)}
+    return Naming(f'{path} of {place}', tuple(name_of.get(one) for one in ids))
+
+
+def names_of_folders(labels: dict[str, int], root: str) -> tuple[str | None, ...]:
+    """Return what a list's labels are called by the folders that their images lie in.
+
+    Args:
+        labels: The label of each image by its path.
+        root: The folder that the class folders would be in.
+
+    Returns:
+        The folder of each label; None for a label whose images lie in several, or in one that has
+        images of other labels.
+    """
+    folders: dict[int, set[str]] = {}
+    for path, label in labels.items():
+        folder, _, rest = path.removeprefix(root).lstrip('/').partition('/')
+        folders.setdefault(label, set()).add(folder if rest else '')
+    owners: dict[str, int] = {}
+    for names in folders.values():
+        for name in names:
+            owners[name] = owners.get(name, 0) + 1
+    count = max((label for label in folders if label >= 0), default=-1) + 1
+    names_by_label: list[str | None] = [None] * count
+    for label, names in folders.items():
+        (name, *others) = names
+        if label >= 0 and not others and name and owners[name] == 1:
+            names_by_label[label] = name
+    return tuple(names_by_label)
+
+
+def _labels(naming: Naming) -> dict[str, set[int]]:
+    labels: dict[str, set[int]] = {}
+    for label, name in enumerate(naming.names):
+        if name is not None:
+            labels.setdefault(folded(name), set()).add(label)
+    return labels
+
+
+def _describe(first: Naming, second: Naming, differ: Sequence[int]) -> str | None:
+    if not differ:
+        return None
+    label = differ[0]
+    said = [f'{_name(one, label)} in {one.place}' for one in (second, first)]
+    total = max(len(first.names), len(second.names))
+    text = f'label {label} is {" and ".join(said)}; {len(differ)} of {total} labels differ'
+    one, other = (sorted(_labels(naming)) for naming in (first, second))
+    if one != other:
+        return text
+    exact = [[name for name in naming.names if name is not None] for naming in (first, second)]
+    reason = 'the names are the same in another order'
+    if set(exact[0]) != set(exact[1]):
+        reason = 'the names differ in case'
+    if exact[1] == sorted(exact[1]) != sorted(exact[1], key=str.casefold):
+        reason += '; sorting puts all capitals before the small letters'
+    return f'{text}: {reason}'
+
+
+def _name(naming: Naming, label: int) -> str:
+    return repr(naming.names[label]) if label < len(naming.names) else 'no class'
+
+
+def _categories(path: str, ids: Sequence[Any]) -> list[dict[str, Any]]:
+    """Read the categories of a COCO file, if that is possible without the rest of it."""
+    decoder = json.JSONDecoder()
+    with (
+        Path(path).open('rb') as file,
+        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data,
+    ):
+        start = data.rfind(_KEY)
+        while start >= 0:
+            found = _list_after(data, start + len(_KEY), decoder)
+            if set(ids) <= {one.get('id') for one in found}:
+                return found
+            start = data.rfind(_KEY, 0, start)
+    content = json.loads(Path(path).read_bytes())
+    return [one for one in content.get('categories', ()) if isinstance(one, dict)]
+
+
+def _list_after(data: mmap.mmap, start: int, decoder: json.JSONDecoder) -> list[dict[str, Any]]:
+    """Decode the list of dicts after a key; empty if there is none."""
+    size = 1 << 16
+    while True:
+        text = data[start : start + size].decode(errors='ignore').lstrip(' \t\r\n:')
+        try:
+            value, _ = decoder.raw_decode(text)
+        except ValueError:
+            if start + size >= len(data):
+                return []
+            size *= 8
+            continue
+        good = isinstance(value, list) and all(isinstance(one, dict) for one in value)
+        return value if good else []

@@ -1,0 +1,260 @@
+"""Classes that a config, the data and its splits name, and how often each of them occurs."""
+
+import json
+
+import pytest
+
+from mmrsir.datasets.check.configs import check_config
+from mmrsir.datasets.check.report import to_json, to_text
+
+from .small_sets import coco_record, config, write_coco, write_folders, write_maps
+from .test_check_dataset import InProcess
+
+CLASSES = ['box', 'disc', 'star']
+CATEGORIES = list(enumerate(CLASSES, start=1))
+OBJECTS = [[1, 2], [2, 3], [1, 3]]
+
+
+def reports(cfg):
+    return check_config(cfg, ['train', 'val'], InProcess())
+
+
+def kinds(cfg):
+    """The kinds of faults of each split."""
+    return [{fault.kind for fault in report.faults} for report in reports(cfg)]
+
+
+def details(cfg, kind):
+    return [fault.detail for one in reports(cfg) for fault in one.faults if fault.kind == kind]
+
+
+def coco(root, train=None, val=None):
+    """A COCO config, of which the categories or all of a split may differ."""
+    sound = {split: coco_record(split, CATEGORIES, OBJECTS) for split in ('train', 'val')}
+    return config('coco', write_coco(root, **(sound | (train or {}) | (val or {}))), CLASSES)
+
+
+def test_sound_splits_have_no_fault(tmp_path):
+    assert kinds(coco(tmp_path / 'coco')) == [set(), set()]
+    maps = write_maps(tmp_path / 'maps', train=[[0, 1, 2]] * 2, val=[[0, 1, 2]])
+    assert kinds(config('maps', maps, CLASSES, reduce_zero_label=False)) == [set(), set()]
+    folders = write_folders(tmp_path / 'folders', train=CLASSES, val=CLASSES)
+    assert kinds(config('folders', folders, CLASSES)) == [set(), set()]
+
+
+def test_categories_in_another_order_in_val_are_an_error(tmp_path):
+    val = dict(val=coco_record('val', CATEGORIES[::-1], OBJECTS))
+    cfg = coco(tmp_path, val)
+    assert kinds(cfg) == [set(), {'class-order', 'other-classes'}]
+    (said,) = details(cfg, 'other-classes')
+    assert said.startswith("label 0 is 'star' in") and "and 'box' in" in said
+    assert said.endswith('2 of 3 labels differ: the names are the same in another order')
+
+
+def test_categories_in_another_order_than_in_the_config_are_an_error(tmp_path):
+    turned = {s: coco_record(s, CATEGORIES[::-1], OBJECTS) for s in ('train', 'val')}
+    assert kinds(coco(tmp_path, turned)) == [{'class-order'}, {'class-order'}]
+
+
+def test_other_ids_of_the_same_categories_are_no_fault(tmp_path):
+    others = [(10 * one, name) for one, name in CATEGORIES]
+    objects = [[10 * one for one in image] for image in OBJECTS]
+    assert kinds(coco(tmp_path, dict(val=coco_record('val', others, objects)))) == [set(), set()]
+
+
+def test_evaluator_that_reads_other_annotations_is_an_error(tmp_path):
+    cfg = coco(tmp_path)
+    (tmp_path / 'other.json').write_text(json.dumps(coco_record('val', CATEGORIES, OBJECTS[:2])))
+    cfg.val_evaluator.ann_file = f'{tmp_path}/other.json'
+    assert kinds(cfg) == [set(), {'evaluator-file'}]
+    assert (
+        "1 images are only in the data set's file: val_3.png" in details(cfg, 'evaluator-file')[0]
+    )
+    (tmp_path / 'link.json').symlink_to(tmp_path / 'val.json')
+    cfg.val_evaluator.ann_file = f'{tmp_path}/link.json'
+    assert kinds(cfg) == [set(), set()]
+
+
+TREES = ['beech', 'maple', 'oak']
+
+
+def test_capital_in_the_name_of_a_folder_of_val_is_an_error(tmp_path):
+    cfg = config('folders', write_folders(tmp_path, train=TREES, val=['beech', 'Maple', 'oak']))
+    assert kinds(cfg) == [set(), {'other-classes'}]
+    assert details(cfg, 'other-classes')[0].startswith("label 0 is 'Maple'")
+    assert 'all capitals before the small letters' in details(cfg, 'other-classes')[0]
+
+
+def test_classes_in_the_order_of_the_alphabet_are_an_error_where_folders_have_capitals(tmp_path):
+    names = ['accordion', 'Faces', 'Leopards', 'zebra']
+    cfg = config('folders', write_folders(tmp_path, train=names, val=names), names)
+    assert kinds(cfg) == [{'class-order'}, {'class-order'}]
+    assert details(cfg, 'class-order')[0].startswith("label 0 is 'Faces'")
+    assert kinds(config('folders', tmp_path, sorted(names))) == [set(), set()]
+
+
+def test_folder_that_val_lacks_is_an_error_if_labels_move(tmp_path):
+    cfg = config('folders', write_folders(tmp_path, train=TREES, val=['beech', 'oak']))
+    assert kinds(cfg) == [set(), {'other-classes'}]
+
+
+def test_folders_with_codes_are_not_compared_with_names(tmp_path):
+    codes = ['n01', 'n02', 'n03']
+    cfg = config('folders', write_folders(tmp_path, train=codes, val=codes), TREES[::-1])
+    assert kinds(cfg) == [set(), set()]
+
+
+def test_folder_with_another_name_than_its_class_is_a_warning(tmp_path):
+    folders = ['beech', 'mapel', 'oak']
+    cfg = config('folders', write_folders(tmp_path, train=folders, val=folders), TREES)
+    assert details(cfg, 'other-name') == ["'mapel' for 'maple'"] * 2
+
+
+def test_folder_that_is_no_class_is_named(tmp_path):
+    write_folders(tmp_path, train=[*TREES, '.ipynb_checkpoints'], val=TREES)
+    (said,) = details(config('folders', tmp_path, TREES), 'class-count')
+    assert said.endswith("data has 4; the config does not have '.ipynb_checkpoints'")
+
+
+def test_list_that_labels_folders_otherwise_than_the_config_is_an_error(tmp_path):
+    write_folders(tmp_path, train=TREES, val=TREES)
+    cfg = config('folders', tmp_path, TREES)
+    for split, order in (('train', TREES), ('val', TREES[::-1])):
+        lines = [f'{name}/{i}.png {label}\n' for label, name in enumerate(order) for i in (0, 1)]
+        (tmp_path / f'{split}.txt').write_text(''.join(lines))
+        cfg[f'{split}_dataloader'].dataset.ann_file = f'{split}.txt'
+    assert kinds(cfg) == [set(), {'class-order', 'other-classes'}]
+
+
+def test_names_that_differ_in_case_only_are_a_warning(tmp_path):
+    names = ['Oak', 'beech', 'oak']
+    cfg = config('folders', write_folders(tmp_path, train=names, val=names))
+    assert details(cfg, 'same-name') == ["'Oak' and 'oak'"] * 2
+
+
+def test_other_classes_of_label_maps_in_val_are_an_error(tmp_path):
+    cfg = config('maps', write_maps(tmp_path, train=[[0, 1, 2]], val=[[0, 1, 2]]), CLASSES)
+    for split in ('train', 'val'):
+        cfg[f'{split}_dataloader'].dataset.reduce_zero_label = False
+    cfg.val_dataloader.dataset.metainfo.classes = CLASSES[::-1]
+    assert kinds(cfg) == [set(), {'other-classes'}]
+
+
+def test_binary_masks_of_0_and_255_are_an_error(tmp_path):
+    root = write_maps(tmp_path, train=[[0, 0, 0, 255]] * 2, val=[[0, 255]])
+    cfg = config('maps', root, ['ground', 'road'], reduce_zero_label=False)
+    assert kinds(cfg) == [{'single-class'}, {'single-class'}]
+    assert details(cfg, 'single-class')[0] == (
+        "of 2 classes only 'ground' occurs in the 2 images; 25.0% of the pixels are ignored "
+        '(value 255; where it is a class, give it another)'
+    )
+
+
+def test_reduced_zero_of_labels_that_start_at_0_is_an_error(tmp_path):
+    root = write_maps(tmp_path, train=[[0, 0, 1, 2]], val=[[0, 1, 2]])
+    cfg = config('maps', root, CLASSES, reduce_zero_label=True)
+    assert all('zero-label' in found for found in kinds(cfg))
+    assert '0, which is ignored, fills 50.0% of the pixels' in details(cfg, 'zero-label')[0]
+    write_maps(tmp_path, train=[[0, 1, 2, 3]], val=[[0, 1, 2, 3]])
+    assert kinds(cfg) == [set(), set()]
+
+
+def test_labels_are_counted_as_the_library_loads_them(tmp_path):
+    from mmseg.datasets import ADE20KDataset
+
+    names = ADE20KDataset.METAINFO['classes']
+    cfg = config('maps', write_maps(tmp_path, train=[[0, 1, 3, 3]], val=[[1, 3]]))
+    for split in ('train', 'val'):
+        settings = dict(type='ADE20KDataset', metainfo=dict(classes=(names[2], names[0])))
+        cfg[f'{split}_dataloader'].dataset.update(settings, reduce_zero_label=True)
+        cfg[f'{split}_dataloader'].dataset.pop('ignore_index', None)
+    train = reports(cfg)[0].counts
+    assert train.columns == {'images': [1, 1], 'pixels': [640, 320]}
+    assert train.ignored_pixels == 320 and train.ignored_values == {0: 320}
+
+
+def test_label_maps_of_nothing_but_ignored_pixels_are_an_error(tmp_path):
+    cfg = config('maps', write_maps(tmp_path, train=[[255]], val=[[0, 1, 2]]), CLASSES)
+    for split in ('train', 'val'):
+        cfg[f'{split}_dataloader'].dataset.reduce_zero_label = False
+    assert kinds(cfg) == [{'nothing-to-learn'}, set()]
+
+
+def change(content, edit):
+    """Edit annotations of a COCO file."""
+    for annotation in content['annotations']:
+        edit(annotation)
+    return content
+
+
+def crowd(which=None):
+    def edit(annotation):
+        annotation['iscrowd'] = int(which is None or annotation['category_id'] == which)
+
+    return edit
+
+
+def test_crowds_alone_are_an_error(tmp_path):
+    train = change(coco_record('train', CATEGORIES, OBJECTS), crowd())
+    cfg = coco(tmp_path, dict(train=train))
+    assert kinds(cfg) == [{'nothing-to-learn'}, set()]
+    assert details(cfg, 'nothing-to-learn') == [
+        'no boxes of any class in the 3 images: 6 have iscrowd=1'
+    ]
+
+
+@pytest.mark.parametrize(
+    ('edit', 'kind'),
+    [
+        (crowd(2), 'crowd-class'),
+        (lambda one: one.update(ignore=one['category_id'] == 2), 'ignored-class'),
+    ],
+)
+def test_class_that_is_nearly_all_crowd_or_ignored_is_a_warning(tmp_path, edit, kind):
+    cfg = coco(tmp_path, dict(train=change(coco_record('train', CATEGORIES, OBJECTS), edit)))
+    assert kinds(cfg)[0] >= {kind, 'empty-class'}
+    assert details(cfg, kind) == ["'disc' (2 of 2)"]
+    assert details(cfg, 'empty-class') == ["1 of 3 classes have no boxes in the 3 images: 'disc'"]
+
+
+def test_rare_class_is_a_warning(tmp_path):
+    cfg = coco(tmp_path, dict(train=coco_record('train', CATEGORIES, [[1, 2]] * 15 + [[3]])))
+    assert details(cfg, 'rare-class') == ["1 of 3 classes: 'star' (1 boxes in 1 images)"]
+
+
+def test_class_of_a_few_pixels_is_a_warning(tmp_path):
+    from PIL import Image
+
+    root = write_maps(tmp_path, train=[[0, 1]] * 20, val=[[0, 1, 2]])
+    for path in (root / 'labels/train').iterdir():
+        labels = Image.open(path)
+        labels = labels.resize((320, 240), Image.Resampling.NEAREST)
+        labels.putpixel((0, 0), 2)
+        labels.save(path)
+    cfg = config('maps', root, CLASSES, reduce_zero_label=False)
+    (said,) = details(cfg, 'rare-class')
+    assert said == "1 of 3 classes: 'star' (20 pixels in 20 images)"
+
+
+def test_table_shows_what_each_split_has_of_each_class(tmp_path):
+    cfg = coco(tmp_path, dict(val=coco_record('val', CATEGORIES, [[1, 1], [1, 2]])))
+    found = reports(cfg)
+    lines = [' '.join(line.split()) for line in to_text(found).splitlines()]
+    assert 'class train images train boxes train masks val images val boxes val masks' in lines
+    assert 'box 2 2 2 2 3 3' in lines and 'star 2 2 2 0 0 0' in lines
+    numbers = json.loads(to_json(found))['datasets'][1]['counts']
+    assert numbers['names'] == CLASSES and numbers['columns']['boxes'] == [3, 1, 0]
+
+
+def test_table_of_many_classes_shows_the_rarest(tmp_path):
+    names = [f'c{i:02}' for i in range(40)]
+    categories = list(enumerate(names, start=1))
+    objects = [[one] * (one + 1) for one, _ in categories]
+    root = write_coco(
+        tmp_path,
+        train=coco_record('train', categories, objects[::-1]),
+        val=coco_record('val', categories, objects),
+    )
+    text = to_text(reports(config('coco', root, names)))
+    assert 'the rarest 30 of 40 classes' in text
+    assert 'c29 ' in text and 'c30 ' not in text
