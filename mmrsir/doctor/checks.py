@@ -25,6 +25,7 @@ OPENCV = (
     'opencv-contrib-python-headless',
 )
 EXTRAS = (
+    'faster_coco_eval',
     'matplotlib',
     'pycocotools',
     'rich',

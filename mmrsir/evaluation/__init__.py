@@ -7,6 +7,7 @@ from .random_draws import RandomDraws
 __all__ = ['RandomDraws']
 
 if find_spec('mmdet') is not None:
+    from .coco_metric import CheckedCocoMetric
     from .mask_tta import MaskTTAModel
 
-    __all__ += ['MaskTTAModel']
+    __all__ += ['CheckedCocoMetric', 'MaskTTAModel']

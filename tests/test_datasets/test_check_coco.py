@@ -58,6 +58,17 @@ def drop(field):
     return lambda content: content['annotations'][POSITION['annotations']].pop(field)
 
 
+def as_ids(kind):
+    def change(content):
+        for part, records in content.items():
+            for one in records if part in POSITION else ():
+                for key in ('id', 'image_id', 'category_id'):
+                    if key in one:
+                        one[key] = kind(one[key])
+
+    return change
+
+
 def segment(segmentation):
     return edit('annotations', segmentation=segmentation)
 
@@ -87,6 +98,8 @@ COCO_FAULTS = {
     'category name twice': ('duplicate-id', append('categories')),
     'no such image': ('dangling-image', append('annotations', image_id=77)),
     'no such category': ('dangling-category', append('annotations', category_id=77)),
+    'image id as text': ('dangling-image', edit('annotations', image_id='2')),
+    'id is no whole number': ('bad-record', edit('annotations', id=1.5)),
     'three numbers': ('bad-box', edit('annotations', bbox=[1, 2, 3])),
     'text': ('bad-box', edit('annotations', bbox='1 2 3 4')),
     'not a number': ('bad-box', edit('annotations', bbox=[1, 2, 3, float('nan')])),
@@ -130,8 +143,10 @@ def test_fault_of_coco_annotations_is_found(faults_of, kind, change):
         segment({'size': [256, 256], 'counts': [100, 50, 256**2 - 150]}),
         edit('annotations', bbox=[199.5, 20, 57, 20]),
         edit('annotations', ignore=True, bbox=[0, 0, 0, 0]),
+        as_ids(float),
+        as_ids(str),
     ],
-    ids=['packed', 'run lengths', 'rounding', 'ignored'],
+    ids=['packed', 'run lengths', 'rounding', 'ignored', 'whole floats', 'text'],
 )
 def test_what_training_takes_is_no_fault(faults_of, change):
     assert faults_of(change) == set()

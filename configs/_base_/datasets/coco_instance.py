@@ -1,4 +1,7 @@
 _base_ = 'mmdet::_base_/datasets/coco_instance.py'
+# mmdet's CocoMetric, for any ids and with max_dets for many objects.
+val_evaluator = dict(type='CheckedCocoMetric')
+test_evaluator = val_evaluator
 tta_model = dict(
     type='MaskTTAModel', tta_cfg=dict(nms=dict(type='nms', iou_threshold=0.5), max_per_img=100)
 )

@@ -11,6 +11,7 @@ from torch import Tensor
 from . import confusion
 
 Row = dict[str, str | int | float]
+COCO_METRICS = ('CocoMetric', 'CheckedCocoMetric')
 
 
 @dataclass(frozen=True)
@@ -40,12 +41,13 @@ def report_each_class(cfg: Config) -> None:
         cfg: The config to change.
 
     Raises:
-        ValueError: It is evaluated by another metric than ``CocoMetric``.
+        ValueError: It is evaluated by another metric than COCO's.
     """
     settings = cfg.test_evaluator
     kind = settings.get('type') if isinstance(settings, dict) else 'several'
-    if kind != 'CocoMetric':
-        raise ValueError(f'test_evaluator.type={kind} reports no classes; allowed: CocoMetric')
+    if kind not in COCO_METRICS:
+        allowed = ', '.join(COCO_METRICS)
+        raise ValueError(f'test_evaluator.type={kind} reports no classes; allowed: {allowed}')
     reported = settings.get('metric', 'bbox')
     cfg.test_evaluator = [
         dict(settings, metric=one, classwise=True, prefix=one)

@@ -18,7 +18,7 @@ _LEAST_COORDINATES = 6  # a triangle
 
 
 def _is_id(value: Any) -> bool:
-    return isinstance(value, (int, str))
+    return isinstance(value, (int, str)) or (isinstance(value, float) and value.is_integer())
 
 
 def _is_text(value: Any) -> bool:
@@ -49,6 +49,11 @@ _FIELDS: dict[str, dict[str, Callable[[Any], bool]]] = {
     },
 }
 PARTS = tuple(_FIELDS)
+# Part, kind of fault where it has no such record, and the field of an annotation.
+_REFERENCES = (
+    ('categories', 'dangling-category', 'category_id'),
+    ('images', 'dangling-image', 'image_id'),
+)
 
 
 @dataclass
@@ -140,11 +145,15 @@ def annotation_findings(records: Records, masks: bool) -> Iterator[Finding]:
     images = {image['id']: image for image in records.sound['images']}
     for annotation in records.sound['annotations']:
         name = f'annotation {annotation["id"]!r}'
-        image_id, category_id = annotation['image_id'], annotation['category_id']
-        if category_id not in records.ids['categories']:
-            yield 'dangling-category', f'{name}: category_id={category_id!r}'
-        if image_id not in records.ids['images']:
-            yield 'dangling-image', f'{name}: image_id={image_id!r}'
+        image_id = annotation['image_id']
+        for part, kind, key in _REFERENCES:
+            identity, ids = annotation[key], records.ids[part]
+            if identity not in ids:
+                other: Any = str(identity)
+                if isinstance(identity, str) and identity.isdecimal():
+                    other = int(identity)
+                hint = f'; {other!r} is listed, and the two differ' if other in ids else ''
+                yield kind, f'{name}: {key}={identity!r}{hint}'
         if image_id not in images or annotation.get('ignore'):  # mmdet ignores it
             continue
         size = images[image_id]['width'], images[image_id]['height']

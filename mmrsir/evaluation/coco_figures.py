@@ -1,0 +1,94 @@
+"""The figures of a COCO evaluation, by the names that mmdet gives them."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+AREAS = {'': 'all', 's': 'small', 'm': 'medium', 'l': 'large'}
+
+
+@dataclass(frozen=True)
+class CocoFigures:
+    """Precision and recall of an evaluation.
+
+    Attributes:
+        precision_TRKAM: Precision by IoU threshold, recall, class, area of the objects, and number
+            of detections that count in an image; -1 where there is no object.
+        recall_TKAM: Recall, likewise.
+        thresholds: The T IoU thresholds.
+        limits: The M numbers of detections.
+        headline: That of mAP.
+        limit: That of all other APs.
+        proposal_nums: Those of the average recalls.
+    """
+
+    precision_TRKAM: NDArray[np.float64]
+    recall_TKAM: NDArray[np.float64]
+    thresholds: Sequence[float]
+    limits: Sequence[int]
+    headline: int
+    limit: int
+    proposal_nums: Sequence[int]
+
+    @property
+    def precision_items(self) -> list[str]:
+        """Names of the average precisions."""
+        return ['mAP', 'mAP_50', 'mAP_75', 'mAP_s', 'mAP_m', 'mAP_l']
+
+    @property
+    def recall_items(self) -> list[str]:
+        """Names of the average recalls."""
+        largest = max(self.proposal_nums)
+        names = [f'AR@{number}' for number in dict.fromkeys(self.proposal_nums)]
+        return names + [f'AR_{area}@{largest}' for area in AREAS if area]
+
+    def value(self, item: str, label: int | None = None) -> float:
+        """Return a figure.
+
+        Args:
+            item: Its name, one of ``precision_items`` and ``recall_items``.
+            label: A class; None: the mean over the classes that have objects.
+
+        Returns:
+            The figure; -1 where there is no object.
+
+        Raises:
+            KeyError: There is no such figure.
+        """
+        if item not in (*self.precision_items, *self.recall_items):
+            known = ', '.join(self.precision_items + self.recall_items)
+            raise KeyError(f'metric item {item!r} is not one of {known}')
+        threshold, area, number = self._place(item)
+        values = self.recall_TKAM if item.startswith('AR') else self.precision_TRKAM
+        if threshold is not None:
+            values = values[np.isclose(self.thresholds, threshold)]
+        values = values[..., list(AREAS).index(area), self.limits.index(number)]
+        if label is not None:
+            values = values[..., label]
+        values = values[values > -1]
+        return float(values.mean()) if values.size else -1.0
+
+    def summary(self) -> Iterator[str]:
+        """Yield a line for each figure, in COCO's own format."""
+        spread = f'{self.thresholds[0]:.2f}:{self.thresholds[-1]:.2f}'
+        for item in self.precision_items + self.recall_items:
+            threshold, area, number = self._place(item)
+            kind = '(AR)' if item.startswith('AR') else '(AP)'
+            title = 'Average Recall' if kind == '(AR)' else 'Average Precision'
+            overlap = spread if threshold is None else f'{threshold:.2f}'
+            yield (
+                f' {title:<18} {kind} @[ IoU={overlap:<9} | area={AREAS[area]:>6s} '
+                f'| maxDets={number:>3d} ] = {self.value(item):0.3f}'
+            )
+
+    def _place(self, item: str) -> tuple[float | None, str, int]:
+        """Return the IoU threshold, if it is one, the area and the number of detections."""
+        name, _, number = item.partition('@')
+        suffix = name.partition('_')[2]
+        if number:
+            return None, suffix, int(number)
+        if suffix.isdecimal():
+            return int(suffix) / 100, '', self.limit
+        return None, suffix, self.limit if suffix else self.headline

@@ -1,0 +1,87 @@
+"""Ground truth of a COCO file with ids that an evaluator can count with.
+
+Evaluators use the id of an annotation as a mark, in which 0 means "no match", and keep it as a
+number. Ids from 0 then lower AP; text, numbers below 0 and very large ones crash or give an AP of
+0. So images and annotations get new ids here, from 1 on, and a category gets its label plus 1.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..errors import UserError
+
+Record = dict[str, Any]
+
+
+class EvaluationError(UserError, ValueError):
+    """Ground truth and predictions do not fit together, or an evaluator cannot use them."""
+
+
+class CocoTruth:
+    """The images of a COCO file, and the annotations of some classes.
+
+    Args:
+        content: What the file holds. It is not changed.
+        classes: Names of the classes.
+
+    Attributes:
+        category_ids: The file's id of each label. Labels count the categories with these names in
+            the order of the file, as in mmdet's ``CocoDataset``.
+        names: The name of each label.
+        image_ids: The new id of each image, by the file's.
+    """
+
+    def __init__(self, content: Record, classes: Sequence[str]) -> None:
+        known = [one for one in content.get('categories', []) if one['name'] in classes]
+        self.category_ids = [one['id'] for one in known]
+        self.names = [one['name'] for one in known]
+        new_category = {identity: index + 1 for index, identity in enumerate(self.category_ids)}
+        images = content.get('images', [])
+        self.image_ids = {one['id']: index + 1 for index, one in enumerate(images)}
+        self._images = [dict(one, id=index + 1) for index, one in enumerate(images)]
+        self._annotations = [
+            _numbered(
+                one,
+                image_id=self.image_ids[one['image_id']],
+                category_id=new_category[one['category_id']],
+            )
+            for one in content.get('annotations', [])
+            if one['image_id'] in self.image_ids and one['category_id'] in new_category
+        ]
+        for index, one in enumerate(self._annotations):
+            one['id'] = index + 1
+
+    @property
+    def num_images(self) -> int:
+        """Number of images."""
+        return len(self._images)
+
+    def image(self, image_id: Any) -> Record | None:
+        """Return the record of an image; None if the file has no such image.
+
+        Args:
+            image_id: The file's id.
+        """
+        index = self.image_ids.get(image_id)
+        return None if index is None else self._images[index - 1]
+
+    def annotations(self, is_crowd: bool = False) -> list[Record]:
+        """Return the annotations that are crowds, or those that are not."""
+        return [one for one in self._annotations if bool(one['iscrowd']) == is_crowd]
+
+    def coco(self) -> Record:
+        """Return what a COCO file with the new ids would hold.
+
+        An evaluator may write into the annotations.
+        """
+        categories = [dict(id=i, name=name) for i, name in enumerate(self.names, start=1)]
+        return dict(images=self._images, annotations=self._annotations, categories=categories)
+
+
+def _numbered(annotation: Record, **ids: int) -> Record:
+    """Return a copy of an annotation with new ids and with the fields that evaluators need."""
+    annotation = {**annotation, **ids, 'iscrowd': int(bool(annotation.get('iscrowd')))}
+    if annotation.get('area') is None:
+        _, _, width, height = annotation['bbox']
+        annotation['area'] = width * height
+    return annotation
