@@ -109,7 +109,7 @@ def build_page(viewer: Viewer) -> gr.Blocks:
 
         def open_picture(number: int, event: gr.EventData) -> dict[Any, Any]:
             try:
-                opened = read_url(event.url)
+                opened = read_url(event.url, viewer.reading)
             except UnusablePictureError as error:
                 return {message: str(error)}
             searched, table = viewer.search(opened)

@@ -88,7 +88,7 @@ def test_what_cannot_be_read_gets_a_plain_message(picture, data):
 
 @pytest.mark.parametrize('size', [(8000, 7000), (20000, 10000)])
 def test_pictures_of_too_many_pixels_are_not_decoded(size, monkeypatch):
-    monkeypatch.setattr(page, 'decode_strictly', None)
+    monkeypatch.setattr(page, 'Reading', None)
     with pytest.raises(page.UnusablePictureError, match='more than 50 megapixels'):
         page.read_url(url(content(Image.new('1', size))))
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from ..datasets.decoding import decode_jpeg, decode_strictly, upright_rgb
+from ..datasets.reading import Reading, ValueRangeError
 from ..errors import UserError
 from ..models import PyramidTransformer
 from ..visualization.backbone import normalize
@@ -30,17 +30,18 @@ class UnusablePictureError(UserError, ValueError):
     """A picture that cannot be used; the message is for who chose it."""
 
 
-def read_url(url: str) -> Image.Image:
+def read_url(url: str, reading: Reading | None = None) -> Image.Image:
     """Read a picture that a browser sent.
 
     Args:
         url: Data URL of a file; empty where the browser found the file too large to be sent.
+        reading: How images are read; None: as by default.
 
     Returns:
-        The picture, upright, RGB.
+        The picture, with the pixels that training and tests see, RGB.
 
     Raises:
-        UnusablePictureError: It is too large, no picture, or broken.
+        UnusablePictureError: It is too large, no picture, broken, or of an unknown range of values.
     """
     if not url:
         raise UnusablePictureError(f'The file has more than {MAX_MEGABYTES} megabytes.')
@@ -49,9 +50,12 @@ def read_url(url: str) -> Image.Image:
         with Image.open(BytesIO(data), formats=FORMATS) as header:
             megapixels = header.width * header.height / 1e6
         if megapixels <= MAX_MEGAPIXELS:
-            return upright_rgb(decode_jpeg(lambda: decode_strictly(data, FORMATS)))
+            pixels = (reading or Reading()).decode(data)
+            return Image.fromarray(np.ascontiguousarray(pixels[..., ::-1]))
     except Image.DecompressionBombError:
         pass
+    except ValueRangeError as error:
+        raise UnusablePictureError(f'This picture cannot be shown: {error}.') from error
     except Exception as error:  # what Pillow raises of broken files is not bounded
         raise UnusablePictureError(
             f'This is no picture that can be read ({", ".join(FORMATS)}), or it is broken.'
@@ -105,6 +109,7 @@ class Viewer:
 
     Attributes:
         num_blocks: Blocks of its backbone.
+        reading: How its config reads images.
 
     Raises:
         TypeError: Its backbone is none of ours, which alone can be traced.
@@ -118,6 +123,7 @@ class Viewer:
                 'RSIRTransformer and PyramidTransformer can'
             )
         self.num_blocks = sum(backbone.depths)
+        self.reading = predictor.reading
         self._backbone = backbone
         self._predictor = predictor
 

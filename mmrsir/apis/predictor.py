@@ -10,6 +10,7 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS, init_default_scope
 
 from ..checkpoint import check_match, match_weights, read_checkpoint
+from ..datasets.reading import Reading
 from ..engine.launch import read_config
 from ..engine.scopes import innermost_dataset
 from ..evaluation import RandomDraws
@@ -53,6 +54,7 @@ class Predictor:
     Attributes:
         cfg: The config.
         model: The model, in evaluation mode.
+        reading: How the config reads images, for :func:`.read_picture`.
 
     Raises:
         CheckpointMismatchError: The checkpoint has less.
@@ -72,6 +74,7 @@ class Predictor:
         if num_draws is not None:
             self.cfg.model.backbone.eval_sampling = 'random'
         self.score_thr = score_thr
+        self.reading = Reading.of_config(self.cfg)
         content = {} if checkpoint is None else read_checkpoint(checkpoint)
         device = device or ('cuda' if torch.cuda.is_available() else 'cpu')
         self._inferencer = _build_inferencer(self.cfg.copy(), checkpoint, device)

@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..checkpoint import load_pretrained
-from ..datasets.decoding import decode_jpeg, decode_strictly, upright_rgb
+from ..datasets.reading import Reading
 from ..engine.config_files import check_file
 from ..models import PyramidTransformer
 
@@ -50,29 +50,34 @@ def build_backbone(cfg: Config, checkpoint: str | None = None, seed: int = 0) ->
     return backbone.eval()
 
 
-def read_picture(path: str | Path, max_size: int | None = None) -> np.ndarray:
-    """Read a picture, to its last byte.
+def read_picture(
+    path: str | Path, max_size: int | None = None, reading: Reading | None = None
+) -> np.ndarray:
+    """Read a picture, to its last byte, with the pixels that training and tests see.
 
     Args:
         path: The file.
         max_size: Pixels of the longer side, to which larger pictures are shrunk.
+        reading: How images are read; None: as by default. :meth:`.Reading.of_config` is that of a
+            config.
 
     Returns:
         RGB, uint8, (H, W, 3).
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: It is no picture, or broken.
+        ValueError: It is no picture, broken, or of an unknown range of values.
     """
     check_file('picture', str(path))
-    data = Path(path).read_bytes()
     try:
-        picture = upright_rgb(decode_jpeg(lambda: decode_strictly(data)))
-    except Exception as error:
+        pixels = (reading or Reading()).decode(Path(path).read_bytes())
+    except ValueError as error:
         raise ValueError(f'{path} is no picture that can be read: {error}') from error
-    if max_size is not None:
+    if max_size is not None and max(pixels.shape[:2]) > max_size:
+        picture = Image.fromarray(np.ascontiguousarray(pixels[..., ::-1]))
         picture.thumbnail((max_size, max_size), Image.Resampling.BICUBIC)
-    return np.array(picture)
+        return np.array(picture)
+    return np.ascontiguousarray(pixels[..., ::-1])
 
 
 def normalize(picture: np.ndarray, cfg: Config) -> Tensor:

@@ -308,13 +308,13 @@ def test_wrong_command_is_explained(imagenet, capsys, arguments, said):
 HANGING = """
 import os, runpy, sys, time
 from pathlib import Path
-from mmrsir.datasets.check import classification
+from mmrsir.datasets.check import pictures
 
-def sleep(path):
+def sleep(path, **settings):
     Path(FOLDER, f'{os.getpid()}.pid').touch()
     time.sleep(1000)
 
-classification.inspect_image = sleep
+pictures.inspect_image = sleep
 runpy.run_path(TOOL, run_name='__main__')
 """
 

@@ -20,12 +20,10 @@ from mmengine.logging import MMLogger
 from mmengine.registry import DATASETS, TRANSFORMS, init_default_scope
 from mmpretrain.apis import ImageClassificationInferencer
 from mmseg.apis import MMSegInferencer
-from PIL import Image
 from torch.utils.data import DataLoader
 
 import mmrsir.datasets.mmpretrain_loading  # noqa: F401  # as the configs do
 from mmrsir.datasets import CorruptImageError, LoadImageFromFile
-from mmrsir.datasets.decoding import upright_rgb
 from mmrsir.engine.batches import PlacedIndex, SampleError, load_samples
 
 from ..test_model_index import CONFIGS, read
@@ -248,13 +246,3 @@ def test_cut_label_map_is_refused_by_name(shapes, tmp_path):
     load_first = partial(load_samples, dataset, [PlacedIndex(0, (0,))])
     with pytest.raises(SampleError, match=f'{re.escape(label_map)}.*(truncated|Truncated)'):
         load_first()
-
-
-def test_images_are_shown_upright_and_with_eight_bits():
-    deep = Image.fromarray(np.array([[0, 256, 65535]], dtype=np.uint16))
-    assert np.asarray(upright_rgb(deep))[0, :, 0].tolist() == [0, 1, 255]
-    gray = Image.fromarray(np.zeros((2, 3), dtype=np.uint8))
-    gray.getexif()[0x0112] = 6  # lies on its side
-    assert upright_rgb(gray).size == (2, 3) and upright_rgb(gray).mode == 'RGB'
-    with pytest.raises(ValueError, match='mode F'):
-        upright_rgb(Image.fromarray(np.zeros((2, 3), dtype=np.float32)))

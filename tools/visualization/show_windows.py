@@ -12,6 +12,7 @@ import torch
 from mmengine.logging import MMLogger
 
 from mmrsir import safe_loading
+from mmrsir.datasets.reading import Reading
 from mmrsir.engine import launch
 from mmrsir.visualization.backbone import build_backbone, normalize, read_picture
 from mmrsir.visualization.blocks import VIEWS, animate, draw_sheet, place, write_json
@@ -43,7 +44,7 @@ def main() -> None:
 
     try:
         cfg = launch.read_config(args.config, args.cfg_options)
-        picture = read_picture(args.picture, args.max_size)
+        picture = read_picture(args.picture, args.max_size, Reading.of_config(cfg))
         backbone = build_backbone(cfg, args.checkpoint)
         height, width = picture.shape[:2]
         point = args.point or (width // 2, height // 2)

@@ -6,9 +6,10 @@ from typing import Any, NamedTuple
 
 from ..class_counts import ClassCounts
 from ..class_names import Naming, names_of_folders, surplus
+from ..reading import Reading
 from .content import Content, Findings
 from .faults import Fault
-from .images import inspect_image
+from .pictures import check_pictures, digests
 from .processes import Inspector
 
 
@@ -19,12 +20,15 @@ class _Labels(NamedTuple):
     found: Naming
 
 
-def check(dataset: Any, inspector: Inspector, num_classes: int | None) -> Findings:
+def check(
+    dataset: Any, inspector: Inspector, reading: Reading, num_classes: int | None
+) -> Findings:
     """Check labels and images.
 
     Args:
         dataset: The ``CustomDataset``, of which nothing is loaded yet.
         inspector: Decodes the images.
+        reading: How the pipeline reads them.
         num_classes: Number of classes of the model; None if it is not known.
 
     Yields:
@@ -54,10 +58,8 @@ def check(dataset: Any, inspector: Inspector, num_classes: int | None) -> Findin
         for kind, detail in content.counts.findings():
             if kind != 'empty-class':  # found already, with what was looked for
                 yield Fault(kind, dataset.ann_file or dataset.img_prefix, detail)
-    for inspection in inspector.inspect(inspect_image, paths, 'images'):
-        yield from inspection.faults
-        if inspection.digest is not None:
-            content.digests[inspection.path] = inspection.digest
+    found = yield from check_pictures(inspector, paths, reading, dataset.img_prefix)
+    content.digests = digests(found)
     return content
 
 

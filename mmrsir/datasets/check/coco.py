@@ -7,20 +7,22 @@ from pathlib import Path
 from typing import Any
 
 from ..class_names import Naming
+from ..reading import Reading
 from .content import Content, Findings
-from .faults import Fault
-from .images import inspect_image
+from .faults import Fault, Inspection
 from .objects import count_objects, repeated_images
+from .pictures import check_pictures, digests
 from .processes import Inspector
 from .records import PARTS, Records, annotation_findings, class_findings, sort_records
 
 
-def check(dataset: Any, inspector: Inspector, masks: bool) -> Findings:
+def check(dataset: Any, inspector: Inspector, reading: Reading, masks: bool) -> Findings:
     """Check annotations and images.
 
     Args:
         dataset: The ``CocoDataset``, of which nothing is loaded yet.
         inspector: Decodes the images.
+        reading: How the pipeline reads them.
         masks: Whether the pipeline uses the segmentations.
 
     Yields:
@@ -59,9 +61,10 @@ def check(dataset: Any, inspector: Inspector, masks: bool) -> Findings:
     for kind, detail in counts.findings():
         if kind != 'empty-class' or set(names) == set(classes):  # those that miss are named above
             yield Fault(kind, path, detail)
-    digests = yield from _image_faults(records, dataset.data_prefix['img'], classes, inspector)
+    folder = dataset.data_prefix['img']
+    pictures = yield from _image_faults(records, folder, classes, inspector, reading)
     found = Naming(path, names) if len(set(names)) == len(names) else None
-    return Content(found, counts, digests)
+    return Content(found, counts, digests(pictures))
 
 
 def filter_reasons(dataset: Any, num_left: int) -> str:
@@ -85,24 +88,22 @@ def filter_reasons(dataset: Any, num_left: int) -> str:
 
 
 def _image_faults(
-    records: Records, folder: str, classes: list[str], inspector: Inspector
-) -> Generator[Fault, None, dict[str, bytes]]:
+    records: Records, folder: str, classes: list[str], inspector: Inspector, reading: Reading
+) -> Generator[Fault, None, dict[str, Inspection]]:
     class_ids = {c['id'] for c in records.sound['categories'] if c['name'] in classes}
     annotated = {
         annotation['image_id']
         for annotation in records.sound['annotations']
         if annotation['category_id'] in class_ids
     }
-    expected, digests = {}, {}
+    expected = {}
     for image in records.sound['images']:
         path = os.path.join(folder, image['file_name'])
         expected[path] = (image['width'], image['height'])
         if image['id'] not in annotated:
             yield Fault('no-annotations', path, f'image {image["id"]!r}')
-    for inspection in inspector.inspect(inspect_image, list(expected), 'images'):
-        yield from inspection.faults
-        if inspection.digest is not None:
-            digests[inspection.path] = inspection.digest
+    found = yield from check_pictures(inspector, list(expected), reading, folder)
+    for inspection in found.values():
         size, annotated_size = inspection.size, expected[inspection.path]
         if size is not None and size != annotated_size:
             turned = '; swapped, as by EXIF rotation' if size[::-1] == annotated_size else ''
@@ -112,4 +113,4 @@ def _image_faults(
                 f'is loaded as {size[0]} x {size[1]} pixels and annotated as '
                 f'{annotated_size[0]} x {annotated_size[1]}{turned}',
             )
-    return digests
+    return found

@@ -4,16 +4,17 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from io import StringIO
 from typing import Any
 
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import DATASETS, init_default_scope
 
+from ...missing import nearest
 from ...models.arguments import check_choice
 from ..class_counts import ClassCounts
 from ..class_names import Naming
+from ..reading import Reading
 from . import classification, coco, segmentation
 from .across import TRAIN, Part, compare_images, compare_names
 from .content import Content, Findings
@@ -161,31 +162,22 @@ def _missing(dataset: Any) -> Iterator[Fault]:
     """Faults of the annotations and folders that do not exist."""
     path = dataset.ann_file
     if path and not os.path.isfile(path):
-        yield Fault('missing-file', path, f'does not exist{_nearest(path)}')
+        yield Fault('missing-file', path, f'does not exist{nearest(path)}')
     for folder in dataset.data_prefix.values():
         if folder and not os.path.isdir(folder):
-            yield Fault('missing-folder', folder, f'does not exist{_nearest(folder)}')
-
-
-def _nearest(path: str) -> str:
-    folder, name = os.path.split(path.rstrip('/'))
-    try:
-        siblings = os.listdir(folder or '.')
-    except OSError:
-        return ''
-    nearest = get_close_matches(name, siblings, n=1)
-    return f'; did you mean {os.path.join(folder, nearest[0])}?' if nearest else ''
+            yield Fault('missing-folder', folder, f'does not exist{nearest(folder)}')
 
 
 def _check(
     dataset: Any, settings: ConfigDict, num_classes: int | None, inspector: Inspector
 ) -> Findings:
     kind = _kind(dataset)
+    reading = Reading.of(settings) or Reading()
     if kind == 'mmdet.CocoDataset':
-        return coco.check(dataset, inspector, masks=_loads_masks(settings))
+        return coco.check(dataset, inspector, reading, masks=_loads_masks(settings))
     if kind == 'mmseg.BaseSegDataset':
-        return segmentation.check(dataset, inspector)
-    return classification.check(dataset, inspector, num_classes)
+        return segmentation.check(dataset, inspector, reading)
+    return classification.check(dataset, inspector, reading, num_classes)
 
 
 def _loads_masks(settings: Any) -> bool:

@@ -4,7 +4,7 @@ An error stops training, or gives it wrong or no data. A warning names what trai
 data sets as they are published have some of these.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 ERRORS = {
     'missing-file': 'there is no such file',
@@ -15,6 +15,7 @@ ERRORS = {
     'damaged': 'it is cut or damaged: pixels would be missing or wrong',
     'crash': 'decoding it ended the process',
     'hang': 'decoding it does not end',
+    'value-range': 'which of its values are black and white is not known, or it is nearly black',
     'wrong-size': 'it has another size than its annotation',
     'bad-json': 'it is not JSON of the format',
     'bad-record': 'a record lacks a field, or has a wrong one',
@@ -43,6 +44,9 @@ ERRORS = {
 }
 WARNINGS = {
     'wrong-suffix': 'the content is of another format than the name says; it is read all the same',
+    'superfluous': 'a JPEG has superfluous bytes: mostly harmless, now and then a sign of damage',
+    'dark': 'most of the range of values is not used, and images come out dark',
+    'frames': 'it has several frames or pages, of which the first is read',
     'left-out': 'an annotation has no area; the data set leaves it out',
     'no-annotations': 'an image without annotations of the classes',
     'empty-class': 'classes that occur nowhere',
@@ -87,10 +91,16 @@ class Inspection:
         faults: What is wrong with it.
         digest: A digest of its pixels; None for label maps.
         values: Of a label map, how many pixels have each value.
+        orientation: Its EXIF orientation; 1 where it is stored upright.
+        dtype: Type of its values, before they are brought to 0 to 255.
+        extent: The smallest and the largest of these.
     """
 
     path: str
     size: tuple[int, int] | None = None
     faults: tuple[Fault, ...] = ()
-    digest: bytes | None = None
+    digest: bytes | None = field(default=None, compare=False)
     values: dict[int, int] | None = None
+    orientation: int = field(default=1, compare=False)
+    dtype: str = field(default='uint8', compare=False)
+    extent: tuple[float, float] = field(default=(0.0, 255.0), compare=False)

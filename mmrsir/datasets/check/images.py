@@ -2,51 +2,61 @@
 
 import hashlib
 import os
-import re
 import stat
 from functools import partial
-from io import BytesIO
 from pathlib import Path
-from typing import Any
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
-from ..decoding import capture_standard_error, decode_strictly, first_ten
+from ...missing import nearest
+from ..decoding import first_ten
+from ..headers import Pixels, open_image, orientation
+from ..jpeg import BrokenImageError, capture_standard_error
+from ..reading import Reading, ValueRangeError, describe_values
 from .faults import Fault, Inspection
 
-# What libjpeg says of data that it decodes nevertheless, to wrong pixels.
-_DAMAGE = re.compile(
-    r'(Corrupt JPEG data(?!: bad ICC)|Premature end of JPEG|Inconsistent progression'
-    r'|Invalid SOS parameters).*'
-)
+_ANIMATED = ('GIF', 'PNG', 'TIFF', 'WEBP')  # formats of several frames or pages
 
 
 class _BrokenFileError(Exception):
     """A file that is no whole image: kind of fault, detail."""
 
 
-def inspect_image(path: str) -> Inspection:
-    """Decode an image.
+def inspect_image(path: str, reading: Reading, folder: str | None = None) -> Inspection:
+    """Decode an image as training does.
 
     Args:
         path: The file.
+        reading: How the pipeline reads images.
+        folder: Where it should be, for the name of the nearest file where it does not exist.
 
     Returns:
-        Its size, faults and digest.
+        Its size, faults and digest, its orientation and values.
     """
     try:
-        data = _read(path)
-        form = _format(data)
-        if form not in ('JPEG', 'MPO'):  # what Pillow's libjpeg finds, OpenCV's finds too
-            _decode_with_pillow(data)
-        pixels = _decode_with_opencv(data)
+        data = _read(path, folder)
+        header = _header(data)
+        pixels, said = capture_standard_error(partial(_decode, reading, data))
     except _BrokenFileError as broken:
         return Inspection(path, faults=(Fault(broken.args[0], path, broken.args[1]),))
-    size = pixels.shape[1], pixels.shape[0]
-    return Inspection(path, size, _suffix_faults(path, form), _digest(pixels))
+    faults = [*_suffix_faults(path, header), *_frame_faults(path, header)]
+    if b'extraneous bytes' in said:
+        faults.append(Fault('superfluous', path, said.decode(errors='replace').strip()))
+    try:
+        reading.to_eight_bits(pixels[:1, :1])
+    except ValueRangeError:
+        faults.append(Fault('value-range', path, describe_values(pixels)))
+    height, width = pixels.shape[:2]
+    return Inspection(
+        path,
+        (width, height),
+        tuple(faults),
+        _digest(pixels),
+        orientation=orientation(data),
+        dtype=str(pixels.dtype),
+        extent=_extent(pixels),
+    )
 
 
 def inspect_label_map(path: str, labels: frozenset[int] | None) -> Inspection:
@@ -61,16 +71,16 @@ def inspect_label_map(path: str, labels: frozenset[int] | None) -> Inspection:
     """
     try:
         data = _read(path)
-        form = _format(data)
-        image = _decode_with_pillow(data)
-        _decode_with_opencv(data)
+        header = _header(data)
+        _decode(Reading('unchanged'), data)
+        mode, pixels = _labels(data)
     except _BrokenFileError as broken:
         return Inspection(path, faults=(Fault(broken.args[0], path, broken.args[1]),))
-    faults = [*_suffix_faults(path, form)]
-    pixels = np.asarray(image)
+    faults = [*_suffix_faults(path, header)]
+    size = pixels.shape[1], pixels.shape[0]
     if pixels.ndim != 2:
-        faults.append(Fault('several-channels', path, f'its mode is {image.mode}'))
-        return Inspection(path, image.size, tuple(faults))
+        faults.append(Fault('several-channels', path, f'its mode is {mode}'))
+        return Inspection(path, size, tuple(faults))
     found = [one.tolist() for one in np.unique(pixels, return_counts=True)]
     values = dict(zip(*found, strict=True))
     if labels is not None:
@@ -79,16 +89,16 @@ def inspect_label_map(path: str, labels: frozenset[int] | None) -> Inspection:
             faults.append(
                 Fault('label-range', path, f'no class has {first_ten(list(map(str, wrong)))}')
             )
-    return Inspection(path, image.size, tuple(faults), values=values)
+    return Inspection(path, size, tuple(faults), values=values)
 
 
-def _read(path: str) -> bytes:
+def _read(path: str, folder: str | None = None) -> bytes:
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):  # reading a pipe would never end
             raise _BrokenFileError('unreadable', 'no regular file')
         data = Path(path).read_bytes()
     except FileNotFoundError:
-        raise _BrokenFileError('missing-file', 'does not exist') from None
+        raise _BrokenFileError('missing-file', f'does not exist{nearest(path, folder)}') from None
     except (OSError, ValueError) as error:  # ValueError: no file can have this name
         raise _BrokenFileError('unreadable', str(error)) from None
     if not data:
@@ -96,52 +106,55 @@ def _read(path: str) -> bytes:
     return data
 
 
-def _format(data: bytes) -> str:
-    """Pillow's name of an image's format."""
+def _header(data: bytes) -> Image.Image | None:
+    """The image as Pillow opens it, undecoded; None for a format that it does not know."""
     try:
-        with Image.open(BytesIO(data)) as image:
-            return str(image.format)
-    except UnidentifiedImageError:
-        raise _BrokenFileError(
-            'not-an-image', f'{len(data)} bytes, the first are {data[:16]!r}'
-        ) from None
+        return open_image(data)
     except Exception as error:  # what a broken file makes Pillow raise is not bounded
         raise _BrokenFileError('damaged', str(error)) from None
 
 
-def _decode_with_pillow(data: bytes) -> Image.Image:
+def _decode(reading: Reading, data: bytes) -> Pixels:
     try:
-        return decode_strictly(data)
+        return reading.pixels(data)
+    except BrokenImageError as error:
+        known = _header(data) is not None
+        raise _BrokenFileError('damaged' if known else 'not-an-image', str(error)) from None
+
+
+def _labels(data: bytes) -> tuple[str, Pixels]:
+    """Pillow's mode of a label map, and its values as mmseg reads them."""
+    image = _header(data)
+    if image is None:
+        raise _BrokenFileError('not-an-image', 'no format that Pillow reads, as mmseg does')
+    try:
+        return image.mode, np.asarray(image)
     except Exception as error:  # as above
         raise _BrokenFileError('damaged', str(error)) from None
 
 
-def _decode_with_opencv(data: bytes) -> NDArray[Any]:
-    """The pixels of an image as training decodes it, unless libjpeg finds damage."""
-    try:
-        pixels, said = capture_standard_error(
-            partial(cv2.imdecode, np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-        )
-    except cv2.error as error:
-        raise _BrokenFileError('damaged', str(error)) from None
-    text = said.decode(errors='replace')
-    if pixels is None:
-        raise _BrokenFileError('damaged', ' '.join(['OpenCV cannot decode it', *text.split()]))
-    damage = _DAMAGE.search(text)
-    if damage:
-        raise _BrokenFileError('damaged', damage[0])
-    return pixels
+def _extent(pixels: Pixels) -> tuple[float, float]:
+    finite = pixels[np.isfinite(pixels)] if pixels.dtype.kind == 'f' else pixels
+    return (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
 
 
-def _digest(pixels: NDArray[Any]) -> bytes:
+def _digest(pixels: Pixels) -> bytes:
     digest = hashlib.blake2b(repr(pixels.shape).encode(), digest_size=16)
     digest.update(np.ascontiguousarray(pixels).data)
     return digest.digest()
 
 
-def _suffix_faults(path: str, form: str) -> tuple[Fault, ...]:
+def _suffix_faults(path: str, header: Image.Image | None) -> tuple[Fault, ...]:
+    form = header.format if header is not None else None
     suffix = Path(path).suffix.lower()
     named = Image.registered_extensions().get(suffix, form)
-    if named == form or (named, form) == ('JPEG', 'MPO'):
+    if form in (None, named) or (named, form) == ('JPEG', 'MPO'):
         return ()
     return (Fault('wrong-suffix', path, f'holds {form}, {suffix} is for {named}'),)
+
+
+def _frame_faults(path: str, header: Image.Image | None) -> tuple[Fault, ...]:
+    if header is None or header.format not in _ANIMATED:
+        return ()
+    frames = getattr(header, 'n_frames', 1)
+    return (Fault('frames', path, f'holds {frames} frames or pages'),) if frames > 1 else ()

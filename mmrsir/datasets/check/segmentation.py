@@ -6,18 +6,21 @@ from functools import partial
 from typing import Any
 
 from ..class_counts import ClassCounts
+from ..reading import Reading
 from .content import Content, Findings
 from .faults import Fault
-from .images import inspect_image, inspect_label_map
+from .images import inspect_label_map
+from .pictures import check_pictures, digests
 from .processes import Inspector
 
 
-def check(dataset: Any, inspector: Inspector) -> Findings:
+def check(dataset: Any, inspector: Inspector, reading: Reading) -> Findings:
     """Check images and label maps.
 
     Args:
         dataset: The ``BaseSegDataset``, of which nothing is loaded yet.
         inspector: Decodes the files.
+        reading: How the pipeline reads images.
 
     Yields:
         Faults.
@@ -34,12 +37,9 @@ def check(dataset: Any, inspector: Inspector) -> Findings:
     for path, times in listed.items():
         if times > 1:
             yield Fault('repeated-file', path, f'{dataset.ann_file} has it {times} times')
-    image_sizes, digests = {}, {}
-    for inspection in inspector.inspect(inspect_image, list(map_of), 'images'):
-        yield from inspection.faults
-        image_sizes[map_of[inspection.path]] = inspection.size
-        if inspection.digest is not None:
-            digests[inspection.path] = inspection.digest
+    folder = dataset.data_prefix.get('img_path') or ''
+    found = yield from check_pictures(inspector, list(map_of), reading, folder)
+    image_sizes = {map_of[path]: inspection.size for path, inspection in found.items()}
     maps = [path for path in map_of.values() if path is not None]
     classes = dataset.metainfo.get('classes')
     counts = classes and ClassCounts.empty(classes, 'pixels', 'pixels')
@@ -56,7 +56,7 @@ def check(dataset: Any, inspector: Inspector) -> Findings:
     if counts:
         counts.total = counts.num_images
         yield from _class_faults(counts, dataset, place)
-    return Content(None, counts or None, digests)
+    return Content(None, counts or None, digests(found))
 
 
 def _add(counts: ClassCounts, values: dict[int, int], dataset: Any) -> None:
