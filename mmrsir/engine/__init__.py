@@ -12,6 +12,7 @@ from .layer_decay import LayerDecayOptimWrapperConstructor
 from .loops import ResumableEpochBasedTrainLoop, ResumableIterBasedTrainLoop
 from .loss_guard import LossGuardHook
 from .prediction_pictures import PredictionPicturesHook
+from .progressive_resizing import ProgressiveResizeHook
 from .run_report import RunReportHook
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     'LayerDecayOptimWrapperConstructor',
     'LossGuardHook',
     'PredictionPicturesHook',
+    'ProgressiveResizeHook',
     'ResumableBatchSampler',
     'ResumableCheckpointHook',
     'ResumableEpochBasedTrainLoop',

@@ -4,6 +4,7 @@ Finished trainings are kept: the same command goes on where it was stopped.
 
 Example:
     python tools/analysis_tools/ablate.py --variants rsir shifted_window --seeds 3
+    python tools/analysis_tools/ablate.py --config cls/rsir_n_tinyimagenet --variants rsir
 """
 
 import argparse
@@ -14,13 +15,15 @@ import torch
 from rich.console import Console
 from rich.progress import Progress
 
+from mmrsir.analysis.ablation.config_training import ConfigSettings
 from mmrsir.analysis.ablation.picture import plot_results
+from mmrsir.analysis.ablation.recipe import Recipe
 from mmrsir.analysis.ablation.report import markdown
 from mmrsir.analysis.ablation.results import write_csv
 from mmrsir.analysis.ablation.runs import Training, keep_settings, read_trainings, run_all
 from mmrsir.analysis.ablation.tasks import TASKS
 from mmrsir.analysis.ablation.training import Settings
-from mmrsir.analysis.ablation.variants import VARIANTS
+from mmrsir.analysis.ablation.variants import CONFIG_VARIANTS, VARIANTS
 from mmrsir.models.arguments import check_choice, check_int
 
 
@@ -30,10 +33,12 @@ def argument_parser() -> argparse.ArgumentParser:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('--out', type=Path, default=Path('work_dirs/ablation'), help='folder')
-    parser.add_argument('--tasks', nargs='+', default=list(TASKS), metavar='TASK')
-    parser.add_argument(
-        '--variants', nargs='+', default=list(VARIANTS), metavar='VARIANT', help='(default: all)'
+    kind = parser.add_mutually_exclusive_group()
+    kind.add_argument('--tasks', nargs='+', default=list(TASKS), metavar='TASK')
+    kind.add_argument(
+        '--config', help='of a classifier: train by it, with all its images on the device'
     )
+    parser.add_argument('--variants', nargs='+', metavar='VARIANT', help='(default: all)')
     parser.add_argument('--seeds', type=int, default=3, help='trainings of each (default: 3)')
     parser.add_argument('--side', type=int, default=48, help='of a picture (default: 48 pixels)')
     parser.add_argument(
@@ -66,8 +71,9 @@ def plan(args: argparse.Namespace) -> list[Training]:
     """
     for task in args.tasks:
         check_choice('--tasks', task, TASKS)
-    for variant in args.variants:
-        check_choice('--variants', variant, VARIANTS)
+    known = CONFIG_VARIANTS if args.config else VARIANTS
+    for variant in args.variants or ():
+        check_choice('--variants', variant, known)
     for name in ('seeds', 'window_size', 'pairs', 'batch', 'draws', 'jobs'):
         check_int(f'--{name.replace("_", "-")}', getattr(args, name), minimum=1)
     check_int('--steps', args.steps, minimum=20)  # a tenth of them warms up
@@ -75,8 +81,8 @@ def plan(args: argparse.Namespace) -> list[Training]:
     return [
         Training(task, variant, seed)
         for seed in range(args.seeds)
-        for task in args.tasks
-        for variant in args.variants
+        for task in ([Recipe(args.config).name] if args.config else args.tasks)
+        for variant in args.variants or known
     ]
 
 
@@ -88,15 +94,20 @@ def main(argv: Sequence[str] | None = None) -> None:
     """
     parser = argument_parser()
     args = parser.parse_args(argv)
-    settings = Settings(
-        side=args.side,
-        pairs=args.pairs,
-        steps=args.steps,
-        batch=args.batch,
-        draws=args.draws,
-        window_size=args.window_size,
-        device=args.device or ('cuda' if torch.cuda.is_available() else 'cpu'),
-    )
+    device = args.device or ('cuda' if torch.cuda.is_available() else 'cpu')
+    settings: Settings | ConfigSettings
+    if args.config:
+        settings = ConfigSettings(args.config, args.draws, device)
+    else:
+        settings = Settings(
+            side=args.side,
+            pairs=args.pairs,
+            steps=args.steps,
+            batch=args.batch,
+            draws=args.draws,
+            window_size=args.window_size,
+            device=device,
+        )
     try:
         trainings = plan(args)
         keep_settings(settings, args.out)

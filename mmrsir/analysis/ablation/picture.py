@@ -7,7 +7,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from .results import Row, summarize
-from .tasks import TASKS
 
 INCHES = (5, 0.28)  # width of a panel, height of a variant
 
@@ -19,7 +18,7 @@ def plot_results(rows: Sequence[Row], out_file: Path) -> None:
         rows: All trainings.
         out_file: Picture to write.
     """
-    tasks = [task for task in TASKS if any(row.task == task for row in rows)]
+    tasks = list(dict.fromkeys(row.task for row in rows))
     labels = list(dict.fromkeys(label for _, label in summarize(rows)))
     width, height = INCHES
     size = (width * len(tasks) + 2, height * len(labels) + 1.2)

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 from .results import Row, summarize
-from .tasks import TASKS
 
 MISSING = '-'
 
@@ -19,7 +18,7 @@ def markdown(rows: Sequence[Row]) -> str:
         trainings solved it.
     """
     reached = summarize(rows)
-    tasks = [task for task in TASKS if any(row.task == task for row in rows)]
+    tasks = list(dict.fromkeys(row.task for row in rows))
     # The size differs between tasks by the classes of the last layer alone.
     size = {row.label: (row.params, row.flops) for row in reversed(rows)}
     lines = [
@@ -34,7 +33,8 @@ def markdown(rows: Sequence[Row]) -> str:
             cells.append(
                 MISSING
                 if one is None
-                else f'{one.mean:.1f} ± {one.deviation:.1f} ({one.solved} of {one.seeds})'
+                else f'{one.mean:.1f} ± {one.deviation:.1f} '
+                + (f'({one.seeds})' if one.solved is None else f'({one.solved} of {one.seeds})')
             )
         lines.append(f'| {" | ".join(cells)} |')
     return '\n'.join(lines)

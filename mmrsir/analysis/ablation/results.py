@@ -47,13 +47,14 @@ class Accuracy(NamedTuple):
         mean: Mean.
         deviation: Standard deviation of one training; 0 where there is only one.
         seeds: Number of trainings.
-        solved: Number of those that came at least half of the way from guessing to 100 %.
+        solved: Number of those that came at least half of the way from guessing to 100 %; None
+            where the images are real.
     """
 
     mean: float
     deviation: float
     seeds: int
-    solved: int
+    solved: int | None
 
     @property
     def error(self) -> float:
@@ -78,7 +79,7 @@ def summarize(rows: Iterable[Row]) -> dict[tuple[str, str], Accuracy]:
             mean(values),
             stdev(values) if len(values) > 1 else 0.0,
             len(values),
-            sum(value >= 50 + 50 / TASKS[task] for value in values),
+            sum(value >= 50 + 50 / TASKS[task] for value in values) if task in TASKS else None,
         )
         for (task, label), values in groups.items()
     }

@@ -12,6 +12,8 @@ import torch
 from mmengine.logging import MMLogger
 from torch.multiprocessing import get_context  # its processes share tensors
 
+from .config_training import ConfigSettings, train_config
+from .recipe import Recipe
 from .results import Row
 from .tasks import Task, make_task
 from .training import Settings, train
@@ -36,11 +38,11 @@ class Training(NamedTuple):
         Args:
             out: Folder of the comparison.
         """
-        name = self.variant.replace(', ', '-').replace(' ', '-')
+        name = self.variant.replace(', ', '-').replace(' ', '-').replace('=', '-')
         return out / 'trainings' / f'{self.task}-{name}-{self.seed}.json'
 
 
-def keep_settings(settings: Settings, out: Path) -> None:
+def keep_settings(settings: Settings | ConfigSettings, out: Path) -> None:
     """Write down what the trainings of a folder share.
 
     Args:
@@ -66,7 +68,7 @@ def keep_settings(settings: Settings, out: Path) -> None:
 
 
 def run_all(
-    trainings: Sequence[Training], settings: Settings, jobs: int, out: Path
+    trainings: Sequence[Training], settings: Settings | ConfigSettings, jobs: int, out: Path
 ) -> Iterator[Training]:
     """Run trainings, and keep the results of each when it is finished.
 
@@ -80,7 +82,10 @@ def run_all(
         Finished trainings.
     """
     names = {training.task for training in trainings}
-    tasks = {name: make_task(name, settings.side, settings.pairs) for name in names}
+    if isinstance(settings, ConfigSettings):
+        tasks = {name: Recipe(settings.config).load() for name in names}
+    else:
+        tasks = {name: make_task(name, settings.side, settings.pairs) for name in names}
     with ProcessPoolExecutor(jobs, get_context('spawn')) as pool:
         common = (settings, max(1, torch.get_num_threads() // jobs), out)
         running = {pool.submit(_run, one, tasks[one.task], *common): one for one in trainings}
@@ -92,13 +97,19 @@ def run_all(
             pool.shutdown(cancel_futures=True)
 
 
-def _run(training: Training, task: Task, settings: Settings, threads: int, out: Path) -> None:
+def _run(
+    training: Training, task: Task, settings: Settings | ConfigSettings, threads: int, out: Path
+) -> None:
     """Train, test and keep the results."""
     MMLogger.get_current_instance().setLevel(logging.ERROR)  # it would list every parameter
     torch.set_num_threads(threads)
     torch.set_float32_matmul_precision('high')
-    rows = train(training.variant, task, training.seed, settings)
     file = training.file(out)
+    if isinstance(settings, ConfigSettings):
+        checkpoint = out / 'checkpoints' / f'{file.stem}.pth'
+        rows = train_config(training.variant, task, training.seed, settings, checkpoint)
+    else:
+        rows = train(training.variant, task, training.seed, settings)
     unfinished = file.with_suffix('.tmp')
     unfinished.write_text(json.dumps([asdict(row) for row in rows]))
     unfinished.replace(file)

@@ -26,6 +26,15 @@ VARIANTS: dict[str, Mapping[str, Any]] = {
     'rsir, importance=cbam': dict(mixers=('rs', 'ir'), importance='cbam'),
     'rsir, windows of twice the side': dict(mixers=('rs', 'ir'), window_scale=2),
 }
+# Of a config, whose other settings stay.
+CONFIG_VARIANTS: dict[str, Mapping[str, Any]] = {
+    **{name: dict(mixers=mixers) for name, mixers in MECHANISMS.items()},
+    'rsir, RS only': dict(mixers=('rs',)),
+    'rsir, IR only': dict(mixers=('ir',)),
+    'rsir, position=None': dict(mixers=('rs', 'ir'), position=None),
+    'rsir, importance=cbam': dict(mixers=('rs', 'ir'), importance='cbam'),
+    'rsir, windows of 16 tokens': dict(mixers=('rs', 'ir'), window_size=4),
+}
 
 
 def build_backbone(
