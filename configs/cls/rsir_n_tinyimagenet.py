@@ -34,5 +34,5 @@ param_scheduler = [
     dict(type='LinearLR', start_factor=1e-3, end=1, convert_to_iter_based=True),
     dict(type='CosineAnnealingLR', begin=1, T_max=19, eta_min=1e-6, convert_to_iter_based=True),
 ]
-custom_hooks = [dict(type='ProgressiveResizeHook', sides={0: 32, 8: 48, 14: 64})]
+custom_hooks = [dict(type='ProgressiveResizeHook', sides=(32, 48, 64), milestones=(8, 14))]
 randomness = dict(seed=0)

@@ -1,6 +1,7 @@
 """Training on small images first, and on large ones at the end."""
 
-from collections.abc import Mapping
+from bisect import bisect_right
+from collections.abc import Sequence
 from typing import Any
 
 from mmengine.hooks import Hook
@@ -8,21 +9,7 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
 from ..datasets.batch_transforms import resize
-from ..models.arguments import check_int
-
-
-def side_at(sides: Mapping[int, int], epoch: int) -> int | None:
-    """Return the side of the images in an epoch.
-
-    Args:
-        sides: Side in pixels by the epoch from which it holds, counted from 0.
-        epoch: The epoch.
-
-    Returns:
-        The side; None before the first of them: as the pipeline gives them.
-    """
-    begun = [first for first in sides if first <= epoch]
-    return sides[max(begun)] if begun else None
+from ..models.arguments import check_ints
 
 
 @HOOKS.register_module()
@@ -33,19 +20,28 @@ class ProgressiveResizeHook(Hook):
     takes a quarter of the time.
 
     Args:
-        sides: Side of the square images in pixels by the epoch from which it holds, such as
-            ``{0: 32, 10: 48, 20: 64}``.
+        sides: Sides of the square images in pixels, one after the other.
+        milestones: Epochs at which the next side begins, one fewer than there are sides.
 
     Raises:
         TypeError: A side or an epoch is not an integer.
-        ValueError: One is too small.
+        ValueError: One is too small, or their numbers do not fit.
     """
 
-    def __init__(self, sides: Mapping[int, int]) -> None:
-        self.sides = {int(epoch): side for epoch, side in sides.items()}
-        for epoch, side in self.sides.items():
-            check_int('epoch', epoch, minimum=0)
-            check_int('side', side, minimum=1)
+    def __init__(self, sides: Sequence[int], milestones: Sequence[int]) -> None:
+        self.sides = check_ints('sides', sides, minimum=1)
+        self.milestones = check_ints('milestones', milestones, minimum=1)
+        if len(self.sides) != len(self.milestones) + 1:
+            raise ValueError(
+                f'sides={self.sides} and milestones={self.milestones}: give one side more than '
+                'milestones'
+            )
+        if list(self.milestones) != sorted(set(self.milestones)):
+            raise ValueError(f'milestones={self.milestones} must ascend')
+
+    def side(self, epoch: int) -> int:
+        """Return the side of the images in an epoch, counted from 0."""
+        return self.sides[bisect_right(self.milestones, epoch)]
 
     def before_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: dict[str, Any] | None = None
@@ -57,6 +53,5 @@ class ProgressiveResizeHook(Hook):
             batch_idx: Not used.
             data_batch: Its ``'inputs'``, (N, 3, H, W), are replaced.
         """
-        side = side_at(self.sides, runner.epoch)
-        if side is not None and data_batch is not None:
-            data_batch['inputs'] = resize(data_batch['inputs'], side)
+        if data_batch is not None:
+            data_batch['inputs'] = resize(data_batch['inputs'], self.side(runner.epoch))

@@ -107,7 +107,8 @@ def _begin(output, variables, timeout, target, arguments):
 def _script(*command):
     sys.argv = list(command)
     sys.orig_argv = [sys.executable, *command]
-    elsewhere = [path for path in sys.path if path not in ('', str(ROOT))]
+    named = os.environ.get('PYTHONPATH', '').split(os.pathsep)
+    elsewhere = [path for path in sys.path if path in named or path not in ('', str(ROOT))]
     sys.path[:] = [str(Path(command[0]).parent), *elsewhere]
     runpy.run_path(command[0], run_name='__main__')
 

@@ -9,9 +9,7 @@ data_preprocessor = dict(
 )
 train_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(
-        type='RandomResizedCrop', scale=64, crop_ratio_range=(0.4, 1.0), interpolation='bilinear'
-    ),
+    dict(type='RandomResizedCrop', scale=64, crop_ratio_range=(0.4, 1.0), interpolation='bilinear'),
     dict(type='RandomFlip', prob=0.5, direction='horizontal'),
     dict(type='PackInputs'),
 ]

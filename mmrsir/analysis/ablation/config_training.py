@@ -21,7 +21,6 @@ from torch import Tensor, nn
 from ...checkpoint import read_checkpoint
 from ...datasets.batch_transforms import resize
 from ...engine import random_state
-from ...engine.progressive_resizing import side_at
 from ...files import draft_of, settle
 from ..flops import count_module
 from .recipe import Recipe, Scores
@@ -87,11 +86,15 @@ class _Training:
 
     def run(self) -> None:
         """Train from the present epoch to the last."""
-        side = None
+        side: int | None = None
+        forward: Callable[[Tensor], Tensor] | None = None
         while self.epoch < self.recipe.epochs:
             begun = time.perf_counter()
             self.model.train()
-            if side != (side := side_at(self.recipe.sides, self.epoch)) or self.epoch == 0:
+            resizing = self.recipe.resizing
+            wanted = None if resizing is None else resizing.side(self.epoch)
+            if forward is None or wanted != side:
+                side = wanted
                 forward = self._recorded(side)
             loss = self._run_epoch(forward, side)
             for scheduler in self.schedulers:

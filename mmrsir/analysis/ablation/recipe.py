@@ -13,13 +13,14 @@ import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.model import ExponentialMovingAverage
 from mmengine.optim import OptimWrapper, build_optim_wrapper
-from mmengine.registry import MODELS, PARAM_SCHEDULERS, DefaultScope
+from mmengine.registry import HOOKS, MODELS, PARAM_SCHEDULERS, DefaultScope
 from mmpretrain.registry import DATASETS
 from rich.console import Console
 from rich.progress import track
 from torch import Tensor, nn
 
 from ...datasets.batch_transforms import BatchTransform, batch_transform
+from ...engine import ProgressiveResizeHook
 from ...engine.config_files import find_config
 from ...models import ARCHS
 from .tasks import Pictures, Task
@@ -39,7 +40,7 @@ class Recipe:
         batch_size: Images of a step.
         epochs: Epochs.
         transforms: The random part of its training pipeline, for whole batches.
-        sides: Side of the images by epoch, see :class:`mmrsir.engine.ProgressiveResizeHook`.
+        resizing: Says how large the images are in an epoch; None: as the pipeline gives them.
 
     Raises:
         ValueError: It is no config of a classifier, or asks for something that is done image by
@@ -62,11 +63,11 @@ class Recipe:
         self.transforms: list[BatchTransform] = [
             batch_transform(one) for one in loader.dataset.pipeline if one['type'] not in LOADING
         ]
-        self.sides: dict[int, int] = {}
+        self.resizing: ProgressiveResizeHook | None = None
         self.ema: Mapping[str, Any] | None = None
         for hook in self.cfg.get('custom_hooks', []):
             if hook['type'] == 'ProgressiveResizeHook':
-                self.sides = dict(hook['sides'])
+                self.resizing = HOOKS.build(hook)
             elif hook['type'] == 'EMAHook':
                 self.ema = {key: value for key, value in hook.items() if key in ('momentum',)}
             else:

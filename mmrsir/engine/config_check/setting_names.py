@@ -74,6 +74,8 @@ def check_names(cfg: Config) -> Iterator[Mistake]:
     for path, section, scope in sections(cfg):
         known = of_place(READ_OF, path) or _arguments(path, section, scope)
         for name in section:
+            if not isinstance(name, str):  # an argument may be a dict of numbers
+                continue
             # Variables are named after settings: train_dataloader_2.
             if name in known or any(name.startswith(f'{one}_') for one in known):
                 continue
