@@ -93,10 +93,14 @@ class Predictor:
 
     @property
     def classes(self) -> Sequence[str]:
-        """Names of the classes; a classifier's are numbers where the checkpoint has no names."""
+        """Names of the classes.
+
+        A classifier's are numbers where the checkpoint has no names; none where its head has no
+        single list of classes.
+        """
         if self.cfg.default_scope != 'mmpretrain':
             return self.model.dataset_meta['classes']
-        number = self.model.head.num_classes
+        number = getattr(getattr(self.model, 'head', None), 'num_classes', 0)
         return self._inferencer.classes or [str(label) for label in range(number)]
 
     def preprocess(self, picture: np.ndarray) -> Any:

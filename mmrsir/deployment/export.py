@@ -1,16 +1,20 @@
 """Writing a model for another program, and comparing what it computes there."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.export import Dim, ExportedProgram
+from torch import Tensor
+from torch.export import Dim
 
+from .subjects import Part
 from .translations import onnx_translations
 
+Outputs = Callable[[Tensor], Any]
+"""A function of images, (B, 3, H, W), that returns a tensor or several."""
 Size = tuple[int, int, int]
 """Height, width, number of images."""
 TOLERANCE = 1e-4
@@ -19,47 +23,52 @@ OWN_TRIALS = 4
 EXAMPLE: Size = (480, 640, 2)
 
 
-def export_torch(module: nn.Module, out_file: str | Path, example: Size = EXAMPLE) -> None:
+def export_torch(module: Part, out_file: str | Path, example: Size = EXAMPLE) -> None:
     """Write a ``.pt2`` file for ``torch.export.load``, for any batch and sides above 32 pixels.
 
     Args:
-        module: Function of normalized images, from :func:`.subjects.take_part`.
+        module: What is exported, from :func:`.subjects.take_part`.
         out_file: File to write.
         example: Size that the tracer sees.
     """
-    torch.export.save(_trace(module, example), out_file)
+    with torch.no_grad(), _any_size() as sizes:
+        program = torch.export.export(module, (_draw(example),), dynamic_shapes=sizes)
+    torch.export.save(program, out_file)
 
 
 def export_onnx(
-    module: Any, out_file: str | Path, metadata: dict[str, str], example: Size = EXAMPLE
+    module: Part, out_file: str | Path, metadata: dict[str, str], example: Size = EXAMPLE
 ) -> None:
     """Write an ``.onnx`` file, for any batch and image size.
 
     Args:
-        module: Function of normalized images, from :func:`.subjects.take_part`.
+        module: What is exported, from :func:`.subjects.take_part`.
         out_file: File to write.
         metadata: What the file tells about itself.
         example: Size that the tracer sees.
     """
-    program: Any = torch.onnx.export(
-        _trace(module, example),
-        input_names=['images'],
-        output_names=list(module.output_names),
-        custom_translation_table=onnx_translations(),
-        dynamo=True,
-        verbose=False,
-    )
+    with torch.no_grad(), _any_size() as sizes:
+        program: Any = torch.onnx.export(
+            module,
+            (_draw(example),),
+            dynamic_shapes=sizes,
+            input_names=['images'],
+            output_names=list(module.output_names),
+            custom_translation_table=onnx_translations(),
+            dynamo=True,
+            verbose=False,
+        )
     program.model.metadata_props.update(metadata)
     program.save(out_file)
 
 
-def load_torch(path: str | Path) -> Callable[[Tensor], Sequence[Tensor]]:
+def load_torch(path: str | Path) -> Outputs:
     """Load what :func:`export_torch` wrote, as a function of images."""
     loaded = torch.export.load(path).module()
     return lambda images: _as_tuple(loaded(images))
 
 
-def load_onnx(path: str | Path) -> Callable[[Tensor], Sequence[Tensor]]:
+def load_onnx(path: str | Path) -> Outputs:
     """Load what :func:`export_onnx` wrote into onnxruntime, as a function of images."""
     import onnxruntime
 
@@ -71,14 +80,12 @@ def load_onnx(path: str | Path) -> Callable[[Tensor], Sequence[Tensor]]:
     return run
 
 
-def largest_difference(
-    module: nn.Module, loaded: Callable[[Tensor], Sequence[Tensor]], size: Size
-) -> float:
-    """Compare the outputs of a module and of its export for random images.
+def largest_difference(expected: Outputs, outputs: Outputs, size: Size) -> float:
+    """Compare what two functions make of random images.
 
     Args:
-        module: The module.
-        loaded: From :func:`load_torch` or :func:`load_onnx`.
+        expected: The one, such as :meth:`.subjects.Part.predict`.
+        outputs: The other, from :func:`load_torch` or :func:`load_onnx`.
         size: Of the images.
 
     Returns:
@@ -88,13 +95,12 @@ def largest_difference(
         ValueError: The outputs differ in number or shape.
     """
     images = _draw(size)
-    with torch.no_grad():
-        expected = _as_tuple(module(images))
-    outputs = loaded(images)
-    shapes = [[tuple(out.shape) for out in outs] for outs in (expected, outputs)]
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        pairs = [_as_tuple(function(images)) for function in (expected, outputs)]
+    shapes = [[tuple(out.shape) for out in outs] for outs in pairs]
     if shapes[0] != shapes[1]:
         raise ValueError(f'outputs of {size} are {shapes[1]}, those of torch {shapes[0]}')
-    differences = [(one - other).abs().max() for one, other in zip(expected, outputs, strict=True)]
+    differences = [(one - other).abs().max() for one, other in zip(*pairs, strict=True)]
     return float(torch.stack(differences).max())
 
 
@@ -111,21 +117,20 @@ class Comparison(NamedTuple):
     own: float | None
 
 
-def compare(
-    module: nn.Module, loaded: Callable[[Tensor], Sequence[Tensor]], size: Size
-) -> Comparison:
-    """Compare a module with its export, and where they differ the module with itself.
+def compare(part: Part, loaded: Outputs, size: Size) -> Comparison:
+    """Compare a model's own ``predict`` with its export, and where they differ with itself.
 
     Args:
-        module: The module.
+        part: What was exported.
         loaded: From :func:`load_torch` or :func:`load_onnx`.
         size: Of the random images.
 
     Returns:
         The differences.
     """
-    difference = largest_difference(module, loaded, size)
-    return Comparison(difference, None if difference <= TOLERANCE else own_difference(module, size))
+    difference = largest_difference(part.predict, loaded, size)
+    within = difference <= TOLERANCE
+    return Comparison(difference, None if within else own_difference(part.predict, size))
 
 
 def agree(comparisons: Sequence[Comparison]) -> bool:
@@ -140,14 +145,14 @@ def agree(comparisons: Sequence[Comparison]) -> bool:
     )
 
 
-def own_difference(module: nn.Module, size: Size) -> float:
-    """Compare the outputs of a module for random images and for almost the same images.
+def own_difference(outputs: Outputs, size: Size) -> float:
+    """Compare what a function makes of random images and of almost the same images.
 
     IR-Win sorts: rounding alone puts two patches that are almost equally important into other
-    windows. Where that happens, an export can come no nearer to a module than this.
+    windows. Where that happens, an export can come no nearer to a model than this.
 
     Args:
-        module: The module.
+        outputs: The function.
         size: Of the images.
 
     Returns:
@@ -156,20 +161,18 @@ def own_difference(module: nn.Module, size: Size) -> float:
 
     def difference(trial: int) -> float:
         change = 1e-6 * _draw(size, trial)
-        return largest_difference(module, lambda images: _as_tuple(module(images + change)), size)
+        return largest_difference(outputs, lambda images: outputs(images + change), size)
 
-    with torch.no_grad():
-        return max(difference(trial) for trial in range(1, OWN_TRIALS + 1))
+    return max(difference(trial) for trial in range(1, OWN_TRIALS + 1))
 
 
-def _trace(module: nn.Module, example: Size) -> ExportedProgram:
-    """Record a module for any size."""
-    sizes = {0: Dim.DYNAMIC, 2: Dim.DYNAMIC, 3: Dim.DYNAMIC}
-    # Otherwise a size of 1, of the batch or a number of windows, is taken for a special case.
+@contextmanager
+def _any_size() -> Iterator[Any]:
+    """Yield ``dynamic_shapes`` for any batch and size of images, none of them a special case."""
+    # Otherwise a size of 1, of the batch or a number of windows, is taken for one.
     settings: Any = torch.fx.experimental._config
-    oblivious = settings.patch(backed_size_oblivious=True)
-    with torch.no_grad(), oblivious:
-        return torch.export.export(module, (_draw(example),), dynamic_shapes=(sizes,))
+    with settings.patch(backed_size_oblivious=True):
+        yield ({0: Dim.DYNAMIC, 2: Dim.DYNAMIC, 3: Dim.DYNAMIC},)
 
 
 def _draw(size: Size, trial: int = 0) -> Tensor:

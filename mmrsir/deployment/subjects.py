@@ -1,14 +1,42 @@
 """What is exported of a model: functions of normalized images alone."""
 
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-import torch.nn.functional as F
+import torch
+from mmengine.structures import BaseDataElement
 from torch import Tensor, nn
 
 from ..models.arguments import check_choice
 
+Path = tuple[str, ...]
+PROBE = (2, 3, 224, 224)  # images by which a classifier shows what it makes of its outputs
 
-class Backbone(nn.Module):
+
+class Part(nn.Module):
+    """A part of a model.
+
+    Args:
+        model: The model.
+    """
+
+    output_names: Sequence[str] = ()
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model: Any = model
+
+    @abstractmethod
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Return the outputs for images, (B, 3, H, W)."""
+
+    def predict(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Return the same by the model's own ``predict``, where that goes another way."""
+        return self(images)
+
+
+class Backbone(Part):
     """The feature pyramid.
 
     Args:
@@ -16,58 +44,109 @@ class Backbone(nn.Module):
     """
 
     def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.backbone: Any = getattr(model, 'backbone', model)
-
-    @property
-    def output_names(self) -> list[str]:
-        """Names of the outputs."""
-        return [f'level{index}' for index in self.backbone.out_indices]
+        super().__init__(getattr(model, 'backbone', model))
+        self.output_names = [f'level{index}' for index in self.model.out_indices]
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Return feature maps, (B, C_i, ceil(H/s_i), ceil(W/s_i)) of images, (B, 3, H, W)."""
-        return tuple(self.backbone(images))
+        return tuple(self.model(images))
 
 
-class Classifier(nn.Module):
-    """Probabilities of classes.
+class Classifier(Part):
+    """Scores of classes: what ``predict`` of the classifier gives.
+
+    Heads of one label apply a softmax there, heads of several labels a sigmoid, regressions
+    nothing. ``predict`` itself cannot be exported, so it is asked which of these it applies.
 
     Args:
         model: A classifier of mmpretrain.
+
+    Raises:
+        ValueError: ``predict`` applies none of them.
     """
 
-    output_names = ('scores',)
-
     def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.model = model
+        super().__init__(model)
+        generator = torch.Generator().manual_seed(0)
+        images = torch.randn(PROBE, generator=generator)
+        training = model.training
+        model.eval()
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)  # a backbone may draw its windows
+            outputs = dict(_by_task(self.model(images, mode='tensor')))
+            torch.manual_seed(0)
+            scores = self._scores(images, outputs)
+        model.train(training)
+        self._readings = {
+            path: self._find_reading(output, scores[path]) for path, output in outputs.items()
+        }
+        self.output_names = ['_'.join(('scores', *path)) for path in outputs]
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Return probabilities, (B, classes), of images, (B, 3, H, W)."""
-        return self.model(images, mode='tensor').softmax(-1)
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Return the scores of each task, (B, classes), of images, (B, 3, H, W)."""
+        outputs = _by_task(self.model(images, mode='tensor'))
+        return tuple(self._readings[path](output) for path, output in outputs)
+
+    def predict(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Return the scores that ``predict`` gives."""
+        return tuple(self._scores(images, self._readings).values())
+
+    def _scores(self, images: Tensor, paths: Any) -> dict[Path, Tensor]:
+        samples = self.model(images, mode='predict')
+        return {path: torch.stack([_score(one, path) for one in samples]) for path in paths}
+
+    def _find_reading(self, output: Any, scores: Tensor) -> Callable[[Any], Tensor]:
+        """Return the reading that makes scores of an output."""
+
+        def difference(reading: Callable[[Any], Tensor]) -> float:
+            made = reading(output)
+            return float((made - scores).abs().max()) if made.shape == scores.shape else torch.inf
+
+        nearest = min(READINGS, key=difference)
+        if difference(nearest) > 1e-5 * max(1.0, float(scores.abs().max())):
+            head = type(getattr(self.model, 'head', self.model)).__name__
+            raise ValueError(
+                f'{head} makes its scores neither by a softmax nor by a sigmoid, which alone can '
+                'be exported: take the backbone'
+            )
+        return nearest
 
 
-class Segmentor(nn.Module):
-    """Scores of classes at each pixel.
+class Segmentor(Part):
+    """Scores of classes at each pixel, for whole images.
 
     Args:
         model: An encoder and decoder of mmseg.
     """
 
-    output_names = ('logits',)
-
     def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.model: Any = model
+        super().__init__(model)
+        # What mmseg makes of a single channel are probabilities already.
+        self.is_binary = self.model.out_channels == 1
+        self.output_names = ['scores' if self.is_binary else 'logits']
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Return scores before the softmax, (B, classes, H, W), of images, (B, 3, H, W)."""
-        logits = self.model(images, mode='tensor')
-        align_corners = self.model.align_corners
-        return F.interpolate(logits, images.shape[2:], mode='bilinear', align_corners=align_corners)
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Return scores before the softmax, (B, classes, H, W), of images, (B, 3, H, W).
+
+        Of a model with one channel, return probabilities, (B, 1, H, W).
+        """
+        size = images.shape[2:]
+        meta = dict(ori_shape=size, img_shape=size, pad_shape=size, padding_size=[0] * 4)
+        logits = self.model.encode_decode(images, [meta])
+        return (logits.sigmoid() if self.is_binary else logits,)
+
+    def predict(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Return the scores that ``predict`` gives for whole images."""
+        settings = self.model.test_cfg
+        mode, settings['mode'] = settings['mode'], 'whole'
+        try:
+            samples = self.model(images, mode='predict')
+        finally:
+            settings['mode'] = mode
+        return (torch.stack([one.seg_logits.data for one in samples]),)
 
 
-class Proposals(nn.Module):
+class Proposals(Part):
     """Feature pyramid of the neck and raw outputs of the region proposal network.
 
     What follows in a two-stage detector, suppression of boxes and a head for each of those that
@@ -77,17 +156,19 @@ class Proposals(nn.Module):
 
     Args:
         model: A two-stage detector of mmdet.
+
+    Raises:
+        ValueError: The model has no region proposal network.
     """
 
     def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.model: Any = model
-
-    @property
-    def output_names(self) -> list[str]:
-        """Names of the outputs."""
+        super().__init__(model)
+        if not hasattr(model, 'rpn_head'):
+            raise ValueError(f'{type(model).__name__} has no proposals: take the backbone')
         levels = range(self.model.neck.num_outs)
-        return [f'{kind}{level}' for kind in ('feature', 'objectness', 'delta') for level in levels]
+        self.output_names = [
+            f'{kind}{level}' for kind in ('feature', 'objectness', 'delta') for level in levels
+        ]
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Return features, (B, C, h, w), objectness, (B, A, h, w), and deltas, (B, 4A, h, w)."""
@@ -95,8 +176,25 @@ class Proposals(nn.Module):
         objectness, deltas = self.model.rpn_head(features)
         return (*features, *objectness, *deltas)
 
+    def predict(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Return what the network is given and gives while ``predict`` detects."""
+        seen: list[tuple[Tensor, ...]] = []
 
-PARTS: dict[str, type[nn.Module]] = {
+        def watch(head: nn.Module, given: Any, made: Any) -> None:
+            seen.append((*given[0], *made[0], *made[1]))
+
+        shapes = ('img_shape', 'ori_shape', 'batch_input_shape', 'pad_shape')
+        meta = dict(dict.fromkeys(shapes, tuple(images.shape[2:])), scale_factor=(1.0, 1.0))
+        hook = self.model.rpn_head.register_forward_hook(watch)
+        try:
+            samples = [BaseDataElement(metainfo=meta) for _ in images]
+            self.model(images, samples, mode='predict')
+        finally:
+            hook.remove()
+        return seen[0]
+
+
+PARTS: dict[str, type[Part]] = {
     'backbone': Backbone,
     'classifier': Classifier,
     'segmentor': Segmentor,
@@ -105,7 +203,7 @@ PARTS: dict[str, type[nn.Module]] = {
 WHOLE = {'mmpretrain': 'classifier', 'mmseg': 'segmentor', 'mmdet': 'proposals'}
 
 
-def take_part(model: nn.Module, scope: str, part: str | None = None) -> Any:
+def take_part(model: nn.Module, scope: str, part: str | None = None) -> Part:
     """Return the part of a model that is exported.
 
     Args:
@@ -117,10 +215,38 @@ def take_part(model: nn.Module, scope: str, part: str | None = None) -> Any:
         The part, in evaluation mode.
 
     Raises:
-        ValueError: The library's models have no such part.
+        ValueError: The library's models have no such part, or this one's cannot be exported.
     """
     part = part or WHOLE[scope]
     check_choice('part', part, ('backbone', WHOLE[scope]))
-    if part == 'proposals' and not hasattr(model, 'rpn_head'):
-        raise ValueError(f'{type(model).__name__} has no proposals: take the backbone')
     return PARTS[part](model).eval()
+
+
+def _softmax(output: Any) -> Tensor:
+    return _plain(output).softmax(1)
+
+
+def _sigmoid(output: Any) -> Tensor:
+    return _plain(output).sigmoid()
+
+
+def _plain(output: Any) -> Tensor:
+    return output if isinstance(output, Tensor) else sum(output)  # Conformer has two branches
+
+
+READINGS = (_softmax, _sigmoid, _plain)
+
+
+def _by_task(output: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
+    """Iterate over the outputs of a classifier's tasks, mostly a single one."""
+    if not isinstance(output, dict):
+        yield path, output
+        return
+    for task, one in output.items():
+        yield from _by_task(one, (*path, task))
+
+
+def _score(sample: Any, path: Path) -> Tensor:
+    for task in path:
+        sample = sample.get(task)
+    return sample.pred_score

@@ -1,4 +1,7 @@
-"""What ``torch.onnx.export`` must be told to write our models as ONNX, for any image size."""
+"""What ``torch.onnx.export`` must be told to write heads of the libraries as ONNX.
+
+A backbone of ours needs none of it: ``torch.onnx.export(model, (images,), path, dynamo=True)``.
+"""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -6,14 +9,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..models.order import scramble
-
 
 def onnx_translations() -> dict[Callable, Callable]:
     """Return the translations of operators that torch's exporter lacks.
 
-    Needs ``onnxscript``: ``torch.onnx.export(model.eval(), (images,), path, dynamo=True,
-    custom_translation_table=onnx_translations())``.
+    Two cases need them: pooling to a fixed size, as in UPerNet, of images of any size, and a
+    program of ``torch.export`` that is handed to ``torch.onnx.export``. Needs ``onnxscript``:
+    ``torch.onnx.export(…, dynamo=True, custom_translation_table=onnx_translations())``.
 
     Returns:
         The argument ``custom_translation_table`` of ``torch.onnx.export``.
@@ -22,12 +24,6 @@ def onnx_translations() -> dict[Callable, Callable]:
     from onnxscript import opset18
 
     op: Any = opset18  # its types stand for graphs of one type of numbers
-
-    def translate_order(seed: int, block: int, num_tokens: int, device: torch.device) -> Any:
-        zero, one = op.Constant(value_int=0), op.Constant(value_int=1)
-        tokens_L = op.Range(zero, num_tokens, one)
-        keys_L = scramble(tokens_L, seed, block, num_tokens)
-        return op.TopK(keys_L, op.Shape(tokens_L), axis=0, largest=0, sorted=1)[1]
 
     def translate_sort(x: Any, stable: bool, dim: int = -1, descending: bool = False) -> Any:
         length = op.Gather(op.Shape(x), op.Constant(value_ints=[dim]))
@@ -55,6 +51,5 @@ def onnx_translations() -> dict[Callable, Callable]:
     return {
         torch.ops.aten._adaptive_avg_pool2d.default: translate_pooling,
         torch.ops.aten.adaptive_avg_pool2d.default: translate_pooling,
-        torch.ops.mmrsir.fixed_order.default: translate_order,
         torch.ops.aten.sort.stable: translate_sort,
     }

@@ -109,7 +109,7 @@ def _untraced() -> Iterator[None]:
 
 @torch.library.custom_op('mmrsir::fixed_order', mutates_args=())
 def compiled_fixed_order(seed: int, block: int, num_tokens: int, device: torch.device) -> Tensor:
-    """:func:`fixed_order` for torch.compile and torch.export, which cannot look into it.
+    """:func:`fixed_order` for torch.compile, which cannot look into it.
 
     Args:
         seed: The model's seed.
@@ -128,6 +128,22 @@ def _(seed: int, block: int, num_tokens: int, device: torch.device) -> Tensor:
     return torch.empty(num_tokens, dtype=torch.int64, device=device)
 
 
+def recorded_fixed_order(seed: int, block: int, num_tokens: int, device: torch.device) -> Tensor:
+    """:func:`fixed_order` in operators that every exported program knows.
+
+    Args:
+        seed: The model's seed.
+        block: Index of the block in the whole network.
+        num_tokens: L, which may be symbolic.
+        device: Where the order is put.
+
+    Returns:
+        Order of one sample, int64, (L,).
+    """
+    tokens_L = torch.arange(num_tokens, device=device)
+    return scramble(tokens_L, seed, block, num_tokens).sort()[1]
+
+
 def importance_order(importance_BL: Tensor) -> Tensor:
     """Order tokens by importance, most important first (IR-Win, Section 3.2).
 
@@ -141,7 +157,10 @@ def importance_order(importance_BL: Tensor) -> Tensor:
         Order, int64, (B, L).
     """
     # Ascending order of the negated map, as a descending sort would put NaN first.
-    return importance_BL.detach().neg().argsort(dim=1, stable=True)
+    keys_BL = importance_BL.detach().neg()
+    if is_recorded() and torch.onnx.is_in_onnx_export():
+        return keys_BL.sort(dim=1)[1]  # of equal keys, ONNX puts the one of the lower index first
+    return keys_BL.argsort(dim=1, stable=True)
 
 
 def invert(order_BL: Tensor) -> Tensor:

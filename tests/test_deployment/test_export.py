@@ -7,6 +7,11 @@ from math import isnan
 
 import pytest
 import torch
+from mmengine.config import Config
+from mmengine.registry import MODELS, init_default_scope
+from mmpretrain.models import ClsHead, ImageClassifier
+from mmpretrain.structures import DataSample
+from torch import nn
 
 from mmrsir.apis import Predictor
 from mmrsir.deployment import export
@@ -43,9 +48,23 @@ def write_and_load(module, tmp_path, kind):
 def test_one_export_of_the_backbone_serves_all_sizes(tmp_path, kind, importance):
     torch.manual_seed(0)
     model = RSIRTransformer(ARCH, importance=importance).eval()
-    loaded = write_and_load(Backbone(model), tmp_path, kind)
+    module = Backbone(model).eval()
+    loaded = write_and_load(module, tmp_path, kind)
     for size in SIZES:
-        assert export.largest_difference(Backbone(model), loaded, size) < export.TOLERANCE
+        assert export.largest_difference(module, loaded, size) < export.TOLERANCE
+
+
+def test_a_plain_onnx_export_of_the_backbone_needs_no_table(tmp_path):
+    torch.manual_seed(0)
+    model = RSIRTransformer(ARCH).eval()
+    path = tmp_path / 'plain.onnx'
+    example = torch.rand(1, 3, 64, 96)
+    torch.onnx.export(model, (example,), path, input_names=['images'], dynamo=True)
+    loaded = export.load_onnx(path)
+    assert export.largest_difference(model, loaded, (64, 96, 1)) < export.TOLERANCE
+    # All patches are equally important.
+    for expected, level in zip(model(example * 0), loaded(example * 0), strict=True):
+        assert torch.allclose(expected, level, atol=export.TOLERANCE)
 
 
 @pytest.mark.slow
@@ -65,7 +84,108 @@ def test_one_export_of_a_model_serves_all_sizes(tmp_path, folder, kind):
     module = take_part(model, PARTS[folder])
     loaded = write_and_load(module, tmp_path, kind)
     for size in SIZES:
-        assert export.largest_difference(module, loaded, size) < export.TOLERANCE
+        assert export.largest_difference(module.predict, loaded, size) < export.TOLERANCE
+
+
+class OwnHead(ClsHead):
+    """A head that makes its scores in a way of its own."""
+
+    def _get_predictions(self, cls_score, data_samples):
+        return [DataSample().set_pred_score(score) for score in cls_score.tanh()]
+
+
+LINEAR = dict(num_classes=2, in_channels=6)
+HEADS = {
+    'one label': dict(type='LinearClsHead', **LINEAR),
+    'several labels': dict(type='MultiLabelLinearClsHead', **LINEAR),
+    'several labels by attention': dict(type='CSRAClsHead', num_heads=1, lam=0.1, **LINEAR),
+    'regression': dict(type='LinearRegressionHead', **LINEAR),
+    'cosine': dict(type='ArcFaceClsHead', **LINEAR),
+}
+HEADS['several tasks'] = dict(
+    type='MultiTaskHead', task_heads={name.split()[0]: HEADS[name] for name in list(HEADS)[:2]}
+)
+
+
+def classifier(head):
+    """Return a small classifier with a head of mmpretrain."""
+    init_default_scope('mmpretrain')
+    backbone = RSIRTransformer(dict(ARCH, embed_dims=6, num_heads=(1, 1, 1, 1)), out_indices=(0,))
+    attends = head.get('type') == 'CSRAClsHead'
+    neck = None if attends else dict(type='GlobalAveragePooling')
+    return ImageClassifier(backbone, neck, head).eval()
+
+
+def labelled_differently(head):
+    """Return a classifier whose scores of the two classes are far apart."""
+    model = classifier(head)
+    with torch.no_grad():
+        for parameter in model.head.parameters():
+            parameter.copy_(torch.linspace(-3, 3, parameter.numel()).view_as(parameter))
+    return model
+
+
+@pytest.mark.parametrize('head', HEADS)
+def test_scores_are_what_the_classifier_predicts(head):
+    model = labelled_differently(HEADS[head])
+    part = take_part(model, 'mmpretrain')
+    images = torch.rand(2, 3, 40, 30)
+    scores, predicted = part(images), part.predict(images)
+    assert len(scores) == len(predicted) == len(part.output_names)
+    for one, other in zip(scores, predicted, strict=True):
+        assert torch.equal(one, other)
+    if head == 'several labels':
+        assert torch.equal(scores[0], model(images).sigmoid())
+    if head == 'several tasks':
+        assert part.output_names == ['scores_one', 'scores_several']
+
+
+def test_an_export_is_compared_with_what_the_classifier_predicts():
+    model = labelled_differently(HEADS['several labels'])
+    part = take_part(model, 'mmpretrain')
+    right, wrong = (
+        export.compare(part, of_logits, (33, 20, 1))
+        for of_logits in (lambda x: model(x).sigmoid(), lambda x: model(x).softmax(1))
+    )
+    assert export.agree([right])
+    assert not export.agree([wrong])
+
+
+def test_scores_that_cannot_be_exported_are_refused():
+    model = classifier(HEADS['one label'])
+    model.head = OwnHead()
+    with pytest.raises(ValueError, match='OwnHead makes its scores neither by a softmax nor'):
+        take_part(model, 'mmpretrain')
+
+
+@pytest.mark.parametrize('channels', [1, 2])
+def test_maps_are_what_the_segmentor_predicts(channels):
+    cfg = Config.fromfile(ROOT / 'configs/upernet/rsir_n_shapes.py').model
+    cfg.backbone.arch = dict(ARCH)
+    cfg.decode_head.update(in_channels=[16, 32, 64, 128], num_classes=2, out_channels=channels)
+    cfg.decode_head.loss_decode = dict(type='CrossEntropyLoss', use_sigmoid=True)
+    cfg.auxiliary_head = None
+    cfg.test_cfg = dict(mode='slide', crop_size=(32, 32), stride=(32, 32))
+    init_default_scope('mmseg')
+    model = MODELS.build(cfg)
+    part = take_part(model, 'mmseg')
+    images = torch.rand(2, 3, 40, 70)
+    with torch.no_grad():
+        (scores,), (predicted,) = part(images), part.predict(images)
+    assert scores.shape == (2, channels, 40, 70)
+    assert torch.allclose(scores, predicted, atol=1e-6)
+    assert model.test_cfg.mode == 'slide'
+
+
+def test_proposals_are_made_of_what_the_detector_predicts_from():
+    model = Predictor('mask_rcnn/rsir_n_shapes', device='cpu').model
+    part = take_part(model, 'mmdet')
+    images = torch.rand(2, 3, 65, 96)
+    with torch.no_grad():
+        outputs, predicted = part(images), part.predict(images)
+    assert len(outputs) == len(predicted) == len(part.output_names)
+    for one, other in zip(outputs, predicted, strict=True):
+        assert torch.equal(one, other)
 
 
 def test_a_difference_is_seen():
@@ -96,8 +216,10 @@ def test_a_step_makes_almost_equal_images_differ():
         return [(images * 1e6 + 0.5).floor() % 2]
 
     assert export.own_difference(steps, (33, 20, 1)) == 1
-    assert export.own_difference(torch.nn.Identity(), (33, 20, 1)) < 1e-5
-    same, other = (export.compare(steps, one, (33, 20, 1)) for one in (steps, lambda x: [x * 0]))
+    assert export.own_difference(nn.Identity(), (33, 20, 1)) < 1e-5
+    part = Backbone(RSIRTransformer(ARCH))
+    part.predict = steps
+    same, other = (export.compare(part, one, (33, 20, 1)) for one in (steps, lambda x: [x * 0]))
     assert same == (0, None)
     assert other.difference == other.own == 1
 

@@ -8,6 +8,7 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from mmrsir import safe_loading
 from mmrsir.analysis.benchmark.cases import parse_size
@@ -63,6 +64,12 @@ def main() -> None:
         out_file.name.removesuffix(FORMATS[args.format]) + FORMATS[args.format]
     )
     out_file.parent.mkdir(parents=True, exist_ok=True)
+    test_cfg = getattr(predictor.model, 'test_cfg', None) or {}
+    if part == 'segmentor' and test_cfg.get('mode') == 'slide':
+        print(
+            'test_cfg.mode=slide: in tests this model slides a window of '
+            f'{test_cfg["crop_size"]} pixels over an image; the export takes an image as a whole'
+        )
     print(f'exporting the {part}: a minute or so')
     if args.format == 'onnx':
         export.export_onnx(module, out_file, describe(predictor))
@@ -71,7 +78,7 @@ def main() -> None:
         export.export_torch(module, out_file)
         loaded = export.load_torch(out_file)
 
-    print(f'wrote {out_file}; largest difference from torch:')
+    print(f'wrote {out_file}; largest difference from what the model predicts:')
     comparisons = []
     for text, size in zip(args.sizes, sizes, strict=True):
         comparisons.append(one := export.compare(module, loaded, size))
@@ -89,12 +96,14 @@ def main() -> None:
 def describe(predictor: Predictor) -> dict[str, str]:
     """Return what an ONNX file tells about itself: how images are normalized, and the classes."""
     settings = predictor.model.data_preprocessor
-    described = dict(
-        channels='RGB' if settings._channel_conversion else 'BGR',
-        mean=settings.mean.flatten().tolist(),
-        std=settings.std.flatten().tolist(),
-        classes=list(predictor.classes),
+    # mmpretrain's has a name of its own for it.
+    to_rgb = getattr(settings, 'to_rgb', None) or getattr(settings, '_channel_conversion', False)
+    described: dict[str, Any] = dict(
+        channels='RGB' if to_rgb else 'BGR', classes=list(predictor.classes)
     )
+    for name in ('mean', 'std'):
+        if hasattr(settings, name):  # else the model takes pixels as they are
+            described[name] = getattr(settings, name).flatten().tolist()
     return {key: json.dumps(value) for key, value in described.items()}
 
 
