@@ -7,6 +7,8 @@ right after a fresh LayerNorm the channel mean of every token is 0.
 Shape suffixes: B batch, L tokens, C channels, H W grid.
 """
 
+from contextlib import nullcontext
+
 import torch
 import torch.nn.functional as F
 from mmengine.model import BaseModule
@@ -57,7 +59,10 @@ class CBAMImportance(BaseModule):
         if inverse_BL is not None:
             pooled_BL2 = permute(pooled_BL2, inverse_BL)
         pooled_B2HW = to_image(pooled_BL2, grid)
-        with torch.autocast(x_BLC.device.type, enabled=False):
+        # There is no autocast on meta, where costs are counted.
+        device = x_BLC.device.type
+        exact = nullcontext() if device == 'meta' else torch.autocast(device, enabled=False)
+        with exact:
             return F.conv2d(pooled_B2HW, self.conv.weight.to(dtype), padding=3).sigmoid().flatten(1)
 
 

@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -86,10 +87,10 @@ def fixed_order(seed: int, block: int, num_tokens: int, device: torch.device) ->
     Returns:
         Order of one sample, int64, (L,). It is cached: do not write to it.
     """
+    # By NumPy: no mode, tracer or counter of torch sees what only the first call does.
+    order = scramble(np.arange(num_tokens), seed, block, num_tokens).argsort().tolist()
     # A cached tensor must be usable in training too, whatever mode the first caller was in.
     with torch.inference_mode(False), _untraced():
-        keys_L = scramble(torch.arange(num_tokens), seed, block, num_tokens)
-        order = keys_L.argsort().tolist()
         return torch.tensor(order, device=device)  # from a list: a constant to a tracer
 
 

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from mmrsir.analysis import flops
 from mmrsir.analysis.flops import count_config, count_module
 from mmrsir.models import ARCHS, RSIRTransformer
+from mmrsir.models.order import fixed_order
 
 from ..test_engine.commands import ROOT
 
@@ -69,6 +70,20 @@ def test_sorts_and_moves_equal_closed_form(size):
         moved_elements += important * tokens  # importance brought to raster order
     assert cost.sorted_elements == sorted_elements
     assert cost.moved_elements == moved_elements
+
+
+def test_what_is_counted_does_not_depend_on_what_ran_before():
+    model, image = RSIRTransformer('nano').eval(), torch.zeros(1, 3, 64, 100)
+    fixed_order.cache_clear()
+    assert count_module(model, image) == count_module(model, image)
+
+
+@pytest.mark.parametrize('task', ['cls', 'mask_rcnn', 'upernet'])
+def test_models_with_an_importance_of_cbam_are_counted(task):
+    cfg = shapes_config(task)
+    plain = count_config(cfg, 64, 96)
+    cfg.model.backbone.importance = 'cbam'
+    assert count_config(cfg, 64, 96).flops > plain.flops
 
 
 @pytest.mark.parametrize(
