@@ -6,6 +6,7 @@ Example:
 
 import argparse
 import json
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,18 +18,21 @@ from rich.progress import track
 
 from mmrsir import safe_loading
 from mmrsir.apis import Predictor
+from mmrsir.datasets.headers import num_frames, open_image
+from mmrsir.datasets.image_files import is_image, reasons, walk
 from mmrsir.engine.config_files import check_file
 from mmrsir.visualization.backbone import read_picture
 from mmrsir.visualization.uncertainty import draw_uncertainty
 
-PICTURES = {'.jpg', '.jpeg', '.png', '.bmp', '.ppm', '.tif', '.tiff', '.webp'}
 PROGRESS = Console(stderr=True)
 
 
 def argument_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('input', type=Path, help='picture, folder of pictures, or video')
+    parser.add_argument(
+        'input', type=Path, help='picture, folder of pictures with those below, or video'
+    )
     parser.add_argument('config', help='config file, or the name of one of ours')
     parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument(
@@ -53,81 +57,123 @@ def main() -> None:
     parser = argument_parser()
     args = parser.parse_args()
     try:
-        pictures = list_pictures(args.input)
+        pictures, left_out = list_pictures(args.input, args.out_dir)
         outputs = name_outputs(args.input, pictures, args.out_dir)
         predictor = Predictor(args.config, args.checkpoint, args.device, args.score_thr, args.draws)
         args.out_dir.mkdir(parents=True, exist_ok=True)
         if pictures is None:
             predict_video(args.input, predictor, outputs[args.input])
         else:
-            predict_pictures(outputs, predictor, args.out_dir)
+            broken = predict_pictures(args.input, outputs, predictor, args.out_dir)
+            for line in left_out:
+                print(f'left out: {line}')
+            if broken:
+                raise ValueError(f'{len(broken)} left out: {"; ".join(broken)}')
     except (OSError, TypeError, ValueError) as error:
         parser.error(str(error))
 
 
-def list_pictures(path: Path) -> list[Path] | None:
-    """Return the pictures that a path stands for; None where it is a video.
+def list_pictures(path: Path, out_dir: Path) -> tuple[list[Path] | None, list[str]]:
+    """Return the pictures that a path stands for, and a line for each kind of files left out.
 
     Args:
-        path: Picture, folder or video.
+        path: Picture, folder with folders below, or video; a GIF of several frames is one.
+        out_dir: Folder for the results, which are no input.
+
+    Returns:
+        The pictures, and the lines; None in place of the pictures where it is a video.
 
     Raises:
         MissingPathError: It does not exist; names the nearest file beside it.
         ValueError: The folder has no picture.
     """
     if path.is_dir():
-        pictures = sorted(file for file in path.iterdir() if file.suffix.lower() in PICTURES)
+        found = [path / name for name in walk(path)]
+        files = [file for file in found if out_dir.resolve() not in file.resolve().parents]
+        pictures = [file for file in files if is_image(file)]
+        left_out = reasons(set(files).difference(pictures), '')
         if not pictures:
-            raise ValueError(f'{path} has no picture ({", ".join(sorted(PICTURES))})')
-        return pictures
+            raise ValueError(f'{path} has no picture: {"; ".join(left_out) or "it is empty"}')
+        return pictures, left_out
     check_file('input', str(path))
-    return [path] if path.suffix.lower() in PICTURES else None
+    if not is_image(path):
+        return None, []
+    is_animation = path.suffix.lower() == '.gif' and _num_frames(path) > 1
+    return None if is_animation else [path], []
 
 
 def name_outputs(source: Path, pictures: list[Path] | None, out_dir: Path) -> dict[Path, Path]:
     """Return what is written of each picture, or of the video.
 
+    Pictures that differ in nothing but their suffix keep it: ``a.jpg.png`` and ``a.webp.png``.
+
     Args:
         source: The input.
         pictures: Its pictures; None for a video.
-        out_dir: Folder for the results.
+        out_dir: Folder for the results; those of a folder's folders go into folders.
 
     Raises:
-        ValueError: A result would replace an input or another result.
+        ValueError: A result would replace an input.
     """
     if pictures is None:
         outputs = {source: out_dir / f'{source.stem}.mp4'}
     else:
-        outputs = {path: out_dir / f'{path.stem}.png' for path in pictures}
+        names = {path: out_dir / _below(source, path) for path in pictures}
+        stems = Counter(name.with_suffix('') for name in names.values())
+        outputs = {
+            path: name.with_suffix(
+                '.png' if stems[name.with_suffix('')] == 1 else f'{name.suffix}.png'
+            )
+            for path, name in names.items()
+        }
     if {path.resolve() for path in outputs} & {path.resolve() for path in outputs.values()}:
         raise ValueError(f'--out-dir={out_dir} is the folder of the input, which would be replaced')
-    if len(set(outputs.values())) < len(outputs):
-        raise ValueError(f'pictures of {source} differ in nothing but their suffix')
     return outputs
 
 
-def predict_pictures(outputs: dict[Path, Path], predictor: Predictor, out_dir: Path) -> None:
-    """Predict for pictures and write what was found."""
+def predict_pictures(
+    source: Path, outputs: dict[Path, Path], predictor: Predictor, out_dir: Path
+) -> list[str]:
+    """Predict for pictures and write what was found; return what could not be read, and why."""
     found = {}
     broken = []
     for path in track(outputs, 'Predicting', console=PROGRESS, transient=True):
         try:
-            picture = read_picture(path)
+            picture = read_picture(path, reading=predictor.reading)
         except (OSError, ValueError) as error:
             broken.append(str(error))
             continue
+        frames = _num_frames(path)
+        if frames > 1:
+            print(f'{path}: the first of {frames} frames or pages')
         prediction = predictor(picture)
-        found[path.name] = prediction.found
-        Image.fromarray(prediction.drawn).save(outputs[path])
+        found[_below(source, path).as_posix()] = prediction.found
+        out_file = outputs[path]
+        out_file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(prediction.drawn).save(out_file)
         if prediction.label_map is not None:
-            Image.fromarray(prediction.label_map).save(out_dir / f'{path.stem}_labels.png')
+            Image.fromarray(prediction.label_map).save(_beside(out_file, 'labels'))
         if prediction.uncertainty is not None:
-            out_file = out_dir / f'{path.stem}_uncertainty.png'
-            draw_uncertainty(picture, prediction.uncertainty, out_file)
+            draw_uncertainty(picture, prediction.uncertainty, _beside(out_file, 'uncertainty'))
     (out_dir / 'predictions.json').write_text(json.dumps(found, indent=1))
     print(f'wrote {len(found)} pictures and predictions.json to {out_dir}')
-    if broken:
-        raise ValueError(f'{len(broken)} left out: {"; ".join(broken)}')
+    return broken
+
+
+def _below(source: Path, path: Path) -> Path:
+    """Return the path of a picture below the folder that is the input; its name if it is itself."""
+    return path.relative_to(source) if path != source else Path(path.name)
+
+
+def _beside(out_file: Path, what: str) -> Path:
+    return out_file.with_name(f'{out_file.stem}_{what}.png')
+
+
+def _num_frames(path: Path) -> int:
+    try:
+        return num_frames(open_image(path.read_bytes()))
+    except Exception:  # of a broken file; reading it says what is wrong
+        return 1
 
 
 def predict_video(path: Path, predictor: Predictor, out_file: Path) -> None:

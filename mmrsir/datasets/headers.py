@@ -21,6 +21,7 @@ SIGNATURES = {
     'AVIF': re.compile(rb'....ftypavi[fs]', re.DOTALL),
     'TIFF': re.compile(rb'II[*+]\0|MM\0[*+]'),
 }
+_OF_FRAMES = ('GIF', 'PNG', 'TIFF', 'WEBP')  # a JPEG of a telephone often has its preview inside
 _TURNS: dict[int, Callable[[Pixels], Pixels]] = {
     2: np.fliplr,
     3: partial(np.rot90, k=2),
@@ -64,6 +65,17 @@ def orientation(data: bytes) -> int:
         return int(exif.get(ExifTags.Base.Orientation, 1))
     except Exception:  # what broken metadata makes Pillow raise is not bounded
         return 1
+
+
+def num_frames(image: Image.Image | None) -> int:
+    """Return the number of an image's frames or pages.
+
+    Args:
+        image: As :func:`open_image` returns it.
+    """
+    if image is None or image.format not in _OF_FRAMES:
+        return 1
+    return int(getattr(image, 'n_frames', 1))
 
 
 def open_image(data: bytes) -> Image.Image | None:

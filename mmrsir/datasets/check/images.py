@@ -11,12 +11,10 @@ from PIL import Image
 
 from ...missing import nearest
 from ..decoding import first_ten
-from ..headers import Pixels, open_image, orientation
+from ..headers import Pixels, num_frames, open_image, orientation
 from ..jpeg import BrokenImageError, capture_standard_error
 from ..reading import Reading, ValueRangeError, describe_values
 from .faults import Fault, Inspection
-
-_ANIMATED = ('GIF', 'PNG', 'TIFF', 'WEBP')  # formats of several frames or pages
 
 
 class _BrokenFileError(Exception):
@@ -154,7 +152,5 @@ def _suffix_faults(path: str, header: Image.Image | None) -> tuple[Fault, ...]:
 
 
 def _frame_faults(path: str, header: Image.Image | None) -> tuple[Fault, ...]:
-    if header is None or header.format not in _ANIMATED:
-        return ()
-    frames = getattr(header, 'n_frames', 1)
+    frames = num_frames(header)
     return (Fault('frames', path, f'holds {frames} frames or pages'),) if frames > 1 else ()

@@ -1,0 +1,76 @@
+"""Which files of a folder are images, whatever their names end in."""
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from functools import cache
+from pathlib import Path
+
+import cv2
+from PIL import Image
+
+# Formats that Pillow knows by name only, or draws with the help of other programs.
+_NOT_DECODED = ('BUFR', 'EMF', 'EPS', 'GRIB', 'HDF5', 'IPTC', 'MPEG', 'PDF', 'WMF')
+_OPENCV_ONLY = ('.hdr', '.pic', '.pfm', '.sr')
+_KNOWN_OTHERS = {
+    '.heic': 'HEIC is not read: save it as JPEG or PNG',
+    '.heif': 'HEIF is not read: save it as JPEG or PNG',
+    '.jxl': 'JPEG XL is not read: save it as JPEG or PNG',
+    '.svg': 'SVG is not read: save it as PNG',
+    '.pdf': 'PDF is not read: save its pages as PNG',
+}
+_VIDEOS = ('.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v', '.mpg', '.mpeg', '.wmv')
+
+
+@cache
+def image_suffixes() -> tuple[str, ...]:
+    """Return the suffixes, in small letters, of the formats that Pillow or OpenCV decodes."""
+    Image.init()
+    of_pillow = {
+        suffix
+        for suffix, form in Image.registered_extensions().items()
+        if form in Image.OPEN and form not in _NOT_DECODED
+    }
+    return tuple(sorted(of_pillow.union(_OPENCV_ONLY)))
+
+
+def is_image(path: str | Path) -> bool:
+    """Whether a file is an image, by its suffix, or else by its content."""
+    suffix = Path(path).suffix.lower()
+    if suffix in image_suffixes():
+        return True
+    return suffix not in _VIDEOS and cv2.haveImageReader(str(path))
+
+
+def walk(folder: str | Path) -> Iterator[str]:
+    """Yield the files below a folder, as sorted paths below it; hidden ones are left out."""
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        folders[:] = sorted(one for one in folders if not one.startswith('.'))
+        below = os.path.relpath(parent, folder)
+        for name in sorted(names):
+            if not name.startswith('.'):
+                yield name if below == '.' else os.path.join(below, name)
+
+
+def reasons(paths: Iterable[str | Path], otherwise: str) -> list[str]:
+    """Say why files are left out, with the number of each reason.
+
+    Args:
+        paths: The files.
+        otherwise: The reason of those that are images.
+
+    Returns:
+        Lines such as ``'3 .txt: no image'``.
+    """
+    counts: Counter[tuple[str, str]] = Counter()
+    for path in paths:
+        suffix = Path(path).suffix
+        kind = suffix.lower()
+        if is_image(path):
+            why = otherwise
+        elif kind in _VIDEOS:
+            why = 'a video'
+        else:
+            why = _KNOWN_OTHERS.get(kind, 'no image')
+        counts[why, suffix or 'without suffix'] += 1
+    return [f'{number} {suffix}: {why}' for (why, suffix), number in sorted(counts.items())]
