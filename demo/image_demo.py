@@ -19,7 +19,7 @@ from rich.progress import track
 from mmrsir import safe_loading
 from mmrsir.apis import Predictor
 from mmrsir.datasets.headers import num_frames, open_image
-from mmrsir.datasets.image_files import is_image, reasons, walk
+from mmrsir.datasets.image_files import count_reasons, is_image, walk
 from mmrsir.engine.config_files import check_file
 from mmrsir.visualization.backbone import read_picture
 from mmrsir.visualization.uncertainty import draw_uncertainty
@@ -91,7 +91,7 @@ def list_pictures(path: Path, out_dir: Path) -> tuple[list[Path] | None, list[st
         found = [path / name for name in walk(path)]
         files = [file for file in found if out_dir.resolve() not in file.resolve().parents]
         pictures = [file for file in files if is_image(file)]
-        left_out = reasons(set(files).difference(pictures), '')
+        left_out = count_reasons(set(files).difference(pictures))
         if not pictures:
             raise ValueError(f'{path} has no picture: {"; ".join(left_out) or "it is empty"}')
         return pictures, left_out

@@ -12,7 +12,7 @@ from PIL import Image
 # Formats that Pillow knows by name only, or draws with the help of other programs.
 _NOT_DECODED = ('BUFR', 'EMF', 'EPS', 'GRIB', 'HDF5', 'IPTC', 'MPEG', 'PDF', 'WMF')
 _OPENCV_ONLY = ('.hdr', '.pic', '.pfm', '.sr')
-_KNOWN_OTHERS = {
+_UNREADABLE = {
     '.heic': 'HEIC is not read: save it as JPEG or PNG',
     '.heif': 'HEIF is not read: save it as JPEG or PNG',
     '.jxl': 'JPEG XL is not read: save it as JPEG or PNG',
@@ -52,25 +52,16 @@ def walk(folder: str | Path) -> Iterator[str]:
                 yield name if below == '.' else os.path.join(below, name)
 
 
-def reasons(paths: Iterable[str | Path], otherwise: str) -> list[str]:
-    """Say why files are left out, with the number of each reason.
+def why_unreadable(path: str | Path) -> str:
+    """Return why a picture or film cannot be read as an image; empty for what is neither."""
+    suffix = Path(path).suffix.lower()
+    return 'a video' if suffix in _VIDEOS else _UNREADABLE.get(suffix, '')
 
-    Args:
-        paths: The files.
-        otherwise: The reason of those that are images.
 
-    Returns:
-        Lines such as ``'3 .txt: no image'``.
-    """
-    counts: Counter[tuple[str, str]] = Counter()
-    for path in paths:
-        suffix = Path(path).suffix
-        kind = suffix.lower()
-        if is_image(path):
-            why = otherwise
-        elif kind in _VIDEOS:
-            why = 'a video'
-        else:
-            why = _KNOWN_OTHERS.get(kind, 'no image')
-        counts[why, suffix or 'without suffix'] += 1
-    return [f'{number} {suffix}: {why}' for (why, suffix), number in sorted(counts.items())]
+def count_reasons(paths: Iterable[str | Path]) -> list[str]:
+    """Say why files are no images, with the number of each reason, as ``'3 .txt: no image'``."""
+    counts = Counter(
+        f'{Path(path).suffix or "without suffix"}: {why_unreadable(path) or "no image"}'
+        for path in paths
+    )
+    return [f'{number} {reason}' for reason, number in sorted(counts.items())]

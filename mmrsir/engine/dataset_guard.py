@@ -1,14 +1,19 @@
 """Data loaders that are refused where no image is left, and loops that evaluate on all of them."""
 
+import logging
+import os
 from collections.abc import Iterator
 from typing import Any
 
+from mmengine.dist import is_main_process
+from mmengine.logging import print_log
 from mmengine.registry import DATASETS, LOOPS
 from mmengine.runner import BaseLoop, Runner, TestLoop, ValLoop
 from torch import nn
 from torch.utils.data import DataLoader
 
 from ..datasets.decoding import first_ten
+from ..datasets.passed_over import passed_over
 from ..errors import UserError
 from .config_check import check_classes
 from .scopes import class_names
@@ -22,7 +27,8 @@ def build_dataloader(runner: Runner, settings: DataLoader | dict, name: str) -> 
     """Build a data loader as mmengine does, unless its data set holds nothing.
 
     Heads of the runner's model that predict another number of classes are warned of, except with
-    mmengine's FlexibleRunner, which builds the model later.
+    mmengine's FlexibleRunner, which builds the model later; and images in its folders that are not
+    read.
 
     Args:
         runner: The runner.
@@ -53,6 +59,9 @@ def build_dataloader(runner: Runner, settings: DataLoader | dict, name: str) -> 
         raise EmptyDatasetError(f'{name}: {_what_is_left(settings["dataset"])}')
     if isinstance(runner.model, nn.Module):
         check_classes(runner.model, name, class_names(loader.dataset))
+    if is_main_process():
+        for dataset in _parts(loader.dataset):
+            _warn_of_unread_images(dataset, name)
     return loader
 
 
@@ -90,6 +99,30 @@ class CheckedTestLoop(_CheckedLoop, TestLoop):
     """Tests as :class:`CheckedValLoop` validates."""
 
     loader = 'test_dataloader'
+
+
+def _parts(dataset: Any) -> Iterator[Any]:
+    """Iterate over the data sets below built wrappers."""
+    for one in getattr(dataset, 'datasets', None) or [getattr(dataset, 'dataset', None)]:
+        if one is None:
+            yield dataset
+        else:
+            yield from _parts(one)
+
+
+def _warn_of_unread_images(dataset: Any, name: str) -> None:
+    """Warn of images in the folders of a data set that lists the files of folders."""
+    if hasattr(dataset, 'extensions'):
+        used = None
+    elif hasattr(dataset, 'img_suffix') and hasattr(dataset, 'seg_map_suffix'):
+        samples = map(dataset.get_data_info, range(len(dataset)))
+        paths = (sample.get(key) for sample in samples for key in ('img_path', 'seg_map_path'))
+        used = {os.path.abspath(path) for path in paths if path}
+    else:
+        return
+    unread = passed_over(dataset, used, listed=False)
+    if unread:
+        print_log(f'{name}: {unread}', logger='current', level=logging.WARNING)
 
 
 def _what_is_left(settings: dict[str, Any]) -> str:

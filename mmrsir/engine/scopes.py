@@ -17,6 +17,8 @@ SCOPES = ('mmdet', 'mmseg', 'mmpretrain')
 DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 EVALUATORS = ('val_evaluator', 'test_evaluator')
 
+OF_WORKERS = ('multiprocessing_context', 'persistent_workers', 'prefetch_factor', 'timeout')
+
 
 def check_scope(cfg: Config) -> None:
     """Check that the config is one of the three libraries'.
@@ -31,7 +33,14 @@ def check_scope(cfg: Config) -> None:
 
 
 def set_dataloader_defaults(cfg: Config) -> None:
-    """Fill in what mmpretrain's own tools add to the data loaders of its configs."""
+    """Fill in what mmpretrain's own tools add to the data loaders of its configs.
+
+    With ``num_workers=0`` torch refuses the settings of workers: they are dropped, in every scope.
+    """
+    for name in DATALOADERS:
+        if cfg.get(name) is not None and not cfg[name].get('num_workers', 0):
+            for setting in OF_WORKERS:
+                cfg[name].pop(setting, None)
     if cfg.default_scope != 'mmpretrain':
         return
     for name in DATALOADERS:

@@ -1,6 +1,8 @@
 # mmseg's own bases are kept here, as `mmseg::` does not resolve in its maintained fork.
 default_scope = 'mmseg'
-custom_imports = dict(imports=['mmrsir'], allow_failed_imports=False)
+custom_imports = dict(
+    imports=['mmrsir', 'mmrsir.datasets.mmseg_loading'], allow_failed_imports=False
+)
 env_cfg = dict(
     cudnn_benchmark=True,
     mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),

@@ -125,8 +125,7 @@ def _check_folders(dataset: Any, num_classes: int | None) -> Generator[Fault, No
     yield from _count_faults(root, counts, surplus(folders, names or ()))
     samples, empty = get_samples(root, label_of, dataset.is_valid_file)
     for folder in sorted(empty):
-        suffixes = ', '.join(sorted(dataset.extensions))
-        yield Fault('empty-class', os.path.join(root, folder), f'no file with {suffixes}')
+        yield Fault('empty-class', os.path.join(root, folder), 'it holds no image that is read')
     labels = {os.path.join(root, name): label for name, label in samples}
     return _Labels(labels, Naming(f'the folders of {root}', tuple(folders)))
 

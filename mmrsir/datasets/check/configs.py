@@ -14,6 +14,7 @@ from ...missing import nearest
 from ...models.arguments import check_choice
 from ..class_counts import ClassCounts
 from ..class_names import Naming
+from ..passed_over import passed_over
 from ..reading import Reading
 from . import classification, coco, segmentation
 from .across import TRAIN, Part, compare_images, compare_names
@@ -107,9 +108,20 @@ def check_config(cfg: Config, splits: Sequence[str] | None, inspector: Inspector
             evaluators = cfg.get(f'{split}_evaluator')
             if split != TRAIN and evaluators and _kind(dataset) == 'mmdet.CocoDataset':
                 reports[parts.index(part)].faults += evaluator_faults(evaluators, dataset)
+    used = {os.path.abspath(path) for dataset, _, _ in datasets for path in _files(dataset)}
+    for report, (dataset, _, _) in zip(reports, datasets, strict=True):
+        left_out = passed_over(dataset, used, listed=splits is None)
+        if left_out and report.num_images is not None:
+            report.faults.append(Fault('passed-over', report.name.split()[-1], left_out))
     for part, fault in [*compare_names(parts), *compare_images(parts)]:
         reports[parts.index(part)].faults.append(fault)
     return reports
+
+
+def _files(dataset: Any) -> Iterator[str]:
+    """The images and label maps of a data set that is loaded."""
+    for sample in dataset.data_list:
+        yield from (sample[key] for key in ('img_path', 'seg_map_path') if sample.get(key))
 
 
 def _collect(findings: Findings, report: Report) -> Content:
@@ -150,9 +162,11 @@ def _build(settings: ConfigDict) -> Any:
 def _kind(dataset: Any) -> str | None:
     """The type of SUPPORTED whose files a data set reads."""
     for base in type(dataset).__mro__:
-        kind = f'{base.__module__.partition(".")[0]}.{base.__name__}'
-        if kind in SUPPORTED:
-            return kind
+        library = base.__module__.partition('.')[0]
+        if f'{library}.{base.__name__}' in SUPPORTED:
+            return f'{library}.{base.__name__}'
+        if library == 'mmrsir':  # ours list files more widely, in the same layout
+            continue
         if vars(base).keys() & {'load_data_list', 'parse_data_info'}:  # it reads them otherwise
             return None
     return None

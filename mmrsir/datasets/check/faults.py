@@ -44,6 +44,8 @@ ERRORS = {
 }
 WARNINGS = {
     'wrong-suffix': 'the content is of another format than the name says; it is read all the same',
+    'passed-over': 'images lie in its folder that are not read; BaseSegDataset and CustomDataset in '
+    'configs that are based on ours take every suffix',
     'superfluous': 'a JPEG has superfluous bytes: mostly harmless, now and then a sign of damage',
     'dark': 'most of the range of values is not used, and images come out dark',
     'frames': 'it has several frames or pages, of which the first is read',

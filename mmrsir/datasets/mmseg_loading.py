@@ -1,0 +1,92 @@
+"""Folders of images of any suffix, and label maps of any size, for mmseg.
+
+Importing this module registers two classes in place of mmseg's of the same name: its
+``BaseSegDataset`` passes over files whose suffix is not exactly ``img_suffix``, ``.JPG`` among
+them, and its ``LoadAnnotations`` refuses label maps of more than 178 megapixels. It needs mmseg.
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import mmseg.datasets  # or what it registers would come on top
+from mmseg.datasets import transforms
+from mmseg.registry import DATASETS, TRANSFORMS
+from PIL import Image
+
+from .image_files import image_suffixes, walk
+
+
+@DATASETS.register_module(force=True)
+class BaseSegDataset(mmseg.datasets.BaseSegDataset):
+    """Images with label maps, as mmseg has them, whatever the suffix of an image.
+
+    ``img_suffix='.jpg'`` names what is taken where several images have the same name. A suffix that
+    is more than that of a format, such as ``'_leftImg8bit.png'``, is taken to the letter.
+    """
+
+    def load_data_list(self) -> list[dict[str, Any]]:
+        """List the images: those of ``img_suffix``, and others that have a label map."""
+        listed: list[dict[str, Any]] = super().load_data_list()
+        folder = self.data_prefix.get('img_path')
+        if self.img_suffix.lower() not in image_suffixes() or not os.path.isdir(folder or ''):
+            return listed
+        if self.ann_file:
+            return [self._with_any_suffix(sample) for sample in listed]
+        maps = {sample.get('seg_map_path') for sample in listed}
+        taken = {os.path.splitext(sample['img_path'])[0] for sample in listed}
+        for name in walk(folder):
+            stem, suffix = os.path.splitext(name)
+            image, label_map = os.path.join(folder, name), self._label_map(stem)
+            if (
+                suffix.lower() not in image_suffixes()
+                or os.path.splitext(image)[0] in taken
+                or image in maps
+                or (label_map is not None and not os.path.isfile(label_map))
+                or label_map == image
+            ):
+                continue
+            taken.add(os.path.splitext(image)[0])
+            listed.append(self._sample(image, label_map))
+        return sorted(listed, key=lambda sample: sample['img_path'])
+
+    def _label_map(self, stem: str) -> str | None:
+        folder = self.data_prefix.get('seg_map_path')
+        return None if folder is None else os.path.join(folder, stem + self.seg_map_suffix)
+
+    def _sample(self, image: str, label_map: str | None) -> dict[str, Any]:
+        known = {} if label_map is None else dict(seg_map_path=label_map)
+        return dict(
+            img_path=image,
+            **known,
+            label_map=self.label_map,
+            reduce_zero_label=self.reduce_zero_label,
+            seg_fields=[],
+        )
+
+    def _with_any_suffix(self, sample: dict[str, Any]) -> dict[str, Any]:
+        """Return a sample of a list, whose image may have another suffix, or be named with it."""
+        path = sample['img_path']
+        if os.path.exists(path):
+            return sample
+        stem = path[: -len(self.img_suffix)]
+        if Path(stem).suffix.lower() in image_suffixes() and os.path.isfile(stem):
+            below = os.path.relpath(os.path.splitext(stem)[0], self.data_prefix['img_path'])
+            return self._sample(stem, self._label_map(below))
+        for suffix in image_suffixes():
+            for written in (suffix, suffix.upper()):
+                if os.path.isfile(stem + written):
+                    return {**sample, 'img_path': stem + written}
+        return sample
+
+
+@TRANSFORMS.register_module(force=True)
+class LoadAnnotations(transforms.LoadAnnotations):
+    """Loads a label map as mmseg does, also one that is too large for Pillow's taste."""
+
+    def _load_seg_map(self, results: dict[str, Any]) -> None:
+        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            super()._load_seg_map(results)
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit

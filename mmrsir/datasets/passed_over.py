@@ -1,0 +1,91 @@
+"""Images that lie in the folders of a data set, and are not read."""
+
+import os
+from collections import Counter
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+from .image_files import image_suffixes, is_image, walk, why_unreadable
+
+
+def passed_over(dataset: Any, used: Collection[str] | None, listed: bool = True) -> str:
+    """Count the images of a data set's folders that it does not read.
+
+    Args:
+        dataset: The data set, of one of the three libraries.
+        used: Absolute paths of the images and label maps that are read, by others of the config
+            too; None for a data set of class folders, which reads all of certain suffixes.
+        listed: Look also where a list or JSON file names the images.
+
+    Returns:
+        How many there are, and why; empty if there are none.
+    """
+    if dataset.ann_file and not listed:
+        return ''
+    prefix = dataset.data_prefix
+    folder = prefix.get('img_path') or prefix.get('img') or getattr(dataset, 'img_prefix', '')
+    lines = _count(dataset, folder, used)
+    label_maps = prefix.get('seg_map_path')
+    if label_maps and not dataset.ann_file and hasattr(dataset, 'seg_map_suffix'):
+        lonely = sum(
+            name.endswith(dataset.seg_map_suffix) and not _is_used(dataset, label_maps, name, used)
+            for name in walk(label_maps)
+        )
+        if lonely:
+            lines.append(f'{lonely} label maps of {label_maps}: no image has their name')
+    return '; '.join(lines)
+
+
+def _count(dataset: Any, folder: str, used: Collection[str] | None) -> list[str]:
+    if not folder or not os.path.isdir(folder):
+        return []
+    counts: Counter[str] = Counter()
+    total = 0
+    names = list(walk(folder))
+    stems = Counter(os.path.splitext(name)[0] for name in names if _names_image(name))
+    for name in names:
+        if _is_used(dataset, folder, name, used):
+            total += 1
+        elif is_image(os.path.join(folder, name)):
+            total += 1
+            counts[f'{_suffix(name)}: {_why(dataset, name, stems)}'] += 1
+        elif why := why_unreadable(name):
+            total += 1
+            counts[f'{_suffix(name)}: {why}'] += 1
+    if not counts:
+        return []
+    reasons = '; '.join(f'{number} {reason}' for reason, number in sorted(counts.items()))
+    return [f'{counts.total()} of {total} images of {folder} are not read: {reasons}']
+
+
+def _why(dataset: Any, name: str, stems: Counter[str]) -> str:
+    """Return why a data set does not read an image."""
+    if dataset.ann_file:
+        return f'not in {dataset.ann_file}'
+    if hasattr(dataset, 'extensions'):
+        if dataset.with_label and '/' not in name:
+            return 'in no folder of a class'
+        return 'not among extensions of the data set'
+    stem = os.path.splitext(name)[0]
+    folder = dataset.data_prefix.get('seg_map_path')
+    if folder and not os.path.isfile(os.path.join(folder, stem + dataset.seg_map_suffix)):
+        return f'no label map of their name, with {dataset.seg_map_suffix}'
+    if stems[stem] > 1 and _names_image(dataset.img_suffix):
+        return 'another image has the same name'
+    return f'does not end in img_suffix={dataset.img_suffix!r}'
+
+
+def _names_image(name: str) -> bool:
+    return os.path.splitext(f'a{name}')[1].lower() in image_suffixes()
+
+
+def _suffix(name: str) -> str:
+    return Path(name).suffix or 'without suffix'
+
+
+def _is_used(dataset: Any, folder: str, name: str, used: Collection[str] | None) -> bool:
+    if used is None:
+        in_class = not dataset.with_label or '/' in name
+        return bool(in_class and dataset.is_valid_file(name))
+    return os.path.abspath(os.path.join(folder, name)) in used
