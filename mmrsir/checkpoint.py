@@ -5,6 +5,7 @@ Importing this module lets every library of the family load ``.safetensors`` fil
 """
 
 import logging
+import re
 from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Any, NamedTuple
@@ -15,8 +16,10 @@ from torch import Tensor, nn
 
 from . import remote_checkpoint  # noqa: F401  registers loaders
 from .errors import UserError
+from .run_log import log_information
 
 SHOWN_KEYS = 5
+NOTHING = r'(?!)'  # the pattern that fits no key
 
 
 class CheckpointMismatchError(UserError, ValueError):
@@ -42,7 +45,10 @@ class Match(NamedTuple):
 
     def describe(self) -> str:
         """Return the report that goes to the log."""
-        lines = [f'{self.share:.1%} of the weights matched ({len(self.matched)} keys)']
+        share = f'{self.share:.1%}'
+        if self.missing or self.mismatched:
+            share = share.replace('100.0%', 'nearly all')
+        lines = [f'{share} of the weights matched ({len(self.matched)} keys)']
         for name in ('missing', 'mismatched', 'unexpected'):
             keys = getattr(self, name)
             if keys:
@@ -82,13 +88,18 @@ def match_weights(module: nn.Module, weights: Mapping[str, Tensor]) -> Match:
     return Match(matched, missing, mismatched, unexpected, share)
 
 
-def check_match(match: Match, source: str, min_matched: float) -> None:
+def check_match(
+    match: Match, source: str, min_matched: float, fresh_weights: str = NOTHING
+) -> None:
     """Log how far a checkpoint matches, and refuse one that matches too little.
+
+    The message is a warning where something fails to match.
 
     Args:
         match: From :func:`match_weights`.
         source: Where the weights come from, for the message.
         min_matched: Smallest share of the model's weights that must match, 0 to 1.
+        fresh_weights: Pattern of keys that may be missing: no warning for these.
 
     Raises:
         CheckpointMismatchError: Less is matched.
@@ -98,8 +109,10 @@ def check_match(match: Match, source: str, min_matched: float) -> None:
         raise CheckpointMismatchError(
             f'{message}; at least min_matched={min_matched:.1%} is required'
         )
-    level = logging.INFO if match.share == 1 else logging.WARNING
-    print_log(message, logger='current', level=level)
+    if match.mismatched or not all(re.match(fresh_weights, key) for key in match.missing):
+        print_log(message, logger='current', level=logging.WARNING)
+    else:
+        log_information(message)
 
 
 def load_pretrained(
@@ -138,7 +151,7 @@ def load_pretrained(
             f'Did you mean {"".join(nearest)!r}?'
         )
     match = match_weights(module, part)
-    check_match(match, source, min_matched)
+    check_match(match, source, min_matched, getattr(module, 'fresh_weights', NOTHING))
     module.load_state_dict({key: part[key] for key in match.matched}, strict=False)
     return match
 

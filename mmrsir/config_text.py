@@ -29,7 +29,7 @@ def find_code(text: str) -> str | None:
     if '{{' in text:  # replaced in the text before it is parsed, even where it ends a string
         return 'a substitution {{…}}'
     try:
-        settings = _read(text)
+        settings = read_settings(text)
     except (SyntaxError, TypeError, ValueError, RecursionError, MemoryError):
         return 'more than assignments of plain values'
     if '_base_' in settings:
@@ -49,8 +49,19 @@ def find_code(text: str) -> str | None:
     return None
 
 
-def _read(text: str) -> dict[str, Any]:
-    """Return the settings of a text without running it; ValueError if there is more in it."""
+def read_settings(text: str) -> dict[str, Any]:
+    """Read a config's text without running it.
+
+    Args:
+        text: The config, as mmengine keeps it in a checkpoint.
+
+    Returns:
+        Its settings by name.
+
+    Raises:
+        SyntaxError: It is not Python.
+        ValueError: There is more in it than assignments of plain values.
+    """
     settings = {}
     for statement in ast.parse(text).body:
         match statement:

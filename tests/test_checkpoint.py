@@ -17,7 +17,7 @@ from mmrsir.checkpoint import (
     match_weights,
     read_checkpoint,
 )
-from mmrsir.models import RSIRTransformer
+from mmrsir.models import PyramidTransformer, RSIRTransformer
 
 ARCH = dict(embed_dims=8, depths=(1, 2), num_heads=(1, 1))
 
@@ -140,10 +140,60 @@ def test_full_match_is_information_and_a_partial_one_a_warning(caplog):
     logger.addHandler(caplog.handler)
     weights = backbone().state_dict()
     check_match(match_weights(backbone(), weights), 'file', 1.0)
-    del weights['norm0.weight']
+    del weights['patch_embed.norm.bias']
     check_match(match_weights(backbone(), weights), 'file', 0.9)
     reports = [one for one in caplog.records if 'weights matched' in one.getMessage()]
     assert [report.levelno for report in reports] == [logging.INFO, logging.WARNING]
+
+
+def test_norms_that_a_classifier_has_not_are_no_warning(caplog, tmp_path, classifier_weights):
+    logger = MMLogger.get_instance('norms')
+    logger.addHandler(caplog.handler)
+    torch.save(classifier_weights, tmp_path / 'model.pth')
+    load_pretrained(backbone(), str(tmp_path / 'model.pth'))
+    (report,) = [one for one in caplog.records if 'weights matched' in one.getMessage()]
+    assert report.levelno == logging.INFO
+    assert '2 missing: norm0.weight, norm0.bias' in report.getMessage()
+
+
+def test_a_share_is_never_all_where_something_is_missing():
+    large = nn.Linear(10000, 1)
+    report = match_weights(large, dict(weight=large.weight.data)).describe()
+    assert report == 'nearly all of the weights matched (1 keys); 1 missing: bias'
+
+
+@pytest.fixture
+def configured(tmp_path, classifier_weights):
+    """A classifier's checkpoint with its config, as a training writes it."""
+    settings = dict(type='mmrsir.RSIRTransformer', arch=ARCH, out_indices=(1,), importance='cbam')
+    source = RSIRTransformer(ARCH, out_indices=(1,), importance='cbam')
+    weights = {f'backbone.{key}': value for key, value in source.state_dict().items()}
+    text = f'model = dict(backbone={settings}, type="ImageClassifier")'
+    path = str(tmp_path / 'configured.pth')
+    torch.save(dict(state_dict=weights, meta=dict(cfg=text)), path)
+    return path, source
+
+
+def test_from_pretrained_builds_what_the_checkpoint_holds(configured):
+    path, source = configured
+    model = RSIRTransformer.from_pretrained(path)
+    x = torch.rand(1, 3, 40, 50)
+    assert not model.training
+    for found, expected in zip(model(x), source.eval()(x), strict=True):
+        assert torch.equal(found, expected)
+
+
+def test_from_pretrained_takes_other_settings(configured):
+    model = RSIRTransformer.from_pretrained(configured[0], out_indices=(0, 1))
+    assert model.out_channels == (8, 16)
+
+
+def test_from_pretrained_says_what_is_wrong(configured, tmp_path):
+    with pytest.raises(ValueError, match='holds a RSIRTransformer, not a PyramidTransformer'):
+        PyramidTransformer.from_pretrained(configured[0])
+    torch.save(backbone().state_dict(), tmp_path / 'bare.pth')
+    with pytest.raises(ValueError, match='no config of a model. Build it yourself'):
+        RSIRTransformer.from_pretrained(str(tmp_path / 'bare.pth'))
 
 
 def test_mmengine_loads_safetensors(tmp_path):

@@ -1,13 +1,15 @@
 """PretrainedModule: a backbone that takes weights out of a checkpoint of any model."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
-from mmengine.logging import print_log
 from mmengine.model import BaseModule, PretrainedInit
 
-from ..checkpoint import load_pretrained
+from ..checkpoint import NOTHING, load_pretrained, read_checkpoint
+from ..config_text import read_settings
+from ..run_log import has_run_log, log_information
 
+Built = TypeVar('Built', bound='PretrainedModule')
 PRETRAINED = ('Pretrained', PretrainedInit)
 
 
@@ -20,7 +22,12 @@ class PretrainedModule(BaseModule):
             :func:`mmrsir.checkpoint.load_pretrained`. With ``checkpoint=None`` the backbone
             starts from scratch.
         scratch_init: Initialization before it.
+
+    Attributes:
+        fresh_weights: Pattern of the keys that a checkpoint of another task lacks by its nature.
     """
+
+    fresh_weights = NOTHING
 
     def __init__(
         self, init_cfg: dict | list[dict] | None, scratch_init: Sequence[dict] = ()
@@ -29,6 +36,32 @@ class PretrainedModule(BaseModule):
         others = [cfg for cfg in given if cfg.get('type') not in PRETRAINED]
         super().__init__(init_cfg=[*scratch_init, *others])
         self.pretrained = [cfg for cfg in given if cfg.get('type') in PRETRAINED]
+
+    @classmethod
+    def from_pretrained(cls: type[Built], checkpoint: str, **settings: Any) -> Built:
+        """Build the backbone that a checkpoint holds, with its weights.
+
+        Args:
+            checkpoint: Name (``'mmrsir://…'``), file or address of the weights, with the config
+                of their model, as training and ``publish_model.py`` write them.
+            **settings: Arguments of the class that differ from the config's, such as
+                ``out_indices=(0, 1, 2, 3)`` for a pyramid out of a classifier.
+
+        Returns:
+            The backbone, in evaluation mode.
+
+        Raises:
+            CheckpointMismatchError: The checkpoint has too few of the backbone's weights.
+            FileNotFoundError: There is no such checkpoint.
+            ValueError: It does not say how the backbone is built, or holds one of another class.
+
+        Examples:
+            >>> backbone = RSIRTransformer.from_pretrained('rsir_t_in1k.pth', out_indices=(1, 3))
+        """
+        backbone = cls(**{**_find_settings(cls.__name__, checkpoint), **settings})
+        backbone.pretrained = [dict(type='Pretrained', checkpoint=checkpoint)]
+        backbone.init_weights()
+        return backbone.eval()
 
     def init_weights(self) -> None:
         """Initialize the weights, and load those that ``init_cfg`` names.
@@ -44,10 +77,32 @@ class PretrainedModule(BaseModule):
             unused = ('type', 'map_location')  # weights are read to the CPU
             settings = {key: value for key, value in cfg.items() if key not in unused}
             if settings.get('checkpoint') is None:
-                print_log('No pretrained checkpoint: the backbone starts from scratch', 'current')
+                log_information('No pretrained checkpoint: the backbone starts from scratch')
             else:
                 self._load(settings)
 
     def _load(self, settings: dict[str, Any]) -> None:
         """Load a checkpoint, by arguments of :func:`mmrsir.checkpoint.load_pretrained`."""
         load_pretrained(self, **settings)
+
+    def _dump_init_info(self) -> None:
+        """Write how each parameter was initialized to the log of a run; mmengine prints it too."""
+        if has_run_log():
+            super()._dump_init_info()
+
+
+def _find_settings(name: str, checkpoint: str) -> dict[str, Any]:
+    """Return the arguments of the backbone of a class from the config inside a checkpoint."""
+    text = read_checkpoint(checkpoint).get('meta', {}).get('cfg')
+    model = read_settings(text).get('model', {}) if text else {}
+    backbone = model.get('backbone') or {}
+    found = str(backbone.get('type')).rpartition('.')[2]
+    if not backbone:
+        raise ValueError(
+            f'{checkpoint} does not say how its backbone is built: it has no config of a model. '
+            f"Build it yourself: {name}(…, init_cfg=dict(type='Pretrained', "
+            f'checkpoint={checkpoint!r})), then call init_weights()'
+        )
+    if found != name:
+        raise ValueError(f'{checkpoint} holds a {found}, not a {name}')
+    return {key: value for key, value in backbone.items() if key not in ('type', 'init_cfg')}

@@ -123,6 +123,8 @@ class PyramidTransformer(PretrainedModule):
         ValueError: An argument is unknown or out of range.
     """
 
+    fresh_weights = r'norm\d+\.'  # a classifier has none for the levels that it does not read
+
     def __init__(
         self,
         arch: Mapping[str, Any],
