@@ -43,6 +43,7 @@ setup(
     description='The RSIR Transformer as a backbone for MMDetection, MMSegmentation, mmpretrain',
     license='Apache-2.0',
     packages=find_packages(include=['mmrsir', 'mmrsir.*']),
+    package_data={'mmrsir.weights': ['*.safetensors', '*.md']},
     cmdclass={'build_py': BuildWithMim},
     python_requires='>=3.10',
     # mmengine and mmcv are needed too, but either come as upstream's packages or as the fork's,

@@ -14,7 +14,7 @@ from mmengine.logging import print_log
 from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
 
-from . import remote_checkpoint  # noqa: F401  registers loaders
+from . import remote_checkpoint, weights  # noqa: F401  register loaders
 from .errors import UserError
 from .run_log import log_information
 

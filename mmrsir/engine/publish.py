@@ -43,7 +43,9 @@ class Publication(NamedTuple):
     removed: list[str]
 
 
-def publish(in_file: str, out_file: str, backbone_only: bool = False) -> Publication:
+def publish(
+    in_file: str, out_file: str, backbone_only: bool = False, half: bool = False
+) -> Publication:
     """Publish a checkpoint.
 
     Args:
@@ -51,6 +53,7 @@ def publish(in_file: str, out_file: str, backbone_only: bool = False) -> Publica
         out_file: Folder and name of the published files, without hash; a suffix ``.pth`` or
             ``.safetensors`` does not count. The folder is made.
         backbone_only: Keep the backbone's weights alone, for the ``init_cfg`` of other models.
+        half: Round the weights to half precision; models that load them stay in theirs.
 
     Returns:
         The files, of equal content, and what they lack.
@@ -61,6 +64,12 @@ def publish(in_file: str, out_file: str, backbone_only: bool = False) -> Publica
         ValueError: ``in_file`` is no checkpoint, or has no backbone.
     """
     checkpoint, removed = strip_checkpoint(_read(in_file), backbone_only)
+    if half:
+        weights = checkpoint['state_dict']
+        checkpoint['state_dict'] = {
+            key: value.half() if value.is_floating_point() else value
+            for key, value in weights.items()
+        }
     stem = Path(re.sub(r'\.(pth|safetensors)$', '', out_file))
     contents = {
         _hashed_name(stem, content, suffix): content

@@ -29,10 +29,13 @@ def main() -> None:
         action='store_true',
         help="keep the backbone's weights alone, for init_cfg of other models",
     )
+    parser.add_argument(
+        '--half', action='store_true', help='round the weights to half precision: half the size'
+    )
     safe_loading.add_unsafe_flag(parser)
     args = parser.parse_args()
     try:
-        published = publish(args.in_file, args.out_file, args.backbone_only)
+        published = publish(args.in_file, args.out_file, args.backbone_only, args.half)
     except (OSError, TypeError, ValueError) as error:
         raise SystemExit(f'publish_model.py: error: {error}') from None
 
