@@ -61,15 +61,12 @@ def publish(
     Raises:
         FileExistsError: Another file has the name of a published one.
         FileNotFoundError: The checkpoint does not exist; names the nearest file beside it.
-        ValueError: ``in_file`` is no checkpoint, or has no backbone.
+        ValueError: ``in_file`` is no checkpoint, has no backbone, or half precision does not hold
+            its weights.
     """
     checkpoint, removed = strip_checkpoint(_read(in_file), backbone_only)
     if half:
-        weights = checkpoint['state_dict']
-        checkpoint['state_dict'] = {
-            key: value.half() if value.is_floating_point() else value
-            for key, value in weights.items()
-        }
+        checkpoint['state_dict'] = to_half(checkpoint['state_dict'])
     stem = Path(re.sub(r'\.(pth|safetensors)$', '', out_file))
     contents = {
         _hashed_name(stem, content, suffix): content
@@ -128,6 +125,30 @@ def strip_checkpoint(
     # A copy has a storage of its own: views and shared tensors would bring along more, or fail.
     weights = {key: value.detach().clone().contiguous() for key, value in weights.items()}
     return dict(meta=meta, state_dict=weights), removed
+
+
+def to_half(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Round weights to half precision.
+
+    Args:
+        weights: Weights by key; integers stay as they are.
+
+    Returns:
+        The rounded weights.
+
+    Raises:
+        ValueError: Half precision cannot hold one: it is above 65,504.
+    """
+    rounded = {
+        key: value.half() if value.is_floating_point() else value for key, value in weights.items()
+    }
+    for key, value in rounded.items():
+        if not torch.equal(value.isfinite(), weights[key].isfinite()):
+            raise ValueError(
+                f'{key} has values above {torch.finfo(torch.half).max:g}, which half precision '
+                'does not hold; publish without --half'
+            )
+    return rounded
 
 
 def strip_settings(text: str) -> tuple[str, list[str]]:

@@ -210,6 +210,23 @@ def test_a_missing_backbone_is_named(tmp_path):
         publish(str(tmp_path / 'head.pth'), str(tmp_path / 'out'), backbone_only=True)
 
 
+def test_half_precision_halves_the_weights_alone(tmp_path):
+    content = dict(weight=torch.rand(1000) + 0.5, num_batches_tracked=torch.tensor(70000))
+    torch.save(content, tmp_path / 'full.pth')
+    for path in publish(str(tmp_path / 'full.pth'), str(tmp_path / 'out'), half=True).files:
+        found = weights(path)
+        assert found['num_batches_tracked'] == 70000
+        assert found['weight'].dtype == torch.half
+        torch.testing.assert_close(found['weight'].float(), content['weight'], rtol=1e-3, atol=0)
+
+
+def test_weights_that_half_precision_does_not_hold_are_named(tmp_path):
+    torch.save({'head.weight': torch.tensor([1e5])}, tmp_path / 'full.pth')
+    with pytest.raises(ValueError, match=r'head\.weight has values above 65504'):
+        publish(str(tmp_path / 'full.pth'), str(tmp_path / 'out'), half=True)
+    assert not list(tmp_path.glob('out*'))
+
+
 @pytest.mark.parametrize('suffix', ['', '.pth', '.safetensors'])
 def test_same_checkpoint_gives_same_files(suffix, checkpoint, tmp_path):
     first = publish(checkpoint, str(tmp_path / 'out')).files
