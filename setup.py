@@ -1,14 +1,15 @@
-"""Packs mmrsir; configs and tools travel along in mmrsir/.mim, where OpenMMLab looks for them."""
+"""Packs mmrsir; configs and tools travel along in mmrsir/.mim, where OpenMMLab looks for them.
+
+Everything else about the package stands in pyproject.toml.
+"""
 
 import os
-import re
 import shutil
 from pathlib import Path
 
-from setuptools import find_packages, setup
+from setuptools import setup
 from setuptools.command.build_py import build_py
 
-ROOT = Path(__file__).resolve().parent
 MIM_FILES = ('configs', 'tools', 'model-index.yml')
 
 
@@ -31,29 +32,4 @@ class BuildWithMim(build_py):
                 shutil.copy2(source, mim)
 
 
-def requirements(*names: str) -> list[str]:
-    """The lines of files in requirements/."""
-    lines = (line for name in names for line in (ROOT / f'requirements/{name}.txt').open())
-    return [line.strip() for line in lines if line.strip() and not line.startswith('#')]
-
-
-setup(
-    name='mmrsir',
-    version=re.findall(r"__version__ = '(.+)'", (ROOT / 'mmrsir/version.py').read_text())[0],
-    description='The RSIR Transformer as a backbone for MMDetection, MMSegmentation, mmpretrain',
-    license='Apache-2.0',
-    packages=find_packages(include=['mmrsir', 'mmrsir.*']),
-    package_data={'mmrsir.weights': ['*.safetensors', '*.md']},
-    cmdclass={'build_py': BuildWithMim},
-    python_requires='>=3.10',
-    # mmengine and mmcv are needed too, but either come as upstream's packages or as the fork's,
-    # with the same import names: naming one would install it over the other.
-    install_requires=['torch>=2.7'],
-    extras_require={
-        # Without mmcv, which pip would build without its ops: see requirements/mmcv.txt.
-        'full': requirements('torch', 'openmmlab'),
-        'dev': requirements('dev'),
-        'app': requirements('app'),
-    },
-    zip_safe=False,
-)
+setup(cmdclass={'build_py': BuildWithMim})

@@ -305,7 +305,7 @@ def test_a_newer_python_is_a_warning(monkeypatch):
 
 def test_the_oldest_torch_is_that_of_the_package():
     oldest = '.'.join(map(str, supported.OLDEST_TORCH))
-    assert f"'torch>={oldest}'" in (ROOT / 'setup.py').read_text()
+    assert f'"torch>={oldest}"' in (ROOT / 'pyproject.toml').read_text()
 
 
 def test_this_environment_is_healthy():

@@ -6,11 +6,13 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from email import message_from_string
 from pathlib import Path
 
 import pytest
 from mmengine.config import Config
 
+from mmrsir import __version__
 from mmrsir.inheritance import find_config
 
 from .test_engine.commands import ROOT
@@ -53,7 +55,7 @@ def checkout(tmp_path_factory):
             shutil.copytree(ROOT / name, copy / name, ignore=ignore)
         else:
             shutil.copy2(ROOT / name, copy)
-    for name in ('LICENSE', 'MANIFEST.in', 'pyproject.toml', 'setup.py'):
+    for name in ('LICENSE', 'MANIFEST.in', 'README.md', 'pyproject.toml', 'setup.py'):
         shutil.copy2(ROOT / name, copy)
     return copy
 
@@ -126,6 +128,22 @@ def test_wheel_holds_all_configs_and_tools(installed, checkout):
     for name in ('configs', 'tools'):
         assert files(installed / 'mmrsir/.mim' / name) == files(checkout / name)
     assert (installed / 'mmrsir/.mim/model-index.yml').is_file()
+
+
+def test_wheel_holds_the_weights_and_the_marker_of_types(installed, checkout):
+    weights = {name for name in files(checkout / 'mmrsir/weights') if not name.endswith('.py')}
+    assert weights <= files(installed / 'mmrsir/weights')
+    assert (installed / 'mmrsir/py.typed').is_file()
+
+
+def test_wheel_describes_itself(installed):
+    (info,) = installed.glob('mmrsir-*.dist-info')
+    metadata = message_from_string((info / 'METADATA').read_text())
+    assert metadata['Version'] == __version__
+    assert metadata['Description-Content-Type'] == 'text/markdown'
+    assert metadata.get_payload().strip() == (ROOT / 'README.md').read_text().strip()
+    assert set(metadata.get_all('Provides-Extra')) == {'full', 'dev', 'app'}
+    assert metadata['Keywords'] and metadata.get_all('Classifier') and metadata['Author']
 
 
 def test_wheel_is_what_is_imported(seen, installed):
