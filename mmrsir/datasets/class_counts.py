@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .class_names import leaves
-from .image_sets import first_ten
+from .decoding import first_ten
 
 # A class is rare with at most so many images and less than so large a share of the mean of all.
 RARE_IMAGES = 10
@@ -186,7 +186,8 @@ def count_loaded(dataset: Any, names: Sequence[str]) -> ClassCounts | None:
         names: Names of its classes.
 
     Returns:
-        The counts; None where its records hold neither objects nor labels nor label maps.
+        The counts; None where its records hold neither objects nor labels nor label maps, or
+        where none of them can be loaded.
     """
     counts = None
     parts = [part for part in leaves(dataset) if len(part)]
@@ -203,8 +204,9 @@ def count_loaded(dataset: Any, names: Sequence[str]) -> ClassCounts | None:
             if sum(counts.columns.get('pixels', ())) + counts.ignored_pixels > MOST_PIXELS:
                 break
             _add(counts, part.get_data_info(index), load)
-    if counts is not None:
-        counts.total = total
+    if counts is None or not counts.num_images:
+        return None
+    counts.total = total
     return counts
 
 

@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .image_sets import first_ten
+from .decoding import first_ten
 
 _KEY = b'"categories"'
 
@@ -33,7 +33,7 @@ class Naming(NamedTuple):
 
 def folded(name: str) -> str:
     """Return what two spellings of a name have in common."""
-    return ' '.join(re.split(r'[\s_-]+', unicodedata.normalize('NFC', name).casefold()))
+    return re.sub(r'[\s_-]+', ' ', unicodedata.normalize('NFC', name).casefold()).strip()
 
 
 def contradiction(given: Naming, found: Naming) -> str | None:

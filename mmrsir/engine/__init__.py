@@ -6,6 +6,7 @@ Importing this package registers what needs none of the three: hooks, loops, opt
 from .amp import CPUAmpOptimWrapper
 from .batches import ResumableBatchSampler
 from .checkpoint_hook import ResumableCheckpointHook
+from .class_guard import ClassGuardHook
 from .dataset_guard import CheckedTestLoop, CheckedValLoop
 from .hooks import CheckpointMatchHook
 from .layer_decay import LayerDecayOptimWrapperConstructor
@@ -20,6 +21,7 @@ __all__ = [
     'CheckedTestLoop',
     'CheckedValLoop',
     'CheckpointMatchHook',
+    'ClassGuardHook',
     'LayerDecayOptimWrapperConstructor',
     'LossGuardHook',
     'PredictionPicturesHook',

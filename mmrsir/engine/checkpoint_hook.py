@@ -23,6 +23,7 @@ from ..files import DRAFT, draft_of, settle, write_whole
 from ..models.arguments import check_choice
 from ..seal import seal
 from . import random_state
+from .class_guard import rests_on_too_few_classes
 
 POINTER = 'last_checkpoint'
 # Where a checkpoint keeps what this hook adds.
@@ -127,7 +128,7 @@ class ResumableCheckpointHook(CheckpointHook):
             super()._save_checkpoint(_Saver(runner))
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
-        if not self.save_best:
+        if not self.save_best or rests_on_too_few_classes(runner):
             return
         saver, files = _Saver(runner), self.file_backend
         self.file_backend = later = _RemovesLater(files)

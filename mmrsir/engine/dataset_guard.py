@@ -3,6 +3,7 @@
 import logging
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from mmengine.dist import is_main_process
@@ -12,10 +13,11 @@ from mmengine.runner import BaseLoop, Runner, TestLoop, ValLoop
 from torch import nn
 from torch.utils.data import DataLoader
 
+from ..datasets.class_names import surplus
 from ..datasets.decoding import first_ten
 from ..datasets.passed_over import passed_over
 from ..errors import UserError
-from .config_check import check_classes
+from .config_check import ConfigError, check_classes
 from .scopes import class_names
 
 
@@ -39,7 +41,8 @@ def build_dataloader(runner: Runner, settings: DataLoader | dict, name: str) -> 
         The data loader.
 
     Raises:
-        ConfigError: The names of the data set's classes are a text.
+        ConfigError: The names of the data set's classes are a text, or there are more or fewer of
+            them than class folders.
         EmptyDatasetError: No image is left; says of how many, and what left them out.
     """
     if isinstance(settings, DataLoader):
@@ -50,6 +53,10 @@ def build_dataloader(runner: Runner, settings: DataLoader | dict, name: str) -> 
             seed=runner.seed,
             diff_rank_seed=runner._randomness_cfg.get('diff_rank_seed', False),
         )
+    except AssertionError as error:
+        if 'number of subfolders' not in str(error):
+            raise
+        raise ConfigError(f'{name}: {_what_folders(settings["dataset"])}') from error
     except ValueError as error:
         # mmengine packs the records of a data set into one array, and fails where it has none.
         if 'need at least one array' not in str(error):
@@ -137,6 +144,20 @@ def _what_is_left(settings: dict[str, Any]) -> str:
     return (
         f'0 of {total} images left after filter_cfg={dataset.filter_cfg}, '
         f'indices={part.get("indices")}, of {place} with the classes {classes}'
+    )
+
+
+def _what_folders(settings: dict[str, Any]) -> str:
+    """Say which class folders are too many or missing, for the first such data set."""
+    for part in _innermost(settings):
+        dataset = DATASETS.build({**part, 'lazy_init': True})
+        folders = sorted(one.name for one in Path(dataset.img_prefix).iterdir() if one.is_dir())
+        classes = class_names(dataset) or []
+        if len(folders) != len(classes):
+            break
+    return (
+        f'{dataset.img_prefix} has {len(folders)} class folders, and the config has '
+        f'{len(classes)} classes; {surplus(folders, classes)}'
     )
 
 

@@ -19,6 +19,7 @@ from mmengine.runner import FlexibleRunner, Runner
 
 from ..errors import UserError
 from . import scopes
+from .class_guard import ClassGuardHook
 from .config_check import check_config, check_model
 from .config_files import check_file, find_config
 from .resuming import newest_checkpoint
@@ -146,6 +147,8 @@ def build_runner(
     if cfg.launcher != 'none' and not torch.cuda.is_available():
         _distribute_on_cpu(cfg)
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    if not any(isinstance(hook, ClassGuardHook) for hook in runner.hooks):
+        runner.register_hook(ClassGuardHook())
     if 'train' in splits and isinstance(runner.model, torch.nn.Module):  # some build it later
         check_model(runner.model, cfg)
     return runner

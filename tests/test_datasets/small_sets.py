@@ -91,7 +91,10 @@ def _load(layout) -> Config:
 
 
 def config(layout, root: Path, classes=None, **settings):
-    """The shapes config of a layout on a tiny data set, of which nothing but data is read."""
+    """The shapes config of a layout on a tiny data set.
+
+    Classifiers without ``classes`` have no number of classes: such a model cannot be built.
+    """
     cfg = deepcopy(_load(layout))
     for split, folder in (('train', 'train'), ('val', 'val'), ('test', 'val')):
         dataset = cfg[f'{split}_dataloader'].dataset
@@ -103,9 +106,11 @@ def config(layout, root: Path, classes=None, **settings):
         elif layout == 'maps':
             prefix = dict(img_path=f'images/{folder}', seg_map_path=f'labels/{folder}')
             dataset.update(type='BaseSegDataset', img_suffix='.png', data_prefix=prefix)
+            for transform in dataset.pipeline:
+                transform.pop('reduce_zero_label', None)  # the data set's counts
         else:
             dataset.update(type='CustomDataset', ann_file='', data_prefix=folder)
         dataset.metainfo = dict(classes=classes) if classes else None
     if layout == 'folders':
-        cfg.model.head.pop('num_classes')
+        cfg.model.head.num_classes = len(classes or ()) or None
     return cfg

@@ -7,6 +7,15 @@ alone with all below.
 """
 
 from .built_model import check_classes, check_model
-from .check import ConfigError, MissingPathError, check_config
+from .check import ConfigError, MissingPathError, check_config, refuse
+from .mistakes import Mistake
 
-__all__ = ['ConfigError', 'MissingPathError', 'check_classes', 'check_config', 'check_model']
+__all__ = [
+    'ConfigError',
+    'MissingPathError',
+    'Mistake',
+    'check_classes',
+    'check_config',
+    'check_model',
+    'refuse',
+]

@@ -30,12 +30,26 @@ def check_config(cfg: Config, splits: Collection[str]) -> None:
         ConfigError: Settings or ``type`` names are unknown; names all of them and the nearest.
         MissingPathError: Local paths do not exist; names all of them and what is near.
     """
-    wrong = _checked(cfg, [*check_names(cfg), *check_types(cfg)])
-    if wrong:
-        raise ConfigError(_report(cfg, 'has wrong settings', wrong))
+    refuse(cfg, 'has wrong settings', [*check_names(cfg), *check_types(cfg)])
     missing = _checked(cfg, check_paths(cfg, splits))
     if missing:
         raise MissingPathError(_report(cfg, 'names what does not exist', missing))
+
+
+def refuse(cfg: Config, what: str, mistakes: Iterable[Mistake]) -> None:
+    """Refuse a config for mistakes in it, except for those that are meant.
+
+    Args:
+        cfg: The config.
+        what: What is wrong with it, after its name.
+        mistakes: The mistakes.
+
+    Raises:
+        ConfigError: There are some; names all.
+    """
+    wrong = _checked(cfg, mistakes)
+    if wrong:
+        raise ConfigError(_report(cfg, what, wrong))
 
 
 def _checked(cfg: Config, mistakes: Iterable[Mistake]) -> list[Mistake]:
