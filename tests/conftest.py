@@ -6,12 +6,14 @@ from pathlib import Path
 import pytest
 from mmdet.datasets import CocoDataset
 
+from mmrsir.datasets import camvid, dsb2018, tiny_imagenet
 from mmrsir.datasets.caltech256 import CALTECH256
 from mmrsir.datasets.conversion import convert
 from mmrsir.datasets.digits import make_digits
 from mmrsir.datasets.miniimagenet import MINIIMAGENET
 from mmrsir.datasets.shapes import make_shapes
 
+from .test_datasets import image_trees
 from .test_datasets.image_trees import write_images
 
 
@@ -54,4 +56,16 @@ def data(shapes: Path, coco2017: Path, tmp_path_factory: pytest.TempPathFactory)
         images = root / folder / 'images'
         write_images(images, [f'{name}/{name}_{i}.jpg' for name in classes for i in range(12)])
         convert(image_set, images, root / folder, root / folder / 'manifest.json')
+    originals = tmp_path_factory.mktemp('data') / 'originals'
+    tiny_imagenet.convert(
+        image_trees.tiny_imagenet(originals / 'tiny-imagenet-200'), root / 'tiny_imagenet'
+    )
+    camvid.convert(
+        image_trees.camvid(originals / 'CamVid'), root / 'camvid', image_trees.CAMVID_SPLIT
+    )
+    dsb2018.convert(
+        image_trees.nuclei(originals / 'stage1_train', [f'{i:02}' for i in range(20)], (128, 128)),
+        image_trees.nuclei(originals / 'stage1_test', ['50', '51']),
+        root / 'dsb2018',
+    )
     return root

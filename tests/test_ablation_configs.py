@@ -1,8 +1,9 @@
-"""The configs of Table 7: one network and one recipe a task, in which only the mixers change."""
+"""Configs of mechanisms: one network and one recipe a task, in which only the mixers change."""
 
 import pytest
 from mmengine.config import Config
 
+from mmrsir.models import ARCHS
 from mmrsir.models.mixers import MIXERS
 
 from .test_engine.commands import ROOT
@@ -29,3 +30,31 @@ def test_the_tasks_have_one_backbone():
         for key in ('drop_path_rate', 'init_cfg', 'out_indices'):
             backbone.pop(key, None)
     assert all(backbone == backbones[0] for backbone in backbones)
+
+
+# Small networks on real images, whose row of RSIR is the config that they stand beside.
+SMALL = {
+    'cls': ('tinyimagenet', set(ROWS) - {'rsir'}),
+    'mask_rcnn': ('dsb2018', {'shifted_window', 'grid'}),
+    'upernet': ('camvid', {'shifted_window', 'grid'}),
+}
+
+
+@pytest.mark.parametrize('task', SMALL)
+def test_small_rows_differ_from_nano_by_their_mixers_alone(task):
+    data_set, expected = SMALL[task]
+    paths = list(ROOT.glob(f'configs/{task}/ablation/*_n_{data_set}.py'))
+    assert {path.name.split('_n_')[0] for path in paths} == expected
+    nano = Config.fromfile(ROOT / f'configs/{task}/rsir_n_{data_set}.py').to_dict()
+    nano.pop('work_dir', None)
+    backbone = nano['model'].pop('backbone')
+    assert backbone.pop('type') == 'RSIRTransformer'
+    backbone.update(arch=ARCHS[backbone['arch']], type='PyramidTransformer')
+    for path in paths:
+        row = Config.fromfile(path).to_dict()
+        del row['work_dir'], row['backbone']
+        mixed = row['model'].pop('backbone')
+        assert mixed.pop('mixers') == ROWS[path.name.split('_n_')[0]]
+        mixed.setdefault('init_cfg', None)
+        assert mixed == {'init_cfg': None, **backbone}
+        assert row == nano

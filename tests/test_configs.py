@@ -25,9 +25,11 @@ RECIPES = {
     'configs/mask_rcnn/rsir_t_3x-ms_coco.py': (1e-4, 0.05, 0.2),
     'configs/mask_rcnn/rsir_b*_*_coco.py': (1e-4, 0.05, 0.3),
     'configs/upernet/rsir_[tb]*_160k_*.py': (6e-5, 0.01, 0.3),
-    'configs/cls/rsir_t_*.py': (1e-3, 0.05, 0.2),
+    'configs/cls/rsir_t_[!t]*.py': (1e-3, 0.05, 0.2),
+    'configs/cls/rsir_s_tinyimagenet.py': (2e-3, 0.05, 0.1),
+    'configs/cls/rsir_t_tinyimagenet.py': (2e-3, 0.05, 0.2),
     'configs/cls/rsir_b*_*.py': (1e-3, 0.05, 0.5),
-    'configs/mask_rcnn/baselines/resn*': (0.02, 1e-4, None),
+    'configs/mask_rcnn/baselines/resn*_1x_*': (0.02, 1e-4, None),
     'configs/mask_rcnn/baselines/pvt_s_*': (1e-4, 0.05, 0.1),
     'configs/mask_rcnn/baselines/pvt_l_*': (1e-4, 0.05, 0.0),
     'configs/mask_rcnn/baselines/twins_*': (1e-4, 0.05, 0.2),
@@ -49,10 +51,12 @@ RECIPES = {
     'configs/cls/baselines/swin_b_*': (1e-3, 0.05, 0.5),
     'configs/cls/baselines/cswin_b_*': (1e-3, 0.1, 0.5),
     'configs/cls/baselines/maxvit_b_*': (1e-3, 0.05, 0.4),
-    'configs/cls/ablation/*': (1e-3, 0.05, 0.2),
-    'configs/mask_rcnn/ablation/*': (1e-4, 0.05, 0.2),
-    'configs/upernet/ablation/*': (6e-5, 0.01, 0.3),
+    'configs/cls/ablation/*_in1k.py': (1e-3, 0.05, 0.2),
+    'configs/mask_rcnn/ablation/*_coco.py': (1e-4, 0.05, 0.2),
+    'configs/upernet/ablation/*_ade20k_*': (6e-5, 0.01, 0.3),
 }
+# Small networks, each with a recipe of its own.
+SMALL = re.compile(r'/rsir_n_|_n_|_dsb2018')
 # Parameters that tell positions, and class tokens: they never decay.
 POSITIONS = ('cls_token', 'pos_embed', 'relative_position_bias_table')
 # Sections of a config that a model does not touch.
@@ -81,6 +85,7 @@ def load(path):
 # are trained in classifiers, and the smaller data sets with RSIR.
 SIMILAR = re.compile(
     r'/(?!vit)\w+?_(b|b36|l|16g|101)_|(mask_rcnn|upernet)/ablation/|/baselines/.*_(caltech256|miniin)'
+    r'|/ablation/.*_n_|-pretrained|rsir_t_tinyimagenet'
 )
 TRAINED = [
     pytest.param(path, marks=pytest.mark.slow) if SIMILAR.search(path) else path for path in CONFIGS
@@ -147,7 +152,7 @@ def test_multi_scale_training_images_differ_in_size(coco2017):
     assert len(shapes) > 10
 
 
-@pytest.mark.parametrize('path', [path for path in CONFIGS if '/rsir_n_' not in path])
+@pytest.mark.parametrize('path', [path for path in CONFIGS if not SMALL.search(path)])
 def test_recipe(path):
     (expected,) = (recipe for family, recipe in RECIPES.items() if fnmatch(path, family))
     cfg = load(path)

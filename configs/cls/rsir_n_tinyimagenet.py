@@ -2,7 +2,8 @@
 
 The images are 32 x 32 pixels in the first eight epochs, 48 x 48 in the next six, then 64 x 64.
 
-Command    python tools/train.py configs/cls/rsir_n_tinyimagenet.py
+Command    python tools/dataset_converters/tiny_imagenet.py tiny-imagenet-200.zip
+           python tools/train.py configs/cls/rsir_n_tinyimagenet.py
 Cost       not measured
 Published  nothing at this size
 Measured   not measured
@@ -36,3 +37,4 @@ param_scheduler = [
 ]
 custom_hooks = [dict(type='ProgressiveResizeHook', sides=(32, 48, 64), milestones=(8, 14))]
 randomness = dict(seed=0)
+auto_scale_lr = dict(enable=False, base_batch_size=128)

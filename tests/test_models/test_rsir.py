@@ -33,7 +33,8 @@ def global_random_states():
 
 
 @pytest.mark.parametrize(
-    ('arch', 'millions'), [('nano', 2.90), ('tiny', 21.01), ('base', 62.29), ('base36', 83.58)]
+    ('arch', 'millions'),
+    [('nano', 2.90), ('small', 6.72), ('tiny', 21.01), ('base', 62.29), ('base36', 83.58)],
 )
 def test_variants_have_their_size(arch, millions):
     with torch.device('meta'):

@@ -13,6 +13,7 @@ train_pipeline = [
     dict(type='RandomFlip', prob=0.5, direction='horizontal'),
     dict(type='PackInputs'),
 ]
+classes = data_root + 'meta/classes.txt'  # their names, one a line
 test_pipeline = [dict(type='LoadImageFromFile'), dict(type='PackInputs')]
 train_dataloader = dict(
     batch_size=128,
@@ -22,6 +23,7 @@ train_dataloader = dict(
         type=dataset_type,
         data_root=data_root,
         ann_file='meta/train.txt',
+        classes=classes,
         pipeline=train_pipeline,
     ),
     sampler=dict(type='DefaultSampler', shuffle=True),
@@ -33,6 +35,7 @@ val_dataloader = dict(
         type=dataset_type,
         data_root=data_root,
         ann_file='meta/val.txt',
+        classes=classes,
         pipeline=test_pipeline,
     ),
     sampler=dict(type='DefaultSampler', shuffle=False),

@@ -1,0 +1,10 @@
+"""Tiny-ImageNet: a nano RSIR with grid attention (MaxViT) in the place of RSIR's.
+
+Command    python tools/train.py configs/cls/ablation/grid_n_tinyimagenet.py
+Cost       not measured
+Measured   not measured
+"""
+
+_base_ = '../../_base_/ablation/tinyimagenet.py'
+work_dir = 'work_dirs/grid_n_tinyimagenet'
+model = dict(backbone=dict(mixers=('grid',)))

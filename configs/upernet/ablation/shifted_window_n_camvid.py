@@ -1,0 +1,10 @@
+"""CamVid: UperNet with a nano RSIR with shifted windows (Swin) in the place of RSIR's.
+
+Command    python tools/train.py configs/upernet/ablation/shifted_window_n_camvid.py
+Cost       not measured
+Measured   not measured
+"""
+
+_base_ = '../../_base_/ablation/camvid.py'
+work_dir = 'work_dirs/shifted_window_n_camvid'
+model = dict(backbone=dict(mixers=('shifted_window',)))

@@ -1,0 +1,12 @@
+"""UperNet with a nano RSIR on CamVid, from the weights of Tiny-ImageNet.
+
+As rsir_n_camvid.py but for its start.
+
+Command    python tools/train.py configs/upernet/rsir_n_camvid-pretrained.py
+Cost       as rsir_n_camvid.py
+Measured   not measured
+"""
+
+_base_ = './rsir_n_camvid.py'
+work_dir = 'work_dirs/upernet_rsir_n_camvid-pretrained'
+model = dict(backbone=dict(init_cfg=dict(checkpoint='mmrsir://rsir_n_tinyimagenet')))
