@@ -16,7 +16,7 @@ from mmengine.logging import print_log
 from mmengine.registry import METRICS
 from terminaltables import AsciiTable
 
-from ..datasets.image_sets import first_ten
+from ..datasets.decoding import first_ten
 from ..models.arguments import check_int
 from .coco_figures import CocoFigures
 from .coco_truth import CocoTruth, EvaluationError, Record

@@ -73,5 +73,9 @@ test_dataloader = dict(
         pipeline=test_pipeline,
     ),
 )
-val_evaluator = dict(ann_file=data_root + 'annotations/instances_val.json')
-test_evaluator = dict(ann_file=data_root + 'annotations/instances_test.json')
+ap = dict(type='CheckedCocoMetric', metric=['bbox', 'segm'], max_dets=max_per_img)
+val_file = data_root + 'annotations/instances_val.json'
+test_file = data_root + 'annotations/instances_test.json'
+# AP, and what the competition was judged by.
+val_evaluator = [dict(ap, ann_file=val_file), dict(type='DSB2018Metric', ann_file=val_file)]
+test_evaluator = [dict(ap, ann_file=test_file), dict(type='DSB2018Metric', ann_file=test_file)]
