@@ -50,6 +50,7 @@ def config(images, tmp_path_factory) -> str:
         loader = cfg[f'{part}_dataloader']
         loader.update(num_workers=0, persistent_workers=False, batch_size=NUMBER)
         loader.dataset.data_root = cfg.data_root
+        loader.dataset.classes = ['even', 'odd']
     cfg.train_dataloader.dataset.pipeline = cfg.test_dataloader.dataset.pipeline
     # Windows by importance alone: random ones depend on the order of the images in a batch.
     cfg.model.backbone.update(

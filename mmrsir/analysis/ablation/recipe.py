@@ -26,7 +26,15 @@ from ...models import ARCHS
 from .tasks import Pictures, Task
 from .variants import CONFIG_VARIANTS
 
-LOADING = ('LoadImageFromFile', 'Resize', 'ResizeEdge', 'CenterCrop', 'PackInputs')
+LOADING = (
+    'LoadImageFromFile',
+    'Resize',
+    'ResizeEdge',
+    'CenterCrop',
+    'NumpyToPIL',
+    'PILToNumpy',
+    'PackInputs',
+)
 
 
 class Recipe:
