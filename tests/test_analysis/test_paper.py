@@ -83,19 +83,18 @@ def test_costs_that_differ_and_only_these_have_a_reason(table):
     assert list(paper.read_notes(ROOT, table)) == list(dict.fromkeys(differing))
 
 
-@pytest.mark.parametrize('document', ['README.md', 'docs/paper.md'])
-def test_documents_hold_what_is_known(document):
-    known = tables.documents(ROOT)[document]
+def test_the_document_holds_what_is_known():
+    known = tables.document(ROOT)
     hint = 'run tools/analysis_tools/paper_report.py --update'
-    assert f'{tables.BEGIN}\n{known}\n{tables.END}\n' in (ROOT / document).read_text(), hint
+    held = (ROOT / tables.DOCUMENT).read_text()
+    assert f'{tables.BEGIN}\n{known}\n{tables.END}\n' in held, hint
 
 
-def test_the_paper_document_has_all_rows_and_the_readme_those_of_rsir():
-    documents = tables.documents(ROOT)
-    models = re.findall(r'^\| (.+?)(?:, 384 x 384)? \| [\d-]', documents['docs/paper.md'], re.M)
+def test_the_document_has_all_rows():
+    models = re.findall(
+        r'^\| (.+?)(?:, 384 x 384)? \| [\d-]', tables.document(ROOT), re.MULTILINE
+    )
     assert models == [row.model for row in ROWS]
-    ours = [(str(row.table), row.model) for row in ROWS if row.ours]
-    assert re.findall(r'\(Table (\d)\) \| (.+?) \|', documents['README.md']) == ours
 
 
 @pytest.mark.parametrize('model', ['RSIR-T', 'ViT-B'])
@@ -300,8 +299,7 @@ def report(monkeypatch, tmp_path):
     (tmp_path / 'docs').mkdir()
     for name in (paper.PUBLISHED, paper.NOTES, throughput.RECORDED):
         shutil.copy(ROOT / name, tmp_path / name)
-    for name in ('README.md', 'docs/paper.md'):
-        (tmp_path / name).write_text(MARKED.format(''))
+    (tmp_path / tables.DOCUMENT).write_text(MARKED.format(''))
     main = runpy.run_path(str(ROOT / 'tools/analysis_tools/paper_report.py'))['main']
 
     def measure(rows, *settings):
@@ -335,16 +333,15 @@ def test_tool_times_and_keeps_nothing_unless_told(report, capsys):
     assert throughput.read_recorded(root) == throughput.read_recorded(ROOT)
 
 
-def test_tool_writes_what_it_recorded_into_both_documents(report):
+def test_tool_writes_what_it_recorded_into_the_document(report):
     report('--table', '7', '--record')
     root = report('--update')
     recorded = throughput.read_recorded(root)[7]
     assert [one.images_per_second for one in recorded.speeds.values()] == [1, 2, 3, 4, 5, 6, 7]
     assert recorded.setting.startswith('batch 4, fp32, ')
-    known = tables.documents(root)
-    assert ' | 0.74x (0.72 to 0.76) | ' in known['docs/paper.md']
-    for document, content in known.items():
-        assert (root / document).read_text() == MARKED.format(f'{content}\n')
+    known = tables.document(root)
+    assert ' | 0.74x (0.72 to 0.76) | ' in known
+    assert (root / tables.DOCUMENT).read_text() == MARKED.format(f'{known}\n')
 
 
 def test_tool_says_what_it_does_not_record(report, monkeypatch, capsys):

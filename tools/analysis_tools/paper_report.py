@@ -17,7 +17,7 @@ from rich.progress import track
 from mmrsir.analysis.benchmark.cases import PRECISIONS
 from mmrsir.analysis.benchmark.environment import describe_device, describe_environment
 from mmrsir.analysis.paper.rows import EXPERIMENTS, Row, count, read_notes, read_rows
-from mmrsir.analysis.paper.tables import documents, render, replace_table
+from mmrsir.analysis.paper.tables import DOCUMENT, document, render, replace_table
 from mmrsir.analysis.paper.throughput import RECORDED, Throughput, measure, record
 from mmrsir.models.arguments import check_int
 
@@ -40,8 +40,8 @@ def argument_parser() -> argparse.ArgumentParser:
     choice.add_argument(
         '--update',
         action='store_true',
-        help='write all tables into docs/paper.md and the rows of RSIR, in short, into README.md: '
-        'with the costs of the metafiles and the throughput that is recorded',
+        help=f'write all tables into {DOCUMENT}, with the costs of the metafiles and the '
+        'throughput that is recorded',
     )
     timing = parser.add_argument_group('throughput')
     timing.add_argument(
@@ -100,11 +100,10 @@ def main() -> None:
 
 
 def update() -> None:
-    """Write the tables into the documents."""
-    for name, content in documents(ROOT).items():
-        document = ROOT / name
-        document.write_text(replace_table(document.read_text(), content))
-        print(f'wrote into {name}')
+    """Write the tables into their document."""
+    path = ROOT / DOCUMENT
+    path.write_text(replace_table(path.read_text(), document(ROOT)))
+    print(f'wrote into {DOCUMENT}')
 
 
 def time_all(rows: list[Row], args: argparse.Namespace) -> Throughput:

@@ -21,7 +21,7 @@ END = '<!-- end of what paper_report.py writes -->'
 NOT_PUBLISHED = '-'
 COST_COLUMNS = ['parameters: paper', 'here', 'FLOPs: paper', 'here']
 ACCURACY_COLUMNS = ['accuracy: paper', 'here']
-SUMMARY_METRICS = ('top-1', 'box AP', 'mask AP', 'mIoU')
+DOCUMENT = 'docs/paper.md'
 
 
 class Figure(NamedTuple):
@@ -115,45 +115,24 @@ def render(
     return '\n'.join(lines)
 
 
-def summarize(rows: Sequence[Row], costs: Sequence[Cost | str]) -> str:
-    """Show rows of any tables in short.
-
-    Args:
-        rows: The rows.
-        costs: What each model costs, or why that is unknown.
-
-    Returns:
-        One table.
-    """
-    lines = _head(['experiment', 'model', *COST_COLUMNS, *ACCURACY_COLUMNS])
-    for row, cost in zip(rows, costs, strict=True):
-        metrics = row.published_accuracy
-        headline = {name: metrics[name] for name in SUMMARY_METRICS if name in metrics}
-        cells = [f'{_title(row.table)} (Table {row.table})', row.model, *_cost_cells(row, cost)]
-        lines.append(_line([*cells, _accuracy(headline), measured_accuracy(row.configs)]))
-    return '\n'.join(lines)
-
-
-def documents(root: Path) -> dict[str, str]:
+def document(root: Path) -> str:
     """Show all tables with costs of the metafiles and the throughput that is recorded.
 
     Args:
         root: The repository.
 
     Returns:
-        What stands between the marks of each document, by its path.
+        What stands between the marks of :data:`DOCUMENT`.
     """
     costs, recorded = read_costs(root), read_recorded(root)
-    parts, ours = [], []
+    parts = []
     for table in EXPERIMENTS:
         rows = read_rows(root, table)
         timed = EXPERIMENTS[table].reference is not None
         throughput = recorded.get(table, Throughput({})) if timed else None
         listed = [costs[row.configs[0]] for row in rows]
         parts.append(render(rows, listed, read_notes(root, table), throughput))
-        ours += [row for row in rows if row.ours]
-    summary = summarize(ours, [costs[row.configs[0]] for row in ours])
-    return {'docs/paper.md': '\n\n'.join(parts), 'README.md': summary}
+    return '\n\n'.join(parts)
 
 
 def replace_table(text: str, table: str) -> str:
