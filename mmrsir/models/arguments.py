@@ -90,18 +90,19 @@ def check_out_indices(out_indices: Any, num_stages: int) -> tuple[int, ...]:
     return tuple(sorted(stages))
 
 
-def check_images(x: Tensor, taker: object) -> None:
+def check_images(x: Tensor, taker: object, channels: int = 3) -> None:
     """Check that a tensor holds images.
 
     Args:
         x: What was given.
         taker: Backbone that takes them, for the message.
+        channels: C of an image.
 
     Raises:
-        ValueError: The shape is not (B, 3, H, W) with B, H, W >= 1.
+        ValueError: The shape is not (B, C, H, W) with B, H, W >= 1.
     """
-    if x.ndim != 4 or x.shape[1] != 3 or 0 in x.shape:
+    if x.ndim != 4 or x.shape[1] != channels or 0 in x.shape:
         raise ValueError(
-            f'{type(taker).__name__} takes images of shape (B, 3, H, W) with B, H, W >= 1, '
-            f'got {tuple(x.shape)}'
+            f'{type(taker).__name__} takes images of shape (B, {channels}, H, W) '
+            f'with B, H, W >= 1, got {tuple(x.shape)}'
         )

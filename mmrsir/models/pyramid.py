@@ -113,6 +113,7 @@ class PyramidTransformer(PretrainedModule):
         with_cp: Recompute the blocks' activations in the backward pass to save memory.
         init_cfg: Initialization on top of the usual one (truncated normal, std 0.02);
             ``dict(type='Pretrained', checkpoint=…)`` as in :class:`.pretrained.PretrainedModule`.
+        in_channels: Channels of the images.
 
     Attributes:
         depths: Blocks of each stage that is built.
@@ -141,6 +142,7 @@ class PyramidTransformer(PretrainedModule):
         norm_eval: bool = False,
         with_cp: bool = False,
         init_cfg: dict | list[dict] | None = None,
+        in_channels: int = 3,
     ) -> None:
         super().__init__(init_cfg, SCRATCH_INIT)
         embed_dims, depths, num_heads = _check_arch(arch)
@@ -154,6 +156,7 @@ class PyramidTransformer(PretrainedModule):
         check_choice('position', position, ('peg', None))
         check_choice('eval_sampling', eval_sampling, ('fixed', 'random'))
         check_int('seed', seed, minimum=0)
+        check_int('in_channels', in_channels, minimum=1)
         check_int('frozen_stages', frozen_stages, minimum=-1, maximum=num_stages)
         if not isinstance(drop_path_rate, (int, float)):
             raise TypeError(f'drop_path_rate={drop_path_rate!r} must be a number')
@@ -168,11 +171,20 @@ class PyramidTransformer(PretrainedModule):
         widths = [embed_dims * 2**stage for stage in range(num_built)]
         if downsampling == 'overlap':
             self.patch_embed = PatchConvolution(
-                3, embed_dims, kernel_size=7, stride=PATCH_SIZE, padding=3, norm_cfg=LAYER_NORM
+                in_channels,
+                embed_dims,
+                kernel_size=7,
+                stride=PATCH_SIZE,
+                padding=3,
+                norm_cfg=LAYER_NORM,
             )
         else:
             self.patch_embed = PatchConvolution(
-                3, embed_dims, kernel_size=PATCH_SIZE, stride=PATCH_SIZE, norm_cfg=LAYER_NORM
+                in_channels,
+                embed_dims,
+                kernel_size=PATCH_SIZE,
+                stride=PATCH_SIZE,
+                norm_cfg=LAYER_NORM,
             )
         merging = OverlapMerging if downsampling == 'overlap' else PatchMerging
         self.merging = ModuleList(merging(width // 2, width) for width in widths[1:])
@@ -211,7 +223,7 @@ class PyramidTransformer(PretrainedModule):
         """Extract a feature pyramid.
 
         Args:
-            x: Normalized images, (B, 3, H, W), any H, W >= 1.
+            x: Normalized images, (B, in_channels, H, W), any H, W >= 1.
 
         Returns:
             One feature map for each of ``out_indices``: (B, C_i, ceil(H/s_i), ceil(W/s_i)),
@@ -220,7 +232,7 @@ class PyramidTransformer(PretrainedModule):
         Raises:
             ValueError: ``x`` has another shape.
         """
-        check_images(x, self)
+        check_images(x, self, self.patch_embed.projection.in_channels)
         outputs = []
         x_BLC, grid = self._embed(x)
         for index, stage in enumerate(self.stages):
@@ -239,7 +251,7 @@ class PyramidTransformer(PretrainedModule):
         which is slower. Gradients flow where they are enabled.
 
         Args:
-            x: Normalized images, (B, 3, H, W), any H, W >= 1.
+            x: Normalized images, (B, in_channels, H, W), any H, W >= 1.
             point: (x, y), a pixel of the images.
 
         Returns:
@@ -248,7 +260,7 @@ class PyramidTransformer(PretrainedModule):
         Raises:
             ValueError: ``x`` has another shape, or the point is outside.
         """
-        check_images(x, self)
+        check_images(x, self, self.patch_embed.projection.in_channels)
         column, row = point
         height, width = x.shape[2:]
         if not (0 <= column < width and 0 <= row < height):

@@ -43,6 +43,7 @@ class RSIRTransformer(PyramidTransformer):
         norm_eval: Keep all normalization layers in evaluation mode.
         with_cp: Recompute the blocks' activations in the backward pass.
         init_cfg: Initialization on top of the usual one.
+        in_channels: Channels of the images.
 
     Raises:
         TypeError: An argument has the wrong type.
@@ -68,6 +69,7 @@ class RSIRTransformer(PyramidTransformer):
         norm_eval: bool = False,
         with_cp: bool = False,
         init_cfg: dict | list[dict] | None = None,
+        in_channels: int = 3,
     ) -> None:
         if isinstance(arch, str):
             check_choice('arch', arch, ARCHS)
@@ -86,4 +88,5 @@ class RSIRTransformer(PyramidTransformer):
             norm_eval=norm_eval,
             with_cp=with_cp,
             init_cfg=init_cfg,
+            in_channels=in_channels,
         )

@@ -305,3 +305,10 @@ def test_convolutions_get_images_in_channels_last_layout(batch_size, position):
     for image in inputs:
         assert image.stride()[1:] == (1, image.shape[1] * image.shape[3], image.shape[1])
         assert image.stride(0) == image[0].numel()
+
+
+def test_images_of_other_channels_are_taken_and_checked():
+    model = RSIRTransformer('nano', in_channels=5, out_indices=(0,))
+    assert model(torch.rand(1, 5, 16, 16))[0].shape == (1, 32, 4, 4)
+    with pytest.raises(ValueError, match=r'takes images of shape \(B, 5, H, W\)'):
+        model(torch.rand(1, 3, 16, 16))

@@ -1,0 +1,283 @@
+"""RSIR in timm: ``timm.create_model('rsir_tiny', features_only=True)``.
+
+Importing this module registers ``rsir_nano``, ``rsir_tiny``, ``rsir_base`` and ``rsir_base36`` with
+timm, for every project that takes its backbones from there. ``import mmrsir`` alone does not.
+"""
+
+from collections.abc import Sequence
+from math import ceil
+from typing import Any
+
+from timm.layers import ClassifierHead
+from timm.models import (
+    build_model_with_cfg,
+    generate_default_cfgs,
+    register_model,
+)
+from torch import Tensor, nn
+
+from .models import ARCHS, RSIRTransformer
+from .weights import available
+
+STRIDES = (4, 8, 16, 32)
+LEVELS = tuple(range(len(STRIDES)))
+LETTERS = dict(nano='n', tiny='t', base='b', base36='b36')  # in names of configs and weights
+CLASSES_AND_SIDES = dict(
+    in1k=(1000, 224), tinyimagenet=(200, 64), caltech256=(256, 224), miniin=(100, 224)
+)
+
+
+class TimmRSIR(nn.Module):
+    """RSIR Transformer with timm's interface, and the weights' names of mmpretrain's classifier.
+
+    Args:
+        arch: As for :class:`mmrsir.models.RSIRTransformer`.
+        num_classes: Classes of the linear head; 0 for none.
+        in_chans: Channels of the images.
+        global_pool: Pooling before the head, ``'avg'``, ``'max'`` or another one of timm's; ``''``
+            for none.
+        drop_rate: Dropout before the head.
+        levels: Stages whose maps :meth:`forward_intermediates` can give, ascending.
+        **settings: Further arguments of the backbone, such as ``importance='cbam'``.
+
+    Attributes:
+        feature_info: Channels and stride of each stage.
+        num_features: Channels of the last map.
+
+    Raises:
+        TypeError: An argument is unknown, or has the wrong type.
+        ValueError: An argument is out of range.
+    """
+
+    def __init__(
+        self,
+        arch: str,
+        num_classes: int = 1000,
+        in_chans: int = 3,
+        global_pool: str = 'avg',
+        drop_rate: float = 0.0,
+        levels: Sequence[int] = (3,),
+        **settings: Any,
+    ) -> None:
+        super().__init__()
+        if 'output_stride' in settings:
+            raise TypeError(
+                f'output_stride={settings["output_stride"]} is not taken: '
+                f'the strides of RSIR are {", ".join(map(str, STRIDES))}'
+            )
+        self.backbone = RSIRTransformer(
+            arch, out_indices=tuple(levels), in_channels=in_chans, **settings
+        )
+        self.backbone.init_weights()
+        self.feature_info = [
+            dict(
+                num_chs=ARCHS[arch]['embed_dims'] * 2**level,
+                reduction=stride,
+                module=f'stage{level}',
+            )
+            for level, stride in zip(LEVELS, STRIDES, strict=True)
+        ]
+        self.num_classes = num_classes
+        self.num_features = self.head_hidden_size = self.backbone.out_channels[-1]
+        self.head = ClassifierHead(self.num_features, num_classes, global_pool, drop_rate)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Classify images.
+
+        Args:
+            x: Normalized images, (B, C, H, W), any H, W >= 1.
+
+        Returns:
+            Logits, (B, num_classes); without classes the pooled features.
+        """
+        return self.forward_head(self.forward_features(x))
+
+    def forward_features(self, x: Tensor) -> Tensor:
+        """Return the last map, (B, num_features, H', W'), of images as in :meth:`forward`."""
+        return self.backbone(x)[-1]
+
+    def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
+        """Pool and classify.
+
+        Args:
+            x: The last map.
+            pre_logits: Leave the linear layer out.
+
+        Returns:
+            Logits, or pooled features, (B, num_features).
+        """
+        return self.head(x, pre_logits=pre_logits)
+
+    def forward_intermediates(
+        self,
+        x: Tensor,
+        indices: int | Sequence[int] | None = None,
+        norm: bool = False,
+        stop_early: bool = False,
+        output_fmt: str = 'NCHW',
+        intermediates_only: bool = False,
+    ) -> list[Tensor] | tuple[Tensor, list[Tensor]]:
+        """Return the maps of several stages.
+
+        Args:
+            x: Images, as in :meth:`forward`.
+            indices: Stages among ``levels``; a number n for the last n stages; None for all
+                stages.
+            norm: No choice: each map is normalized, as in OpenMMLab.
+            stop_early: No choice: later stages are not built.
+            output_fmt: ``'NCHW'``.
+            intermediates_only: Leave the last map out.
+
+        Returns:
+            The maps, (B, C_i, ceil(H/s_i), ceil(W/s_i)); before them the last map, unless it is
+            left out.
+
+        Raises:
+            ValueError: A stage is not among ``levels``, or the format is another one.
+        """
+        if output_fmt != 'NCHW':
+            raise ValueError(f"output_fmt={output_fmt!r} must be 'NCHW'")
+        stages = _find_stages(indices)
+        missing = [stage for stage in stages if stage not in self.backbone.out_indices]
+        if missing:
+            raise ValueError(
+                f'the model gives stages {self.backbone.out_indices}, not {missing}: '
+                'name those that you want as create_model(…, features_only=True, out_indices=…)'
+            )
+        maps = self.backbone(x)
+        wanted = [maps[self.backbone.out_indices.index(stage)] for stage in stages]
+        return wanted if intermediates_only else (maps[-1], wanted)
+
+    def prune_intermediate_layers(
+        self, indices: int | Sequence[int] = 1, prune_norm: bool = False, prune_head: bool = True
+    ) -> list[int]:
+        """Drop what no map of the given stages needs; later stages are not built anyway.
+
+        Args:
+            indices: Stages, as in :meth:`forward_intermediates`.
+            prune_norm: No choice: the norms stay.
+            prune_head: Drop the head.
+
+        Returns:
+            The stages, counted from the first.
+        """
+        if prune_head:
+            self.reset_classifier(0, '')
+        return _find_stages(indices)
+
+    def get_classifier(self) -> nn.Module:
+        """Return the linear layer of the head."""
+        return self.head.fc
+
+    def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
+        """Put a new linear layer into the head; ``global_pool=None`` keeps the pooling."""
+        self.num_classes = num_classes
+        self.head.reset(num_classes, global_pool)
+
+    def set_grad_checkpointing(self, enable: bool = True) -> None:
+        """Recompute the blocks' activations in the backward pass to save memory."""
+        for stage in self.backbone.stages:
+            for block in stage.blocks:
+                block.with_cp = enable
+
+    def group_matcher(self, coarse: bool = False) -> Any:
+        """Return what tells the layer of a parameter, for layer-wise learning rates."""
+        if coarse:
+            return dict(
+                stem=r'^backbone\.patch_embed', stages=r'^backbone\.(?:stages|merging)\.(\d+)'
+            )
+        return lambda name: self.backbone.get_layer_depth(name, 'backbone.')[0]
+
+
+def _find_stages(indices: int | Sequence[int] | None) -> list[int]:
+    """Return the stages that timm's ``out_indices`` means, counted from the first."""
+    if indices is None:
+        return list(LEVELS)
+    if isinstance(indices, int):
+        indices = range(-indices, 0)
+    for index in indices:
+        if not -len(LEVELS) <= index < len(LEVELS):
+            raise ValueError(
+                f'out_indices={tuple(indices)}: there is no stage {index}, but 0 to {LEVELS[-1]}'
+            )
+    return [index % len(LEVELS) for index in indices]
+
+
+def _create(arch: str, pretrained: bool, **kwargs: Any) -> nn.Module:
+    """Build a model as timm's ``create_model`` does."""
+    levels: Sequence[int] = (LEVELS[-1],)
+    if kwargs.get('features_only'):
+        kwargs['out_indices'] = _find_stages(kwargs.get('out_indices'))
+        levels = sorted(set(kwargs['out_indices']))
+    return build_model_with_cfg(
+        TimmRSIR,
+        f'rsir_{arch}',
+        pretrained,
+        feature_cfg=dict(feature_cls='getter'),
+        pretrained_filter_fn=_keep_known,
+        arch=arch,
+        levels=levels,
+        **kwargs,
+    )
+
+
+def _keep_known(weights: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
+    """Leave out the weights of levels that a feature extractor does not have."""
+    known = model.state_dict()
+    return {key: value for key, value in weights.items() if key in known}
+
+
+def _default_cfgs() -> dict[str, dict[str, Any]]:
+    """Describe each model, and weights of its classifiers that are on this machine.
+
+    ``rsir_nano.tinyimagenet`` has the weights ``mmrsir://rsir_n_tinyimagenet``.
+    """
+    cfgs = {f'rsir_{arch}': _default_cfg(1000, 224) for arch in ARCHS}
+    found = available()
+    for arch, letter in LETTERS.items():
+        for data_set, (classes, side) in CLASSES_AND_SIDES.items():
+            path = found.get(f'rsir_{letter}_{data_set}')
+            if path is not None and path.suffix == '.safetensors':
+                cfg = dict(_default_cfg(classes, side), file=str(path))
+                cfgs[f'rsir_{arch}.{data_set}'] = cfg
+    return cfgs
+
+
+def _default_cfg(classes: int, side: int) -> dict[str, Any]:
+    return dict(
+        input_size=(3, side, side),
+        pool_size=(ceil(side / STRIDES[-1]),) * 2,
+        num_classes=classes,
+        first_conv='backbone.patch_embed.projection',
+        classifier='head.fc',
+        license='apache-2.0',
+        paper_ids='arXiv:2304.06250',
+        paper_name='RSIR Transformer',
+    )
+
+
+default_cfgs = generate_default_cfgs(_default_cfgs())
+
+
+@register_model
+def rsir_nano(pretrained: bool = False, **kwargs: Any) -> nn.Module:
+    """Build the variant that is small enough for a CPU; not of the paper."""
+    return _create('nano', pretrained, **kwargs)
+
+
+@register_model
+def rsir_tiny(pretrained: bool = False, **kwargs: Any) -> nn.Module:
+    """Build RSIR-T."""
+    return _create('tiny', pretrained, **kwargs)
+
+
+@register_model
+def rsir_base(pretrained: bool = False, **kwargs: Any) -> nn.Module:
+    """Build RSIR-B as in Table 1."""
+    return _create('base', pretrained, **kwargs)
+
+
+@register_model
+def rsir_base36(pretrained: bool = False, **kwargs: Any) -> nn.Module:
+    """Build RSIR-B of the published size."""
+    return _create('base36', pretrained, **kwargs)
