@@ -1,0 +1,105 @@
+"""Tiny-ImageNet as it is distributed, in small, becomes what the configs read."""
+
+import shutil
+import zipfile
+
+import pytest
+
+from .image_trees import counts, files, images, noise, read, save, tiny_imagenet, tool
+
+CONFIG = 'configs/cls/rsir_n_tinyimagenet.py'
+main = tool('tiny_imagenet')
+
+
+@pytest.fixture
+def tree(tmp_path):
+    return tiny_imagenet(tmp_path / 'tiny-imagenet-200')
+
+
+def convert(source, out):
+    main([str(source), f'--out-dir={out}', '--workers=2'])
+    return out
+
+
+def parts(out):
+    return [images(read(CONFIG, part, out)) for part in ('train', 'val')]
+
+
+def test_config_reads_the_published_split(tree, tmp_path):
+    train, val = parts(convert(tree, tmp_path / 'out'))
+    assert counts(train) == {0: 4, 1: 4, 2: 4}
+    assert counts(val) == {0: 2, 1: 2, 2: 2}
+    # Labels count the classes by their names: n01, n02, n03. The list begins with n02.
+    assert train[str(tree / 'train/n01/images/n01_3.JPEG')] == 0
+    assert val[str(tree / 'val/images/val_0.JPEG')] == 1
+
+
+def test_classes_have_names_of_their_own(tree, tmp_path):
+    out = convert(tree, tmp_path / 'out')
+    assert (out / 'meta/classes.txt').read_text() == 'goldfish\ncrane, a bird\ncrane\n'
+
+
+def test_archive_gives_what_its_folder_gives(tree, tmp_path):
+    archive = tmp_path / 'tiny-imagenet-200.zip'
+    with zipfile.ZipFile(archive, 'w') as file:
+        for name in files(tree):
+            file.write(tree / name, f'{tree.name}/{name}')
+    expected = [
+        {path.removeprefix(str(tree)): label for path, label in part.items()}
+        for part in parts(convert(tree, tmp_path / 'one'))
+    ]
+    root = tmp_path / 'two/images/tiny-imagenet-200'
+    shutil.rmtree(tree)
+    actual = parts(convert(archive, tmp_path / 'two'))
+    assert expected == [
+        {path.removeprefix(str(root)): label for path, label in part.items()} for part in actual
+    ]
+
+
+def test_duplicates_are_printed(tree, tmp_path, capsys):
+    shutil.copy(tree / 'train/n01/images/n01_0.JPEG', tree / 'train/n02/images/n02_1.JPEG')
+    shutil.copy(tree / 'train/n03/images/n03_2.JPEG', tree / 'val/images/val_4.JPEG')
+    convert(tree, tmp_path / 'out')
+    said = capsys.readouterr().out
+    assert 'in one part (1, of which 1 under different classes): n01_0.JPEG = n02_1.JPEG' in said
+    assert 'training and validation (1, of which 1 under different' in said
+    assert 'n03_2.JPEG = val_4.JPEG' in said
+    assert 'the whole set has 100000 + 10000 images of 200 classes' in said
+
+
+def fails(tree, tmp_path):
+    with pytest.raises(SystemExit) as error:
+        convert(tree, tmp_path / 'out')
+    assert not (tmp_path / 'out').exists()
+    return str(error.value)
+
+
+def test_broken_and_strange_images_are_named(tree, tmp_path):
+    path = tree / 'train/n02/images/n02_2.JPEG'
+    path.write_bytes(path.read_bytes()[:500])
+    save(noise((32, 64)), tree / 'val/images/val_3.JPEG')
+    message = fails(tree, tmp_path)
+    assert 'images that are broken (2): ' in message and 'n02_2.JPEG (' in message
+    assert 'val_3.JPEG (32 x 64 pixels; expected 64 x 64)' in message
+
+
+def test_images_that_are_missing_or_not_listed_are_named(tree, tmp_path):
+    (tree / 'val/images/val_5.JPEG').rename(tree / 'val/images/val_9.JPEG')
+    assert (
+        'validation images that are missing (1): val_5.JPEG; validation images that are not '
+        'listed (1): val_9.JPEG'
+    ) in fails(tree, tmp_path)
+
+
+def test_classes_that_are_missing_are_named(tree, tmp_path):
+    (tree / 'train/n03').rename(tree / 'train/n04')
+    assert (
+        'training classes that are missing (1): n03; training classes that are not listed (1): n04'
+    ) in fails(tree, tmp_path)
+
+
+def test_folder_without_a_list_of_classes_says_what_is_needed(tmp_path):
+    (tmp_path / 'empty').mkdir()
+    assert 'holds no wnids.txt. Needed is tiny-imagenet-200.zip' in fails(
+        tmp_path / 'empty', tmp_path
+    )
