@@ -5,11 +5,13 @@ import unicodedata
 from collections.abc import Callable, Iterator
 from difflib import get_close_matches
 from functools import lru_cache
-from itertools import groupby
+from itertools import groupby, islice
 from pathlib import Path
 from urllib.parse import unquote
 
-MAX_COMPARED = 1000  # names that are compared letter by letter: a folder may hold millions
+# Names of a folder, which may hold millions: so many are read, and compared letter by letter.
+MAX_LISTED = 100_000
+MAX_COMPARED = 1000
 _INVISIBLE = dict.fromkeys(map(ord, '\ufeff\u200b\u200e\u200f'))
 
 
@@ -57,6 +59,8 @@ def nearest(path: str | Path, folder: str | Path | None = None) -> str:
         if found is not None:
             return f'; did you mean {found}? (the path is of another folder or computer)'
     parent, name = os.path.split(wanted.rstrip('/'))
+    while parent and not os.path.isdir(parent):  # a folder is missing: name that one
+        parent, name = os.path.split(parent)
     names = [one for one in _listing(parent)[0][:MAX_COMPARED] if one != name]
     near = [one for one in names if Path(one).stem == Path(name).stem]
     near = near[:1] or get_close_matches(name, names, n=1)
@@ -112,7 +116,8 @@ def _listing(folder: str) -> tuple[list[str], dict[str, list[str]]]:
 @lru_cache(maxsize=16)
 def _read_listing(folder: str, changed: int) -> tuple[list[str], dict[str, list[str]]]:
     """Read a folder again only where its time of change is another."""
-    names = sorted(os.listdir(folder))
+    with os.scandir(folder) as entries:
+        names = sorted(entry.name for entry in islice(entries, MAX_LISTED))
     alike: dict[str, list[str]] = {}
     for name in names:
         alike.setdefault(_alike(name), []).append(name)

@@ -16,11 +16,16 @@ from mmengine.registry import DATA_SAMPLERS
 from mmengine.runner import Runner
 from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler
 
+from ..errors import UserError
 from . import dataset_guard, random_state
 
 
 class SampleError(RuntimeError):
     """A sample of a data set cannot be loaded."""
+
+
+class UnusableSampleError(UserError, SampleError):
+    """A sample cannot be loaded as its files are; the message says what to do about them."""
 
 
 class PlacedIndex(int):
@@ -146,7 +151,8 @@ def load_samples(dataset: Dataset, indices: Sequence[PlacedIndex]) -> list[Any]:
             with random_state.seeded(index.place):
                 samples.append(dataset[int(index)])
         except Exception as error:
-            raise SampleError(
+            kind = UnusableSampleError if isinstance(error, UserError) else SampleError
+            raise kind(
                 f'sample {int(index)}{_files_of(dataset, index)}: {type(error).__name__}: {error}'
             ) from error
     return samples

@@ -1,12 +1,17 @@
 """Config files: those of a user by path, ours also by name."""
 
+import ast
+from collections.abc import Iterator
+from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
 
+from mmengine.config import Config
 from mmengine.infer import BaseInferencer
 
-from .config_check import MissingPathError
-from .config_check.paths import names_in
+from ..encoding import encoding_problem
+from ..missing import nearest
+from .config_check import ConfigError, MissingPathError
 
 FOLDERS = {'mmdet': 'mask_rcnn', 'mmseg': 'upernet', 'mmpretrain': 'cls'}
 
@@ -46,7 +51,48 @@ def find_config(name: str) -> Path:
         return known[alike[0]]
     if alike:
         raise MissingPathError(f'several configs have the name {name}: {", ".join(alike)}')
-    raise _missing('config', name, _near_files(name) or get_close_matches(name, known, 1))
+    ours = get_close_matches(name, known, 1)
+    hint = nearest(name) or (f'; did you mean {ours[0]}?' if ours else '')
+    raise MissingPathError(f'config {name} does not exist{hint}')
+
+
+def read_file(path: Path) -> Config:
+    """Read a config file.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The config.
+
+    Raises:
+        ConfigError: It, or a file that it inherits from, is not Python, or not UTF-8.
+    """
+    try:
+        return Config.fromfile(path)
+    except (SyntaxError, UnicodeDecodeError) as error:
+        for one in _with_bases(path):
+            problem = encoding_problem(one.read_bytes()) or _syntax_problem(one)
+            if problem:
+                raise ConfigError(f'config {one} cannot be read: {problem}') from error
+        raise
+
+
+def _with_bases(path: Path) -> Iterator[Path]:
+    """Yield a config file and then those that it inherits from, as far as they can be read."""
+    yield path
+    with suppress(Exception):  # the file is what could not be read
+        for name in Config._get_base_files(str(path)):
+            base, _ = Config._get_cfg_path(name, str(path))
+            yield from _with_bases(Path(base))
+
+
+def _syntax_problem(path: Path) -> str:
+    try:
+        ast.parse(path.read_bytes())
+    except SyntaxError as error:
+        return f'line {error.lineno}: {error.msg}: {(error.text or "").strip()!r}'
+    return ''
 
 
 def check_file(what: str, path: str) -> None:
@@ -60,16 +106,4 @@ def check_file(what: str, path: str) -> None:
         MissingPathError: It does not exist; names the nearest file beside it.
     """
     if '://' not in path and not Path(path).is_file():
-        raise _missing(what, path, _near_files(path))
-
-
-def _near_files(path: str) -> list[str]:
-    """Return the file beside a path whose name is nearest, if there is one."""
-    folder = Path(path).parent
-    siblings = names_in(folder) if folder.is_dir() else []
-    return [str(folder / name) for name in get_close_matches(Path(path).name, siblings, n=1)]
-
-
-def _missing(what: str, path: str, near: list[str]) -> MissingPathError:
-    hint = f'; did you mean {near[0]}?' if near else ''
-    return MissingPathError(f'{what} {path} does not exist{hint}')
+        raise MissingPathError(f'{what} {path} does not exist{nearest(path)}')

@@ -3,6 +3,7 @@
 import logging
 import os
 from collections.abc import Iterator
+from json import JSONDecodeError
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,14 @@ from torch.utils.data import DataLoader
 from ..datasets.class_names import surplus
 from ..datasets.decoding import first_ten
 from ..datasets.passed_over import passed_over
+from ..encoding import encoding_problem
 from ..errors import UserError
 from .config_check import ConfigError, check_classes
 from .scopes import class_names
+
+
+class UnreadableDatasetError(UserError, ValueError):
+    """Annotations of a data set are in another form than the library reads."""
 
 
 class EmptyDatasetError(UserError, ValueError):
@@ -44,6 +50,7 @@ def build_dataloader(runner: Runner, settings: DataLoader | dict, name: str) -> 
         ConfigError: The names of the data set's classes are a text, or there are more or fewer of
             them than class folders.
         EmptyDatasetError: No image is left; says of how many, and what left them out.
+        UnreadableDatasetError: Its annotations are not UTF-8, not JSON, or lack a field.
     """
     if isinstance(settings, DataLoader):
         return settings
@@ -60,8 +67,12 @@ def build_dataloader(runner: Runner, settings: DataLoader | dict, name: str) -> 
     except ValueError as error:
         # mmengine packs the records of a data set into one array, and fails where it has none.
         if 'need at least one array' not in str(error):
+            _explain(settings['dataset'], name, error)
             raise
         loader = None
+    except KeyError as error:
+        _explain(settings['dataset'], name, error)
+        raise
     if loader is None or len(loader.dataset) == 0:
         raise EmptyDatasetError(f'{name}: {_what_is_left(settings["dataset"])}')
     if isinstance(runner.model, nn.Module):
@@ -106,6 +117,23 @@ class CheckedTestLoop(_CheckedLoop, TestLoop):
     """Tests as :class:`CheckedValLoop` validates."""
 
     loader = 'test_dataloader'
+
+
+def _explain(settings: dict[str, Any], name: str, error: Exception) -> None:
+    """Raise an error that says what is wrong with the annotations of a data set, if they are it."""
+    for part in _innermost(settings):
+        path = Path(part.get('data_root') or '', part.get('ann_file') or '')
+        if not part.get('ann_file') or not path.is_file():
+            continue
+        problem = encoding_problem(path.read_bytes())
+        if isinstance(error, JSONDecodeError):
+            problem = problem or f'it is no JSON: {error}'
+        elif isinstance(error, KeyError) and path.suffix == '.json':
+            problem = problem or f'a record has no {error}'
+        if problem:
+            raise UnreadableDatasetError(
+                f'{name}: {path}: {problem}; tools/misc/check_dataset.py says more'
+            ) from error
 
 
 def _parts(dataset: Any) -> Iterator[Any]:

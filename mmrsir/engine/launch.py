@@ -21,8 +21,14 @@ from ..errors import UserError
 from . import scopes
 from .class_guard import ClassGuardHook
 from .config_check import check_config, check_model
-from .config_files import check_file, find_config
+from .config_files import check_file, find_config, read_file
 from .resuming import newest_checkpoint
+
+SINGLE_VALUE = (
+    'batch normalization met a single value a channel, as of one image in a batch: set '
+    'train_dataloader.batch_size to 2 or more, and drop_last=True if the last batch of an epoch '
+    "has one image; or use norm_cfg=dict(type='GN', num_groups=32)"
+)
 
 
 @contextmanager
@@ -35,7 +41,13 @@ def plain_errors() -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        raise SystemExit(f'error: {error}') from error
+        # That of a loading worker comes with the traceback of the worker in front.
+        said = str(error).rpartition(f'{type(error).__name__}: ')[2].rstrip()
+        raise SystemExit(f'error: {said}') from error
+    except ValueError as error:
+        if 'Expected more than 1 value per channel' not in str(error):
+            raise
+        raise SystemExit(f'error: {SINGLE_VALUE} ({error})') from error
 
 
 def add_config_arguments(parser: argparse.ArgumentParser) -> None:
@@ -110,10 +122,11 @@ def read_config(path: str, cfg_options: dict[str, Any] | None) -> Config:
         The config.
 
     Raises:
+        ConfigError: It is not Python, or not UTF-8.
         MissingPathError: The file does not exist; names the nearest one.
         ValueError: Its ``default_scope`` is not one of the three libraries.
     """
-    cfg = Config.fromfile(find_config(path))
+    cfg = read_file(find_config(path))
     # A run prints its config six times, and yapf takes most of a second for each; mmengine has
     # this switch, but fromfile does not pass it on.
     object.__setattr__(cfg, '_format_python_code', False)

@@ -2,8 +2,10 @@
 
 import os
 from collections.abc import Generator, Iterator, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
+from ...encoding import encoding_problem
 from ..class_counts import ClassCounts
 from ..class_names import Naming, names_of_folders, surplus
 from ..reading import Reading
@@ -103,8 +105,8 @@ def _check_list(dataset: Any, num_classes: int | None) -> Generator[Fault, None,
                     allowed = f'0 to {count - 1}' if count else '0 or more'
                     detail = f'line {number} of {path} has label {label}; allowed: {allowed}'
                     yield Fault('label-range', image, detail)
-    except UnicodeDecodeError as error:
-        yield Fault('bad-line', path, str(error))
+    except UnicodeDecodeError:
+        yield Fault('bad-line', path, encoding_problem(Path(path).read_bytes()))
         return _Labels(labels, Naming(path, ()))
     for label in sorted(set(range(count or 0)) - set(labels.values())):
         yield Fault('empty-class', path, f'no image has label {label}{_of(names, label)}')

@@ -17,6 +17,7 @@ ERRORS = {
     'hang': 'decoding it does not end',
     'value-range': 'which of its values are black and white is not known, or it is nearly black',
     'wrong-size': 'it has another size than its annotation',
+    'encoding': 'training cannot read the text',
     'bad-json': 'it is not JSON of the format',
     'bad-record': 'a record lacks a field, or has a wrong one',
     'duplicate-id': 'two records have the same id',
@@ -44,8 +45,9 @@ ERRORS = {
 }
 WARNINGS = {
     'wrong-suffix': 'the content is of another format than the name says; it is read all the same',
-    'passed-over': 'images lie in its folder that are not read; BaseSegDataset and CustomDataset in '
-    'configs that are based on ours take every suffix',
+    'passed-over': 'images lie in its folder that are not read; BaseSegDataset and CustomDataset '
+    'in configs that are based on ours take every suffix',
+    'no-ground-truth': 'a set without annotations can be predicted, and has no metric',
     'superfluous': 'a JPEG has superfluous bytes: mostly harmless, now and then a sign of damage',
     'dark': 'most of the range of values is not used, and images come out dark',
     'frames': 'it has several frames or pages, of which the first is read',

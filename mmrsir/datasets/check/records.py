@@ -49,6 +49,9 @@ _FIELDS: dict[str, dict[str, Callable[[Any], bool]]] = {
     },
 }
 PARTS = tuple(_FIELDS)
+_REMEDIES = {
+    'area': 'mmdet stops without it; write the pixels of the mask, or the width x height of the box'
+}
 # Part, kind of fault where it has no such record, and the field of an annotation.
 _REFERENCES = (
     ('categories', 'dangling-category', 'category_id'),
@@ -83,9 +86,20 @@ def sort_records(content: Record) -> Records:
     """
     records = Records()
     for part in PARTS:
+        records.findings += _missing_fields(part, content[part])
         for position, record in enumerate(content[part]):
             _add(records, part, position, record)
     return records
+
+
+def _missing_fields(part: str, records: Sequence[Any]) -> Iterator[Finding]:
+    """Name each field that records of a part lack, once."""
+    for key in _FIELDS[part]:
+        lacking = [i for i, one in enumerate(records) if isinstance(one, dict) and key not in one]
+        if lacking:
+            what_to_do = _REMEDIES.get(key, 'write it into each')
+            detail = f'{len(lacking)} of {len(records)} {part} have no {key!r}: {what_to_do}'
+            yield 'bad-record', f'{detail}; the first is {part}[{lacking[0]}]'
 
 
 def _add(records: Records, part: str, position: int, record: Any) -> None:
@@ -96,11 +110,16 @@ def _add(records: Records, part: str, position: int, record: Any) -> None:
     wrong = [
         f'{key}={record.get(key)!r:.60}'
         for key, is_right in _FIELDS[part].items()
-        if not is_right(record.get(key))
+        if key in record and not is_right(record[key])
     ]
+    lacking = _FIELDS[part].keys() - record.keys()
+    if lacking == {'area'} and not wrong:  # all else can be checked
+        record = {**record, 'area': 1}
     identity, ids = record.get('id'), records.ids[part]
     if _is_id(identity) and identity in ids:
         records.findings.append(('duplicate-id', f'{name} has id={identity!r} again'))
+    elif lacking - {'area'} or (lacking and wrong):
+        pass  # named with the others of its kind
     elif wrong:
         records.findings.append(('bad-record', f'{name} has {", ".join(wrong)}'))
     else:

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Collection, Iterator
 from inspect import signature
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +12,10 @@ from mmengine.model import PretrainedInit
 from mmengine.registry import DATASETS
 from mmengine.utils import is_abs
 
-from .mistakes import Mistake, suggestion
+from ...missing import nearest
+from .mistakes import Mistake
 from .registered import find
 from .sections import sections
-
-MAX_SIBLINGS = 1000  # for the nearest name: a folder of images may hold millions
 
 
 def check_paths(cfg: Config, splits: Collection[str]) -> Iterator[Mistake]:
@@ -91,29 +89,9 @@ def _exists(path: str) -> bool:
     return os.path.exists(os.path.expanduser(path))
 
 
-def names_in(folder: Path) -> list[str]:
-    """Return the names of what a folder holds, of a huge one a part.
-
-    Args:
-        folder: The folder.
-
-    Raises:
-        OSError: It cannot be read.
-    """
-    with os.scandir(folder) as entries:
-        return [entry.name for entry in islice(entries, MAX_SIBLINGS)]
-
-
 def _nearest(path: str) -> str:
     """Return the end of a message: what is missing of a path, and what is there instead."""
     missing = Path(path).expanduser()
     while not missing.parent.is_dir():
         missing = missing.parent
-    try:
-        siblings = names_in(missing.parent)
-    except OSError:
-        return ''
-    others = [name for name in siblings if name != missing.name]  # it may be a link to nothing
-    return (
-        f': {missing.parent.absolute()} has no {missing.name!r}{suggestion(missing.name, others)}'
-    )
+    return f': {missing.parent.absolute()} has no {missing.name!r}{nearest(path)}'
