@@ -166,8 +166,8 @@ def test_polygons_of_a_detector_without_masks_do_not_matter(faults_of):
 
 @pytest.mark.parametrize(
     'text',
-    ['{"images": [', '[' * 100_000, '[]', '{"images": [], "annotations": []}', '\xff'],
-    ids=['cut', 'deep', 'list', 'no categories', 'no text'],
+    ['{"images": [', '[' * 100_000, '[]', '{"images": [], "annotations": []}'],
+    ids=['cut', 'deep', 'list', 'no categories'],
 )
 def test_file_that_is_no_coco_json_is_found(coco, text):
     (coco / COCO_FILE).write_bytes(text.encode('latin-1'))
