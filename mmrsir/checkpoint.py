@@ -14,7 +14,8 @@ from mmengine.logging import print_log
 from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
 
-from . import remote_checkpoint, weights  # noqa: F401  register loaders
+from . import remote_checkpoint  # noqa: F401  registers loaders
+from . import weights as named_weights  # noqa: F401  registers a loader
 from .errors import UserError
 from .run_log import log_information
 

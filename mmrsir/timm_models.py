@@ -68,7 +68,8 @@ class TimmRSIR(nn.Module):
         self.backbone = RSIRTransformer(
             arch, out_indices=tuple(levels), in_channels=in_chans, **settings
         )
-        self.backbone.init_weights()
+        if not self.backbone.patch_embed.projection.weight.is_meta:  # there is nothing to set
+            self.backbone.init_weights()
         self.feature_info = [
             dict(
                 num_chs=ARCHS[arch]['embed_dims'] * 2**level,

@@ -23,7 +23,11 @@ from .test_engine.commands import ROOT
 DOCUMENT = (ROOT / 'docs/use_in_your_project.md').read_text()
 BLOCKS = re.findall(r'```python\n(.*?)```', DOCUMENT, flags=re.DOTALL)
 CONFIGS = {m[1]: block for block in BLOCKS if (m := re.match(r'# (\w+\.py)\n_base_ = ', block))}
-PLAIN, FEATURES, FROZEN, CHECKPOINTING = (block for block in BLOCKS if '_base_' not in block)
+PLAIN_BLOCKS = {  # by the heading that they stand under
+    re.findall(r'^##+ (.*)$', DOCUMENT[: DOCUMENT.index(block)], flags=re.MULTILINE)[-1]: block
+    for block in BLOCKS
+    if '_base_' not in block
+}
 # Further bases that the text after a config names, up to the next heading.
 SAME_LINES = [
     (block.split('\n', 1)[0].removeprefix('# '), base)
@@ -101,9 +105,9 @@ def check_training_reaches_all_of_the_backbone(cfg, model):
         assert parameter.grad.isfinite().all(), name
 
 
-def run_plain(block):
+def run_plain(heading):
     names = {}
-    exec(block, names)
+    exec(PLAIN_BLOCKS[heading], names)
     return names
 
 
@@ -217,19 +221,19 @@ def test_table_of_channels(arch):
 
 
 def test_plain_example_gives_four_levels():
-    shapes = ', '.join(str(tuple(level.shape)) for level in run_plain(PLAIN)['levels'])
-    assert f'# {shapes}\n' in PLAIN
+    shapes = ', '.join(str(tuple(level.shape)) for level in run_plain('Plain PyTorch')['levels'])
+    assert f'# {shapes}\n' in PLAIN_BLOCKS['Plain PyTorch']
 
 
 def test_feature_extractor_gives_embeddings():
-    names = run_plain(FEATURES)
+    names = run_plain('Feature extractor')
     assert names['stride_8'].shape == (2, 128, 28, 28)
     assert names['stride_32'].shape == (2, 512, 7, 7)
     assert names['embeddings'].shape == (2, 512)
 
 
 def test_frozen_example_trains_the_last_two_stages():
-    names = run_plain(FROZEN)
+    names = run_plain('Frozen stages')
     trained = {id(parameter) for parameter in names['optimizer'].param_groups[0]['params']}
     last_two = ('stages.2', 'stages.3', 'merging.1', 'merging.2', 'norm2', 'norm3')
     for name, parameter in names['backbone'].named_parameters():
@@ -237,8 +241,79 @@ def test_frozen_example_trains_the_last_two_stages():
 
 
 def test_checkpointing_example_trains():
-    for name, parameter in run_plain(CHECKPOINTING)['backbone'].named_parameters():
+    for name, parameter in run_plain('Gradient checkpointing')['backbone'].named_parameters():
         assert parameter.grad.isfinite().all(), name
+
+
+def test_timm_example_gives_its_levels():
+    names = run_plain('timm')
+    assert names['channels'] == [128, 256, 512]
+    assert [level.shape[2] for level in names['levels']] == [28, 14, 7]
+
+
+@pytest.mark.parametrize(
+    ('heading', 'package'),
+    [
+        ('segmentation_models_pytorch', 'segmentation_models_pytorch'),
+        ('Hugging Face transformers', 'transformers'),
+    ],
+)
+def test_segmentors_of_other_projects_take_it(heading, package):
+    pytest.importorskip(package)
+    assert run_plain(heading)['logits'].shape == (2, 5, 64, 96)
+
+
+def test_torchvisions_mask_r_cnn_trains_and_predicts():
+    torch.manual_seed(0)
+    detector = run_plain("torchvision's Mask R-CNN")['detector']
+    detector.transform.min_size, detector.transform.max_size = (96,), 128
+    image, masks = torch.rand(3, 90, 120), torch.zeros(1, 90, 120, dtype=torch.uint8)
+    masks[:, 20:60, 10:50] = 1
+    boxes = torch.tensor([[10.0, 20.0, 50.0, 60.0]])
+    losses = detector([image], [dict(boxes=boxes, labels=torch.tensor([1]), masks=masks)])
+    sum(losses.values()).backward()
+    assert 'loss_mask' in losses
+    for name, parameter in detector.backbone.body.named_parameters():
+        assert parameter.grad.isfinite().all(), name
+    detector.roi_heads.score_thresh = 0.0
+    with torch.no_grad():
+        (found,) = detector.eval()([image])
+    assert found['masks'].shape == (len(found['boxes']), 1, 90, 120)
+    assert len(found['boxes']) > 0
+
+
+def test_detectron2_trains_and_predicts():
+    detectron2 = pytest.importorskip('detectron2.config')
+    run_plain('Detectron2')
+    from detectron2.modeling import build_model
+    from detectron2.structures import Boxes, Instances, PolygonMasks
+    from detectron2.utils.events import EventStorage
+
+    cfg = detectron2.get_cfg()
+    cfg.merge_from_list(['MODEL.DEVICE', 'cpu', 'MODEL.MASK_ON', True, 'INPUT.FORMAT', 'RGB'])
+    cfg.merge_from_list(['MODEL.META_ARCHITECTURE', 'GeneralizedRCNN'])
+    cfg.merge_from_list(['MODEL.BACKBONE.NAME', 'build_rsir_fpn_backbone'])
+    cfg.merge_from_list(['MODEL.RPN.IN_FEATURES', ['p2', 'p3', 'p4', 'p5', 'p6']])
+    cfg.merge_from_list(['MODEL.ANCHOR_GENERATOR.SIZES', [[32], [64], [128], [256], [512]]])
+    cfg.merge_from_list(['MODEL.ROI_HEADS.NAME', 'StandardROIHeads'])
+    cfg.merge_from_list(['MODEL.ROI_HEADS.IN_FEATURES', ['p2', 'p3', 'p4', 'p5']])
+    cfg.merge_from_list(['MODEL.ROI_BOX_HEAD.NAME', 'FastRCNNConvFCHead'])
+    cfg.merge_from_list(['MODEL.ROI_BOX_HEAD.NUM_FC', 2])
+    cfg.merge_from_list(['MODEL.ROI_MASK_HEAD.NAME', 'MaskRCNNConvUpsampleHead'])
+    cfg.merge_from_list(['MODEL.ROI_MASK_HEAD.NUM_CONV', 4])
+    model = build_model(cfg)
+    truth = Instances(IMAGE, gt_boxes=Boxes(torch.tensor([[10.0, 20.0, 50.0, 60.0]])))
+    truth.gt_classes = torch.tensor([3])
+    truth.gt_masks = PolygonMasks([[torch.tensor([10.0, 20, 50, 20, 50, 60, 10, 60]).numpy()]])
+    image = torch.randint(0, 256, (3, *IMAGE), dtype=torch.uint8)
+    with EventStorage():
+        losses = model([dict(image=image, instances=truth)])
+    sum(losses.values()).backward()
+    for name, parameter in model.backbone.bottom_up.named_parameters():
+        assert parameter.grad.isfinite().all(), name
+    with torch.no_grad():
+        (found,) = model.eval()([dict(image=image)])
+    assert found['instances'].has('pred_masks')
 
 
 def test_links_lead_somewhere():
