@@ -15,8 +15,8 @@ RARE_IMAGES = 10
 RARE_SHARE = 0.2
 RARE_PIXELS = 1e-4  # of all pixels that have a class
 NEARLY_ALL = 0.9
-# What is looked at before a training: so many records take a second or two.
-MOST_RECORDS = 20_000
+# What is looked at before a training: so many records take two or three seconds.
+MOST_RECORDS = 150_000
 MOST_MAPS = 64
 MOST_PIXELS = 200_000_000
 SHOWN_CLASSES = 30
@@ -37,6 +37,7 @@ class ClassCounts:
         ignored_pixels: Pixels that have no class.
         ignored_values: For segmentation, how many pixels each value of the files has that stands
             for no class.
+        reduces_zero: For segmentation, whether ``reduce_zero_label`` is set.
     """
 
     names: list[str]
@@ -46,6 +47,7 @@ class ClassCounts:
     total: int = 0
     ignored_pixels: int = 0
     ignored_values: dict[int, int] = field(default_factory=dict)
+    reduces_zero: bool = False
 
     @classmethod
     def empty(cls, names: Sequence[str], learned: str, *columns: str) -> 'ClassCounts':
@@ -134,7 +136,8 @@ class ClassCounts:
         elif len(self.occurring) < len(self.names):
             absent = [repr(name) for name, n in zip(self.names, counts, strict=True) if not n]
             detail = f'{len(absent)} of {len(self.names)} classes'
-            yield 'empty-class', f'{detail} have no {self.learned} in {where}: {first_ten(absent)}'
+            detail += f' have no {self.learned} in {where}: {first_ten(absent)}'
+            yield 'empty-class', f'{detail}{ignored and "; " + ignored}'
         yield from self._rare()
         for column, kind in (('crowd', 'crowd-class'), ('ignored', 'ignored-class')):
             rows = zip(self.names, self.columns.get(column, counts), counts, strict=True)
@@ -169,7 +172,8 @@ class ClassCounts:
         values = [str(one) for one, count in sorted(self.ignored_values.items()) if count]
         named = f' (value {", ".join(values)}; where it is a class, give it another)'
         named = named if values else ''
-        return f'{share:.1%} of the pixels are ignored{named}'
+        zero = '; reduce_zero_label=True ignores 0, and makes 1 the first class'
+        return f'{share:.1%} of the pixels are ignored{named}{zero if self.reduces_zero else ""}'
 
 
 def _nearly_all(part: float, whole: float) -> bool:
@@ -199,6 +203,7 @@ def count_loaded(dataset: Any, names: Sequence[str]) -> ClassCounts | None:
             counts = _counts_for(first, load, names)
         if counts is None:
             return None
+        counts.reduces_zero = bool(first.get('reduce_zero_label'))
         most = MOST_MAPS if counts.learned == 'pixels' else MOST_RECORDS
         for index in range(0, len(part), math.ceil(total / most)):
             if sum(counts.columns.get('pixels', ())) + counts.ignored_pixels > MOST_PIXELS:

@@ -60,7 +60,7 @@ def test_image_name_that_a_list_has_twice_is_found(tmp_path):
     assert kinds(cfg) == [{'repeated-file'}, set()]
 
 
-def test_same_picture_in_train_and_val_is_an_error_whatever_its_name_and_format(tmp_path):
+def test_same_picture_in_train_and_val_is_found_whatever_its_name_and_format(tmp_path):
     cfg = coco(tmp_path)
     Image.open(tmp_path / 'train/train_2.png').save(tmp_path / 'val/val_1.png', 'BMP')
     assert kinds(cfg) == [set(), {'trained-on', 'wrong-suffix'}]
@@ -69,19 +69,13 @@ def test_same_picture_in_train_and_val_is_an_error_whatever_its_name_and_format(
     ]
 
 
-def test_val_that_is_train_is_an_error(tmp_path):
+def test_val_that_is_train_is_found(tmp_path):
     cfg = coco(tmp_path)
     cfg.val_dataloader.dataset = cfg.train_dataloader.dataset
     cfg.val_evaluator.ann_file = f'{tmp_path}/train.json'
     (found,) = kinds(cfg)
     assert found == {'trained-on'}
     assert len(details(cfg, 'trained-on')) == 3
-
-
-def test_one_common_picture_of_many_is_a_warning(tmp_path):
-    write_folders(tmp_path, number=60, train=['oak', 'pine'], val=['oak', 'pine'])
-    shutil.copy(tmp_path / 'train/oak/7.png', tmp_path / 'val/oak/8.png')
-    assert kinds(config('folders', tmp_path)) == [set(), {'shared-image'}]
 
 
 def test_same_picture_under_two_classes_is_named_with_both(tmp_path):

@@ -155,6 +155,7 @@ def test_reduced_zero_of_labels_that_start_at_0_is_an_error(tmp_path):
     cfg = config('maps', root, CLASSES, reduce_zero_label=True)
     assert all('zero-label' in found for found in kinds(cfg))
     assert '0, which is ignored, fills 50.0% of the pixels' in details(cfg, 'zero-label')[0]
+    assert 'reduce_zero_label=True ignores 0' in details(cfg, 'empty-class')[0]
     write_maps(tmp_path, train=[[0, 1, 2, 3]], val=[[0, 1, 2, 3]])
     assert kinds(cfg) == [set(), set()]
 

@@ -5,6 +5,8 @@ import pickle
 import pytest
 import torch
 
+from mmrsir.checkpoint import read_checkpoint
+
 from .commands import METRIC, on_data, read_metrics, tool
 
 CONFIGS = {
@@ -50,6 +52,20 @@ def trained(request, shapes, tmp_path_factory):
     )
     checkpoint = (work_dir / 'last_checkpoint').read_text()
     return scope, CONFIGS[scope], options, checkpoint
+
+
+def test_checkpoint_of_other_classes_is_refused(trained, tmp_path):
+    _, config, options, checkpoint = trained
+    content = read_checkpoint(checkpoint)
+    first, second, *rest = content['meta']['dataset_meta']['classes']
+    content['meta']['dataset_meta']['classes'] = [second, first, *rest]
+    other = tmp_path / 'other.pth'
+    torch.save(content, other)
+    command = (config, other, '--work-dir', tmp_path / 'work', '--cfg-options', *options)
+    output = tool('test.py', *command, expect=1)
+    assert f'label 0 is {first!r} in the ' in output
+    assert f' and {second!r} in the checkpoint; 2 of ' in output
+    assert 'Traceback' not in output
 
 
 def test_predictions_are_evaluated_kept_and_drawn(trained, tmp_path):

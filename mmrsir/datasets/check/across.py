@@ -9,8 +9,6 @@ from .content import Content
 from .faults import Fault
 
 TRAIN = 'train'
-# So large a share of common images is no accident of a large collection.
-LEAKED_SHARE = 0.01
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,13 +91,11 @@ def compare_images(parts: Sequence[Part]) -> Iterator[tuple[Part, Fault]]:
         shared = sorted(path for path, digest in digests.items() if digest in trained)
         if not evaluated or not shared:
             continue
-        leaked = len(shared) > LEAKED_SHARE * len(digests)
-        kind = 'trained-on' if leaked else 'shared-image'
         total = f'{len(shared)} of the {len(digests)} images of {", ".join(evaluated)}'
         for path in shared:
             other = trained[digests[path]]
             where = 'this very file' if other == path else other
-            yield part, Fault(kind, path, f'train has it as {where} ({total} are in train)')
+            yield part, Fault('trained-on', path, f'train has it as {where} ({total} are in train)')
 
 
 def _repeated(content: Content) -> Iterator[Fault]:

@@ -39,7 +39,6 @@ ERRORS = {
     'zero-label': 'reduce_zero_label=True, and labels seem to start at 0: names would be shifted',
     'two-records': 'a file is listed twice, and objects of one record are background for the other',
     'two-sizes': 'a file is listed with several sizes',
-    'trained-on': 'images of validation or test are trained on too: a metric would be too good',
     'no-images': 'no image is left to train on',
     'unloadable': 'the library that trains cannot load it',
 }
@@ -59,7 +58,7 @@ WARNINGS = {
     'ignored-class': 'nearly all objects or pixels are ignored',
     'other-name': 'the data calls a class otherwise than the config',
     'same-name': 'names of classes that differ in nothing but spelling',
-    'shared-image': 'an image of validation or test is trained on too',
+    'trained-on': 'an image of validation or test is trained on too: a metric is too good',
     'same-pixels': 'two images hold the same pixels; they count twice',
     'repeated-file': 'a file is listed twice with the same annotations; it counts twice',
 }

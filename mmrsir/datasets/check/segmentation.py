@@ -54,7 +54,7 @@ def check(dataset: Any, inspector: Inspector, reading: Reading) -> Findings:
             _add(counts, inspection.values, dataset)
     place = dataset.data_prefix.get('seg_map_path') or ''
     if counts:
-        counts.total = counts.num_images
+        counts.total, counts.reduces_zero = counts.num_images, bool(dataset.reduce_zero_label)
         yield from _class_faults(counts, dataset, place)
     return Content(None, counts or None, digests(found))
 
