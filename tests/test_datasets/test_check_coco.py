@@ -1,6 +1,7 @@
 """Each fault that is put into a sound COCO data set is found, and nothing else."""
 
 import json
+import re
 import shutil
 import time
 
@@ -12,6 +13,7 @@ from pycocotools import mask as rle
 
 from mmrsir.datasets.check.faults import ERRORS
 
+from ..test_engine.commands import ROOT
 from .test_check_dataset import check, faults
 
 COCO_FILE = 'annotations/instances_train.json'
@@ -73,6 +75,15 @@ def segment(segmentation):
     return edit('annotations', segmentation=segmentation)
 
 
+def rectangle(x, y, width, height):
+    return [x, y, x + width, y, x + width, y + height, x, y + height]
+
+
+def outline(bbox, segmentation=None, shape=None):
+    """A box with a mask: a rectangle that is the box itself by default."""
+    return edit('annotations', bbox=bbox, segmentation=segmentation or [rectangle(*shape or bbox)])
+
+
 def pack(mask):
     packed = rle.encode(np.asfortranarray(mask.astype(np.uint8)))
     return {'size': packed['size'], 'counts': packed['counts'].decode()}
@@ -110,8 +121,9 @@ COCO_FAULTS = {
     'below': ('bad-box', edit('annotations', bbox=[20, 300, 20, 20])),
     'no height': ('left-out', edit('annotations', bbox=[20, 20, 30, 0])),
     'no area': ('left-out', edit('annotations', area=0)),
-    'no polygon': ('bad-polygon', segment([])),
-    'no segmentation': ('bad-polygon', drop('segmentation')),
+    'no polygon': ('no-mask', segment([])),
+    'null': ('no-mask', segment(None)),
+    'no segmentation': ('no-mask', drop('segmentation')),
     'empty polygon': ('bad-polygon', segment([[]])),
     'line': ('bad-polygon', segment([[1, 2, 30, 40]])),
     'odd polygon': ('bad-polygon', segment([[1, 2, 30, 2, 30, 40, 1]])),
@@ -139,14 +151,23 @@ def test_fault_of_coco_annotations_is_found(faults_of, kind, change):
 @pytest.mark.parametrize(
     'change',
     [
-        segment(pack(mask())),
-        segment({'size': [256, 256], 'counts': [100, 50, 256**2 - 150]}),
-        edit('annotations', bbox=[199.5, 20, 57, 20]),
+        outline([0, 0, 256, 256], pack(mask())),
+        outline([0, 100, 1, 50], {'size': [256, 256], 'counts': [100, 50, 256**2 - 150]}),
+        outline([199.5, 20, 57, 20]),
+        outline([100, 50, 40, 30], shape=[98, 49, 43, 32]),
         edit('annotations', ignore=True, bbox=[0, 0, 0, 0]),
         as_ids(float),
         as_ids(str),
     ],
-    ids=['packed', 'run lengths', 'rounding', 'ignored', 'whole floats', 'text'],
+    ids=[
+        'packed',
+        'run lengths',
+        'rounding',
+        'nearly the box',
+        'ignored',
+        'whole floats',
+        'text',
+    ],
 )
 def test_what_training_takes_is_no_fault(faults_of, change):
     assert faults_of(change) == set()
@@ -227,3 +248,84 @@ def test_annotations_and_folders_that_do_not_exist_are_found_with_the_nearest(co
         ('missing-file', f'does not exist; did you mean {coco / COCO_FILE}?'),
         ('missing-folder', f'does not exist; did you mean {coco / "train"}?'),
     ]
+
+
+BOX = [100, 50, 40, 30]
+PLACES = {
+    'normalised': ([rectangle(100 / 256, 50 / 256, 40 / 256, 30 / 256)], 'from 0 to 1: multiply'),
+    'normalised, in a box at the corner': (
+        [rectangle(0, 0, 40 / 256, 30 / 256)],
+        'from 0 to 1: multiply',
+        [0, 0, 40, 30],
+    ),
+    'in per cent': (
+        [rectangle(100 / 2.56, 50 / 2.56, 40 / 2.56, 30 / 2.56)],
+        'fits an image of 100 x 100 pixels',
+    ),
+    'of an image twice as large': ([rectangle(200, 100, 80, 60)], 'fits an image of 512 x 512'),
+    'swapped': ([rectangle(50, 100, 30, 40)], 'x and y are swapped'),
+    'from the corner of the box': ([rectangle(0, 0, 40, 30)], 'counted from the corner of its box'),
+    'from below': ([rectangle(100, 256 - 80, 40, 30)], 'y seems to be counted from below'),
+    'moved': ([rectangle(60, 70, 40, 30)], 'if moved by 40, -20 pixels'),
+    'outside': ([rectangle(500, 450, 40, 30)], 'covers no pixel of the 256 x 256'),
+    'box of two corners': ([rectangle(60, 50, 40, 80)], 'two corners', [60, 50, 100, 130]),
+    'a line': ([[100, 50, 120, 50, 140, 50]], 'covers no pixel'),
+    'empty run lengths': ({'size': [256, 256], 'counts': [256**2]}, 'covers no pixel'),
+    'elsewhere': ([rectangle(10, 200, 90, 20)], 'the mask covers x 10 to 100'),
+}
+
+
+@pytest.mark.parametrize('place', PLACES)
+def test_mask_in_another_place_than_its_box_is_found_with_the_cause(place, coco):
+    segmentation, said, *bbox = PLACES[place]
+    (fault,) = shape_faults(coco, outline(*bbox or [BOX], segmentation=segmentation))
+    assert fault.kind == 'mask-box'
+    assert said in fault.detail
+
+
+def shape_faults(coco, change):
+    path = coco / COCO_FILE
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+    (report,) = check('coco', coco)
+    return [fault for fault in report.faults if fault.kind != 'no-annotations']
+
+
+@pytest.mark.parametrize('shape', [[110, 55, 15, 10], [90, 45, 50, 40]], ids=['part', 'larger'])
+def test_mask_that_does_not_fill_its_box_is_a_warning(shape, coco):
+    (fault,) = shape_faults(coco, outline(BOX, shape=shape))
+    assert fault.kind == 'loose-mask'
+
+
+@pytest.mark.parametrize(
+    ('segmentation', 'said'),
+    [
+        (rectangle(*BOX), 'is one flat list of numbers; COCO has a list of polygons'),
+        ([[[100, 50], [140, 50], [140, 80]]], 'is a list of points; COCO has flat polygons'),
+        ('100,50,140,50', 'must be a list of polygons'),
+    ],
+    ids=['flat', 'points', 'text'],
+)
+def test_message_of_a_polygon_in_another_form_says_what_to_do(segmentation, said, coco):
+    (fault,) = shape_faults(coco, outline(BOX, segmentation=segmentation))
+    assert fault.kind == 'bad-polygon'
+    assert said in fault.detail
+
+
+def test_data_set_without_masks_is_one_fault_that_says_what_to_do(coco):
+    def change(content):
+        for index, one in enumerate(content['annotations']):
+            one.update(segmentation=[None, [], {}][index % 3])
+
+    (fault,) = shape_faults(coco, change)
+    assert fault.kind == 'no-mask' and 'none of the' in fault.detail
+    assert 'Faster R-CNN' in ERRORS['no-mask']
+    page, _, anchor = re.search(r'docs/\S+', ERRORS['no-mask'])[0].partition('#')
+    headings = re.findall(r'^#+ (.*)', (ROOT / page).read_text(), flags=re.MULTILINE)
+    assert anchor in [one.lower().replace(' ', '-') for one in headings]
+
+
+def test_box_of_two_corners_that_reaches_out_is_named(coco):
+    (fault,) = shape_faults(coco, edit('annotations', bbox=[100, 150, 240, 250]))
+    assert fault.kind == 'bad-box' and 'two corners?' in fault.detail

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,19 @@ from ..class_names import Naming
 from ..reading import Reading
 from .content import Content, Findings
 from .faults import Fault, Inspection
+from .masks import mask_finding
 from .objects import count_objects, repeated_images
 from .pictures import check_pictures, digests
 from .processes import Inspector
-from .records import PARTS, Records, annotation_findings, class_findings, sort_records
+from .records import (
+    PARTS,
+    Finding,
+    Records,
+    box_finding,
+    class_findings,
+    reference_findings,
+    sort_records,
+)
 
 NO_METRIC = 'evaluator.format_only=True with outfile_prefix writes the predictions for a server'
 
@@ -63,7 +72,9 @@ def check(dataset: Any, inspector: Inspector, reading: Reading, masks: bool) -> 
         yield Fault(kind, path, detail)
     for kind, detail in class_findings(records.sound['categories'], classes):
         yield Fault(kind, path, detail)
-    for kind, detail in annotation_findings(records, masks):
+    for kind, detail in reference_findings(records):
+        yield Fault(kind, path, detail)
+    for kind, detail in _shape_findings(records, masks):
         yield Fault(kind, path, detail)
     for kind, detail in repeated_images(records):
         yield Fault(kind, path, detail)
@@ -97,6 +108,29 @@ def filter_reasons(dataset: Any, num_left: int) -> str:
         'have no annotation of the classes (filter_empty_gt)': num_empty,
     }
     return ', '.join(f'{count} {reason}' for reason, count in reasons.items() if count)
+
+
+def _shape_findings(records: Records, masks: bool) -> Iterator[Finding]:
+    """Check boxes and, where they are used, masks."""
+    sizes = {one['id']: (one['width'], one['height']) for one in records.sound['images']}
+    findings, num_masks = [], 0
+    for annotation in records.sound['annotations']:
+        size = sizes.get(annotation['image_id'])
+        if size is None or annotation.get('ignore'):  # mmdet ignores it
+            continue
+        finding = box_finding(annotation, *size)
+        if finding is None and masks:
+            num_masks += 1
+            finding = mask_finding(annotation, *size)
+        if finding is not None:
+            findings.append((annotation, finding))
+    num_bare = sum(kind == 'no-mask' for _, (kind, _) in findings)
+    if num_bare and num_bare == num_masks:
+        yield 'no-mask', f'none of the {num_masks} objects has a mask'
+    for annotation, (kind, detail) in findings:
+        if kind != 'no-mask' or num_bare < num_masks:
+            name = f'annotation {annotation["id"]!r} of image {annotation["image_id"]!r}'
+            yield kind, f'{name}: {detail}'
 
 
 def _image_faults(

@@ -6,6 +6,7 @@ data sets as they are published have some of these.
 
 from dataclasses import dataclass, field
 
+BOXES_ONLY = 'docs/tutorials/fine_tune_detection.md#boxes-without-masks'
 ERRORS = {
     'missing-file': 'there is no such file',
     'missing-folder': 'there is no such folder',
@@ -26,6 +27,8 @@ ERRORS = {
     'bad-box': 'a box reaches out of its image, or is none',
     'bad-polygon': 'a polygon has too few or odd coordinates, or is none',
     'bad-rle': 'run lengths are not those of the image',
+    'no-mask': f'objects have no mask. For boxes alone train Faster R-CNN, see {BOXES_ONLY}',
+    'mask-box': 'a mask is empty, or in another place than its box or image',
     'missing-class': "a class of the config is none of the file's categories",
     'several-channels': 'a label map has more than one channel',
     'bad-line': 'a line of a list is not "<image> <label>"',
@@ -50,6 +53,7 @@ WARNINGS = {
     'superfluous': 'a JPEG has superfluous bytes: mostly harmless, now and then a sign of damage',
     'dark': 'most of the range of values is not used, and images come out dark',
     'frames': 'it has several frames or pages, of which the first is read',
+    'loose-mask': 'a mask reaches out of its box, or fills little of it',
     'left-out': 'an annotation has no area; the data set leaves it out',
     'no-annotations': 'an image without annotations of the classes',
     'empty-class': 'classes that occur nowhere',

@@ -14,7 +14,6 @@ Finding = tuple[str, str]
 _LIMIT = 1e12  # no coordinate or area is larger, and larger integers overflow floats
 # Boxes are rounded: how far one may reach out of its image, in pixels.
 _TOLERANCE = 1.0
-_LEAST_COORDINATES = 6  # a triangle
 
 
 def _is_id(value: Any) -> bool:
@@ -25,12 +24,13 @@ def _is_text(value: Any) -> bool:
     return isinstance(value, str)
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
+    """Whether a coordinate or area is a finite number."""
     return isinstance(value, (int, float)) and abs(value) < _LIMIT  # false for NaN
 
 
 def _is_length(value: Any) -> bool:
-    return _is_number(value) and value >= 1
+    return is_number(value) and value >= 1
 
 
 def _is_anything(value: Any) -> bool:
@@ -45,7 +45,7 @@ _FIELDS: dict[str, dict[str, Callable[[Any], bool]]] = {
         'image_id': _is_id,
         'category_id': _is_id,
         'bbox': _is_anything,  # a kind of its own
-        'area': _is_number,
+        'area': is_number,
     },
 }
 PARTS = tuple(_FIELDS)
@@ -151,20 +151,16 @@ def class_findings(categories: Sequence[Record], classes: Sequence[str]) -> Iter
         yield 'duplicate-id', f'several categories are called {", ".join(map(repr, twice))}'
 
 
-def annotation_findings(records: Records, masks: bool) -> Iterator[Finding]:
-    """Check the annotations.
+def reference_findings(records: Records) -> Iterator[Finding]:
+    """Look for the images and categories of the annotations.
 
     Args:
         records: The records.
-        masks: Whether their segmentations are used.
 
     Yields:
         Findings.
     """
-    images = {image['id']: image for image in records.sound['images']}
     for annotation in records.sound['annotations']:
-        name = f'annotation {annotation["id"]!r}'
-        image_id = annotation['image_id']
         for part, kind, key in _REFERENCES:
             identity, ids = annotation[key], records.ids[part]
             if identity not in ids:
@@ -172,77 +168,30 @@ def annotation_findings(records: Records, masks: bool) -> Iterator[Finding]:
                 if isinstance(identity, str) and identity.isdecimal():
                     other = int(identity)
                 hint = f'; {other!r} is listed, and the two differ' if other in ids else ''
-                yield kind, f'{name}: {key}={identity!r}{hint}'
-        if image_id not in images or annotation.get('ignore'):  # mmdet ignores it
-            continue
-        size = images[image_id]['width'], images[image_id]['height']
-        finding = _box_finding(annotation, *size)
-        if finding is None and masks:
-            finding = _mask_finding(annotation.get('segmentation'), *size)
-        if finding is not None:
-            kind, detail = finding
-            yield kind, f'{name} of image {image_id!r}: {detail}'
+                yield kind, f'annotation {annotation["id"]!r}: {key}={identity!r}{hint}'
 
 
-def _box_finding(annotation: Record, width: float, height: float) -> Finding | None:
+def box_finding(annotation: Record, width: float, height: float) -> Finding | None:
+    """Check the box of an annotation.
+
+    Args:
+        annotation: The annotation.
+        width: Width of the image.
+        height: Height of the image.
+
+    Returns:
+        A kind of fault and its detail; None if nothing is wrong.
+    """
     box = annotation['bbox']
-    if not (isinstance(box, list) and len(box) == 4 and all(map(_is_number, box))):
+    if not (isinstance(box, list) and len(box) == 4 and all(map(is_number, box))):
         return 'bad-box', f'bbox={box!r:.60} must be x, y, width, height'
     x, y, w, h = box
     if w < 0 or h < 0:
         return 'bad-box', f'bbox={box} has a negative side'
     if min(x, y) < -_TOLERANCE or x + w > width + _TOLERANCE or y + h > height + _TOLERANCE:
-        return 'bad-box', f'bbox={box} reaches out of {width} x {height} pixels'
+        corners = x < w <= width + _TOLERANCE and y < h <= height + _TOLERANCE
+        hint = '; two corners? COCO has x, y, width, height' if corners else ''
+        return 'bad-box', f'bbox={box} reaches out of {width} x {height} pixels{hint}'
     if min(w, h) < 1 or annotation['area'] <= 0:  # what mmdet passes over
         return 'left-out', f'bbox={box}, area={annotation["area"]}'
     return None
-
-
-def _mask_finding(mask: Any, width: float, height: float) -> Finding | None:
-    if isinstance(mask, dict):
-        return _run_length_finding(mask, width, height)
-    if not isinstance(mask, list) or not mask:
-        return 'bad-polygon', f'segmentation={mask!r:.60} holds none'
-    for polygon in mask:
-        if not isinstance(polygon, list) or not all(map(_is_number, polygon)):
-            return 'bad-polygon', f'{polygon!r:.60} must be numbers'
-        if len(polygon) < _LEAST_COORDINATES or len(polygon) % 2:
-            return 'bad-polygon', f'a polygon has {len(polygon)} coordinates'
-    return None
-
-
-def _run_length_finding(mask: Record, width: float, height: float) -> Finding | None:
-    size, counts = mask.get('size'), mask.get('counts')
-    if size != [height, width]:
-        return 'bad-rle', f'size={size!r:.60} must be [{height}, {width}], the height and width'
-    # pycocotools decodes too few lengths without a word, with chance pixels for the rest.
-    lengths = _unpack(counts) if isinstance(counts, str) else counts
-    if not isinstance(lengths, list) or not all(isinstance(n, int) and n >= 0 for n in lengths):
-        return 'bad-rle', f'counts={counts!r:.60} are no run lengths'
-    if sum(lengths) != width * height:
-        return 'bad-rle', f'counts are for {sum(lengths)} pixels, the image has {width * height}'
-    return None
-
-
-def _unpack(text: str) -> list[int] | None:
-    """Return the run lengths of COCO's compressed string; None if it is none.
-
-    A character carries 5 bits of a number, lowest first, and a bit that says whether more follow;
-    the top bit of the last is the sign. From the fourth on, the numbers are differences to the
-    length before the last.
-    """
-    lengths: list[int] = []
-    number = shift = 0
-    for character in text:
-        bits = ord(character) - 48
-        if not 0 <= bits < 64 or shift > 60:
-            return None
-        number |= (bits & 31) << shift
-        shift += 5
-        if bits & 32:
-            continue
-        if bits & 16:
-            number -= 1 << shift
-        lengths.append(number + (lengths[-2] if len(lengths) > 2 else 0))
-        number = shift = 0
-    return None if shift else lengths

@@ -1,0 +1,219 @@
+"""The masks of COCO annotations: whether they are masks, and where their boxes are."""
+
+from typing import Any, NamedTuple
+
+from pycocotools import mask as coco_mask
+
+from .records import Finding, Record, is_number
+
+_LEAST_COORDINATES = 6  # a triangle
+_LEAST_OVERLAP = 0.5  # IoU of the extents of a mask and its box
+# How far the edges of a mask may lie from those of its box: pixels, and a share of the longer side.
+_TOLERANCE = (2.0, 0.05)
+
+
+class _Extent(NamedTuple):
+    """The smallest upright rectangle around something, in pixels."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+    @property
+    def width(self) -> float:
+        return self.right - self.left
+
+    @property
+    def height(self) -> float:
+        return self.bottom - self.top
+
+    @property
+    def area(self) -> float:
+        return max(self.width, 0) * max(self.height, 0)
+
+    def __str__(self) -> str:
+        return f'x {self.left:g} to {self.right:g}, y {self.top:g} to {self.bottom:g}'
+
+    def within(self, other: '_Extent') -> '_Extent':
+        """Return the part that lies in another one; its area is 0 if there is none."""
+        return _Extent(
+            max(self.left, other.left),
+            max(self.top, other.top),
+            min(self.right, other.right),
+            min(self.bottom, other.bottom),
+        )
+
+    def moved(self, x: float, y: float) -> '_Extent':
+        return _Extent(self.left + x, self.top + y, self.right + x, self.bottom + y)
+
+    def scaled(self, x: float, y: float) -> '_Extent':
+        return _Extent(self.left * x, self.top * y, self.right * x, self.bottom * y)
+
+    def fits(self, other: '_Extent') -> bool:
+        """Whether all edges are where those of another one are."""
+        pixels, share = _TOLERANCE
+        tolerance = pixels + share * max(other.width, other.height)
+        return all(abs(one - two) <= tolerance for one, two in zip(self, other, strict=True))
+
+    def overlap(self, other: '_Extent') -> float:
+        """Return the IoU."""
+        common = self.within(other).area
+        whole = self.area + other.area - common
+        return common / whole if whole else 0.0
+
+
+def mask_finding(annotation: Record, width: float, height: float) -> Finding | None:
+    """Check the mask of an annotation, and compare its place with that of the box.
+
+    Args:
+        annotation: The annotation; its box is sound.
+        width: Width of the image.
+        height: Height of the image.
+
+    Returns:
+        A kind of fault and its detail; None if nothing is wrong.
+    """
+    mask = annotation.get('segmentation')
+    if not mask:  # as mmdet asks
+        return 'no-mask', f'segmentation={mask!r}'
+    if isinstance(mask, dict):
+        return _run_length_finding(mask, width, height) or _place_finding(
+            _extent_of_runs(mask), annotation['bbox'], width, height
+        )
+    return _polygon_finding(mask) or _place_finding(
+        _extent_of_polygons(mask), annotation['bbox'], width, height
+    )
+
+
+def _polygon_finding(polygons: Any) -> Finding | None:
+    if not isinstance(polygons, list):
+        return 'bad-polygon', f'segmentation={polygons!r:.60} must be a list of polygons'
+    if all(map(is_number, polygons)):
+        return (
+            'bad-polygon',
+            f'segmentation={polygons!r:.40} is one flat list of numbers; COCO has a list of '
+            'polygons: put it into a list, [[x1, y1, x2, y2, …]]',
+        )
+    for polygon in polygons:
+        if _is_points(polygon):
+            return (
+                'bad-polygon',
+                f'{polygon!r:.40} is a list of points; COCO has flat polygons: [x1, y1, x2, y2, …]',
+            )
+        if not isinstance(polygon, list) or not all(map(is_number, polygon)):
+            return 'bad-polygon', f'{polygon!r:.60} must be numbers'
+        if len(polygon) < _LEAST_COORDINATES or len(polygon) % 2:
+            return 'bad-polygon', f'a polygon has {len(polygon)} coordinates'
+    return None
+
+
+def _is_points(polygon: Any) -> bool:
+    return (
+        isinstance(polygon, list)
+        and bool(polygon)
+        and all(
+            isinstance(point, list) and len(point) == 2 and all(map(is_number, point))
+            for point in polygon
+        )
+    )
+
+
+def _extent_of_polygons(polygons: list[list[float]]) -> _Extent:
+    x = [value for polygon in polygons for value in polygon[::2]]
+    y = [value for polygon in polygons for value in polygon[1::2]]
+    return _Extent(min(x), min(y), max(x), max(y))
+
+
+def _extent_of_runs(mask: Record) -> _Extent:
+    packed = mask
+    if isinstance(mask['counts'], list):
+        packed = coco_mask.frPyObjects(mask, *mask['size'])
+    x, y, width, height = coco_mask.toBbox(packed).tolist()
+    return _Extent(x, y, x + width, y + height)
+
+
+def _place_finding(mask: _Extent, bbox: list[float], width: float, height: float) -> Finding | None:
+    """Compare the place of a mask with its box and image."""
+    x, y, w, h = bbox
+    box = _Extent(x, y, x + w, y + h)
+    image = _Extent(0, 0, width, height)
+    seen = mask.within(image)  # training cuts the rest off
+    found = f'the mask covers {mask}, bbox={bbox} covers {box}'
+    if not mask.area:
+        return 'mask-box', f'the mask covers no pixel: {mask}'
+    cause = _cause(mask, box, image)
+    if not seen.area:
+        nowhere = f'the mask covers no pixel of the {width:g} x {height:g} pixels of its image'
+        return 'mask-box', f'{nowhere}: {mask}{cause}'
+    if seen.fits(box):
+        return None
+    # A mask may be a part of its box: of an object that something hides.
+    is_part = seen.within(box).fits(seen) and not cause
+    if cause == _NORMALIZED or (seen.overlap(box) < _LEAST_OVERLAP and not is_part):
+        return 'mask-box', found + cause
+    return 'loose-mask', found
+
+
+_NORMALIZED = '; its coordinates run from 0 to 1: multiply by the width and height of the image'
+
+
+def _cause(mask: _Extent, box: _Extent, image: _Extent) -> str:
+    """Return the end of a message: which usual mistake brings a mask to where it is."""
+    if min(mask) >= 0 and max(mask) <= 1 < max(box.width, box.height):
+        return _NORMALIZED
+    x, y = box.width / mask.width, box.height / mask.height
+    if _Extent(mask.top, mask.left, mask.bottom, mask.right).fits(box):
+        return '; x and y are swapped'
+    if mask.fits(_Extent(box.left, box.top, box.width, box.height)):
+        return '; bbox seems to be two corners, COCO has x, y, width, height'
+    if mask.moved(box.left, box.top).fits(box):
+        return '; the mask seems to be counted from the corner of its box'
+    if _Extent(mask.left, image.bottom - mask.bottom, mask.right, image.bottom - mask.top).fits(
+        box
+    ):
+        return '; y seems to be counted from below'
+    if mask.scaled(x, y).fits(box):
+        size = f'{image.right / x:.0f} x {image.bottom / y:.0f}'
+        return f'; the mask fits an image of {size} pixels'
+    shift = (box.left - mask.left, box.top - mask.top)
+    if mask.moved(*shift).fits(box):
+        return f'; it fits the box if moved by {shift[0]:g}, {shift[1]:g} pixels'
+    return ''
+
+
+def _run_length_finding(mask: Record, width: float, height: float) -> Finding | None:
+    size, counts = mask.get('size'), mask.get('counts')
+    if size != [height, width]:
+        return 'bad-rle', f'size={size!r:.60} must be [{height}, {width}], the height and width'
+    # pycocotools decodes too few lengths without a word, with chance pixels for the rest.
+    lengths = _unpack(counts) if isinstance(counts, str) else counts
+    if not isinstance(lengths, list) or not all(isinstance(n, int) and n >= 0 for n in lengths):
+        return 'bad-rle', f'counts={counts!r:.60} are no run lengths'
+    if sum(lengths) != width * height:
+        return 'bad-rle', f'counts are for {sum(lengths)} pixels, the image has {width * height}'
+    return None
+
+
+def _unpack(text: str) -> list[int] | None:
+    """Return the run lengths of COCO's compressed string; None if it is none.
+
+    A character carries 5 bits of a number, lowest first, and a bit that says whether more follow;
+    the top bit of the last is the sign. From the fourth on, the numbers are differences to the
+    length before the last.
+    """
+    lengths: list[int] = []
+    number = shift = 0
+    for character in text:
+        bits = ord(character) - 48
+        if not 0 <= bits < 64 or shift > 60:
+            return None
+        number |= (bits & 31) << shift
+        shift += 5
+        if bits & 32:
+            continue
+        if bits & 16:
+            number -= 1 << shift
+        lengths.append(number + (lengths[-2] if len(lengths) > 2 else 0))
+        number = shift = 0
+    return None if shift else lengths
