@@ -174,7 +174,8 @@ def read_checkpoint(path: str) -> dict[str, Any]:
     """
     content = CheckpointLoader.load_checkpoint(path, map_location='cpu', logger='silent')
     if isinstance(content, Mapping) and 'state_dict' not in content:
-        content = dict(state_dict=content)  # a bare dict of weights
+        bare = content.get('model')  # as in Swin's and DeiT's own
+        content = dict(state_dict=bare if isinstance(bare, Mapping) else content)
     weights = content['state_dict'] if isinstance(content, Mapping) else None
     if not weights or not all(isinstance(value, Tensor) for value in weights.values()):
         raise ValueError(f'{path} is no checkpoint: it holds no weights by key')

@@ -1,7 +1,8 @@
 """RSIR in timm: ``timm.create_model('rsir_tiny', features_only=True)``.
 
-Importing this module registers ``rsir_nano``, ``rsir_tiny``, ``rsir_base`` and ``rsir_base36`` with
-timm, for every project that takes its backbones from there. ``import mmrsir`` alone does not.
+Importing this module registers ``rsir_nano``, ``rsir_small``, ``rsir_tiny``, ``rsir_base`` and
+``rsir_base36`` with timm, for every project that takes its backbones from there. ``import mmrsir``
+alone does not.
 """
 
 from collections.abc import Sequence
@@ -21,7 +22,9 @@ from .weights import available
 
 STRIDES = (4, 8, 16, 32)
 LEVELS = tuple(range(len(STRIDES)))
-LETTERS = dict(nano='n', tiny='t', base='b', base36='b36')  # in names of configs and weights
+LETTERS = dict(
+    nano='n', small='s', tiny='t', base='b', base36='b36'
+)  # in names of configs and weights
 CLASSES_AND_SIDES = dict(
     in1k=(1000, 224), tinyimagenet=(200, 64), caltech256=(256, 224), miniin=(100, 224)
 )
@@ -264,6 +267,12 @@ default_cfgs = generate_default_cfgs(_default_cfgs())
 def rsir_nano(pretrained: bool = False, **kwargs: Any) -> nn.Module:
     """Build the variant that is small enough for a CPU; not of the paper."""
     return _create('nano', pretrained, **kwargs)
+
+
+@register_model
+def rsir_small(pretrained: bool = False, **kwargs: Any) -> nn.Module:
+    """Build the variant for small data sets; not of the paper."""
+    return _create('small', pretrained, **kwargs)
 
 
 @register_model

@@ -5,7 +5,8 @@ model = dict(
         _base_.backbone,
         _delete_=True,
         drop_path_rate=0.3,
-        # The checkpoint of a classifier trained with configs/cls/ablation; None: from scratch.
+        # The checkpoint of a classifier trained with configs/cls/ablation, or Swin's weights that
+        # tools/model_converters/swin.py converted; None: from scratch.
         init_cfg=dict(type='Pretrained', checkpoint=None),
     ),
     decode_head=dict(in_channels=[96, 192, 384, 768]),
