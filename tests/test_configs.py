@@ -24,6 +24,7 @@ RECIPES = {
     'configs/mask_rcnn/rsir_t_1x-ms_coco.py': (1e-4, 0.05, 0.1),
     'configs/mask_rcnn/rsir_t_3x-ms_coco.py': (1e-4, 0.05, 0.2),
     'configs/mask_rcnn/rsir_b*_*_coco.py': (1e-4, 0.05, 0.3),
+    'configs/mask_rcnn/faster_rcnn_rsir_t_1x_coco.py': (1e-4, 0.05, 0.2),
     'configs/upernet/rsir_[tb]*_160k_*.py': (6e-5, 0.01, 0.3),
     'configs/cls/rsir_t_[!t]*.py': (1e-3, 0.05, 0.2),
     'configs/cls/rsir_s_tinyimagenet.py': (2e-3, 0.05, 0.1),
@@ -99,9 +100,8 @@ def test_trains_and_evaluates_and_decays_what_its_recipe_says(path, data, tmp_pa
     runner = launch.build_runner(shrink(cfg, str(data), str(tmp_path)))
     runner.train()
 
-    scalars = read_scalars(
-        next(tmp_path.glob('*/vis_data/scalars.json')), ['loss', METRIC[cfg.default_scope]]
-    )
+    metric = 'coco/bbox_mAP' if '/faster_rcnn_' in path else METRIC[cfg.default_scope]
+    scalars = read_scalars(next(tmp_path.glob('*/vis_data/scalars.json')), ['loss', metric])
     for steps, values in scalars.values():
         assert np.isfinite(values).all()
         assert steps[-1] == ITERATIONS

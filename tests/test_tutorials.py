@@ -131,6 +131,23 @@ def screws(shapes, reader):
 
 
 @pytest.fixture
+def other_formats(shapes, reader):
+    """Data in the other formats of the detection tutorial: XML files, and pictures of masks."""
+    bolts, pegs = (reader.folder / 'data' / name for name in ('bolts', 'pegs'))
+    for folder in (bolts / 'Annotations', bolts / 'JPEGImages', pegs / 'images', pegs / 'masks'):
+        folder.mkdir(parents=True)
+    box = ''.join(f'<{side}>9</{side}>' for side in ('xmin', 'ymin', 'xmax', 'ymax'))
+    labels = np.zeros((256, 256), dtype=np.uint8)
+    labels[50:80, 40:80] = 1
+    for file in (shapes / 'coco/train').iterdir():
+        (bolts / 'JPEGImages' / file.name).symlink_to(file)
+        (pegs / 'images' / file.name).symlink_to(file)
+        text = f'<annotation><object><name>bolt</name><bndbox>{box}</bndbox></object></annotation>'
+        (bolts / f'Annotations/{file.stem}.xml').write_text(text)
+        Image.fromarray(labels).save(pegs / f'masks/{file.stem}_mask.png')
+
+
+@pytest.fixture
 def roads(shapes, reader):
     """Data in the format of the segmentation tutorial."""
     folder = reader.folder / 'data/roads'
@@ -162,7 +179,7 @@ def photo(shapes, reader):
     (reader.folder / 'photo.jpg').symlink_to(min((shapes / 'coco/val').iterdir()))
 
 
-def test_detector_is_fine_tuned_on_own_data(reader, screws, photo):
+def test_detector_is_fine_tuned_on_own_data(reader, screws, other_formats, photo):
     checkpoint = 'work_dirs/rsir_t_1x_coco/epoch_12.pth'
     reader.make_checkpoint('configs/mask_rcnn/rsir_t_1x_coco.py', checkpoint)
     reader.follow('tutorials/fine_tune_detection.md')
@@ -171,6 +188,12 @@ def test_detector_is_fine_tuned_on_own_data(reader, screws, photo):
     found = json.loads(predictions.read_text())['photo.jpg']
     assert {one['label'] for one in found} <= {'screw'}
     assert reader.names['predictor'].model.roi_head.bbox_head.num_classes == 1
+    many = Config.fromfile(reader.folder / 'screws_many.py')
+    assert many.test_evaluator.max_dets == many.model.test_cfg.rcnn.max_per_img == 500
+    for name in ('bolts', 'pegs'):
+        content = json.loads((reader.folder / f'data/{name}/annotations/val.json').read_text())
+        assert len(content['annotations']) == len(content['images']) == 2
+        assert content['categories'] == [dict(id=1, name=name[:-1])]
 
 
 def test_own_images_are_classified(reader, leaves, photo):

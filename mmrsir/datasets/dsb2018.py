@@ -32,11 +32,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from pycocotools import mask as coco_mask
 from rich.console import Console
 
 from ..files import write_whole
 from ..models.arguments import check_int
+from .coco_files import encode_mask
 from .decoding import decode_all, first_ten
 from .sources import check_exists, clear, unpacked
 from .splits import split_images
@@ -200,7 +200,7 @@ def _nuclei_of_solution(
                 raise ValueError(f'{solution} has masks of {row["ImageId"]}, which is not there')
             width, height = sizes[path]
             try:
-                nuclei[path].append(_encode(decode_runs(row['EncodedPixels'], height, width)))
+                nuclei[path].append(encode_mask(decode_runs(row['EncodedPixels'], height, width)))
             except ValueError as error:
                 raise ValueError(f'{solution}, line {reader.line_num}: {error}') from None
     return nuclei
@@ -217,19 +217,7 @@ def _encode_file(mask: Image.Image, size: tuple[int, int]) -> dict[str, Any]:
     values = np.asarray(mask)
     if values.ndim == 3:
         values = values[..., :3].max(2)
-    return _encode(values > 0)
-
-
-def _encode(mask: Mask) -> dict[str, Any]:
-    """Return a mask's box (x, y, width, height), area and COCO encoding."""
-    if not mask.any():
-        raise ValueError('the mask is empty')
-    runs = coco_mask.encode(np.asfortranarray(mask, np.uint8))
-    return dict(
-        bbox=coco_mask.toBbox(runs).tolist(),
-        area=int(mask.sum()),
-        segmentation=dict(size=runs['size'], counts=runs['counts'].decode()),
-    )
+    return encode_mask(values > 0)
 
 
 def _split(pictures: Sequence[_Picture]) -> dict[str, list[_Picture]]:

@@ -16,6 +16,7 @@ from mmengine.logging import print_log
 from mmengine.registry import METRICS
 from terminaltables import AsciiTable
 
+from ..datasets.check.faults import BOXES_ONLY
 from ..datasets.decoding import first_ten
 from ..models.arguments import check_int
 from .coco_figures import CocoFigures
@@ -23,7 +24,6 @@ from .coco_truth import CocoTruth, EvaluationError, Record
 
 MAX_DETS = 100  # as COCO counts
 PROPOSALS = ('proposal', 'proposal_fast')  # both are fast here
-BOXES_ONLY = 'docs/tutorials/fine_tune_detection.md#boxes-without-masks'
 
 
 @METRICS.register_module()

@@ -3,6 +3,7 @@
 import json
 import re
 from copy import deepcopy
+from pathlib import Path
 from types import SimpleNamespace
 
 import cv2
@@ -16,7 +17,7 @@ from torch.nn.utils import parameters_to_vector
 
 from mmrsir.engine import launch
 from mmrsir.engine.config_check import ConfigError
-from mmrsir.engine.dataset_guard import build_dataloader
+from mmrsir.engine.dataset_guard import MissingMasksError, build_dataloader
 
 from ..shrink import shrink
 from ..test_model_index import read
@@ -78,6 +79,22 @@ def test_training_on_nothing_is_refused(wrapper, serialize_data, settings):
 
 def test_training_on_something_is_allowed(settings):
     assert len(build(settings).dataset) == 7  # one of the eight shows no shape
+
+
+@pytest.mark.parametrize('wrapper', WRAPPERS)
+def test_objects_without_masks_are_named_where_masks_are_loaded(wrapper, settings, tmp_path):
+    dataset = settings.dataset
+    content = json.loads(Path(f'{dataset.data_root}{dataset.ann_file}').read_text())
+    content['annotations'][0]['segmentation'] = None
+    (tmp_path / 'some.json').write_text(json.dumps(content))
+    dataset.ann_file = str(tmp_path / 'some.json')
+    settings.dataset = WRAPPERS[wrapper](dataset.to_dict())
+    number = len(content['annotations'])
+    message = rf'train_dataloader: 1 of {number} objects in \S*some.json have no mask.*Faster R-CNN'
+    with pytest.raises(MissingMasksError, match=message):
+        build(settings)
+    settings.dataset = WRAPPERS[wrapper]({**dataset.to_dict(), 'pipeline': []})
+    assert build(settings)
 
 
 def test_other_errors_of_a_data_loader_are_left_alone(settings):

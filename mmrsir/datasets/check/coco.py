@@ -12,7 +12,7 @@ from ..reading import Reading
 from .content import Content, Findings
 from .faults import Fault, Inspection
 from .masks import mask_finding
-from .objects import count_objects, repeated_images
+from .objects import count_objects, objects_of_images, repeated_images
 from .pictures import check_pictures, digests
 from .processes import Inspector
 from .records import (
@@ -87,7 +87,7 @@ def check(dataset: Any, inspector: Inspector, reading: Reading, masks: bool) -> 
     folder = dataset.data_prefix['img']
     pictures = yield from _image_faults(records, folder, classes, inspector, reading, blind)
     found = Naming(path, names) if len(set(names)) == len(names) else None
-    return Content(found, counts, digests(pictures))
+    return Content(found, counts, digests(pictures), objects_of_images(records, classes))
 
 
 def filter_reasons(dataset: Any, num_left: int) -> str:

@@ -19,6 +19,7 @@ from ..reading import Reading
 from . import classification, coco, segmentation
 from .across import TRAIN, Part, compare_images, compare_names
 from .content import Content, Findings
+from .crowding import crowding_faults
 from .evaluators import evaluator_faults
 from .faults import Fault
 from .processes import Inspector
@@ -104,6 +105,9 @@ def check_config(cfg: Config, splits: Sequence[str] | None, inspector: Inspector
         reports.append(report)
         parts.append(Part(names, source, declared, content))
     for part, dataset in zip(parts, (dataset for dataset, _, _ in datasets), strict=True):
+        reports[parts.index(part)].faults += crowding_faults(
+            cfg, part.splits, part.source, part.content.objects
+        )
         for split in part.splits:
             evaluators = cfg.get(f'{split}_evaluator')
             if split != TRAIN and evaluators and _kind(dataset) == 'mmdet.CocoDataset':
@@ -188,17 +192,21 @@ def _check(
     kind = _kind(dataset)
     reading = Reading.of(settings) or Reading()
     if kind == 'mmdet.CocoDataset':
-        return coco.check(dataset, inspector, reading, masks=_loads_masks(settings))
+        return coco.check(dataset, inspector, reading, masks=loads_masks(settings))
     if kind == 'mmseg.BaseSegDataset':
         return segmentation.check(dataset, inspector, reading)
     return classification.check(dataset, inspector, reading, num_classes)
 
 
-def _loads_masks(settings: Any) -> bool:
-    """Whether a pipeline somewhere in the settings loads masks."""
+def loads_masks(settings: Any) -> bool:
+    """Return whether a pipeline somewhere in the settings loads masks.
+
+    Args:
+        settings: Settings of a data set, of a data loader, or a part of them.
+    """
     if isinstance(settings, dict):
-        return bool(settings.get('with_mask')) or any(map(_loads_masks, settings.values()))
-    return isinstance(settings, (list, tuple)) and any(map(_loads_masks, settings))
+        return bool(settings.get('with_mask')) or any(map(loads_masks, settings.values()))
+    return isinstance(settings, (list, tuple)) and any(map(loads_masks, settings))
 
 
 def _load(dataset: Any, source: str, report: Report) -> None:

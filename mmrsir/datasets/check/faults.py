@@ -53,6 +53,7 @@ WARNINGS = {
     'superfluous': 'a JPEG has superfluous bytes: mostly harmless, now and then a sign of damage',
     'dark': 'most of the range of values is not used, and images come out dark',
     'frames': 'it has several frames or pages, of which the first is read',
+    'many-objects': 'images have more objects than the model finds or AP counts',
     'loose-mask': 'a mask reaches out of its box, or fills little of it',
     'left-out': 'an annotation has no area; the data set leaves it out',
     'no-annotations': 'an image without annotations of the classes',

@@ -44,6 +44,24 @@ def count_objects(records: Records, classes: Sequence[str]) -> ClassCounts:
     return counts
 
 
+def objects_of_images(records: Records, classes: Sequence[str]) -> list[int]:
+    """Count the objects of each image that an evaluation looks for.
+
+    Args:
+        records: The records.
+        classes: Names of the classes.
+
+    Returns:
+        The numbers, in the order of the images.
+    """
+    known = {one['id'] for one in records.sound['categories'] if one['name'] in classes}
+    of_image = _by_image(records)
+    return [
+        sum(one['category_id'] in known and not one.get('iscrowd') for one in of_image[image['id']])
+        for image in records.sound['images']
+    ]
+
+
 def repeated_images(records: Records) -> Iterator[Finding]:
     """Find files that are listed under several ids.
 

@@ -1,0 +1,50 @@
+"""Write COCO files for objects in pictures of their masks.
+
+Examples:
+    one mask a picture, in which each value is an object (PennFudan):
+        python tools/dataset_converters/masks_to_coco.py PennFudanPed/PNGImages \
+            'PennFudanPed/PedMasks/{stem}_mask.png' --classes pedestrian --out-dir PennFudanPed/coco
+    one mask an object (DSB2018):
+        python tools/dataset_converters/masks_to_coco.py 'stage1_train/*/images/*.png' \
+            'stage1_train/{stem}/masks/*.png' --classes nucleus --out-dir stage1_train/coco
+"""
+
+from collections.abc import Sequence
+from functools import partial
+
+from mmrsir.datasets.coco_files import argument_parser, convert
+from mmrsir.datasets.mask_pictures import VALUES, read_masks
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Parse the command line and convert.
+
+    Args:
+        argv: The arguments; those of the process by default.
+
+    Raises:
+        SystemExit: The conversion failed; the message says why.
+    """
+    parser = argument_parser(__doc__)
+    parser.add_argument('images', help='folder of the pictures, or a pattern of their paths')
+    parser.add_argument(
+        'masks',
+        help='folder of masks with the names of the pictures, or a pattern of their paths: {stem} '
+        "is the picture's name without suffix, {class} a class",
+    )
+    parser.add_argument('--classes', nargs='+', required=True, help='names of the classes')
+    parser.add_argument(
+        '--values',
+        choices=VALUES,
+        help='what the values of a mask are: each an object, together the object of the file, or '
+        'classes, with each connected region an object (default: files where a picture has several '
+        'masks, otherwise objects)',
+    )
+    args = parser.parse_args(argv)
+    convert(
+        partial(read_masks, args.images, args.masks, args.classes, args.values), args, parser.prog
+    )
+
+
+if __name__ == '__main__':
+    main()
