@@ -232,6 +232,25 @@ def test_feature_extractor_gives_embeddings():
     assert names['embeddings'].shape == (2, 512)
 
 
+def test_grad_cam_example_equals_grad_cam_of_the_map_in_the_image_plane():
+    names = run_plain('Hooks and Grad-CAM')
+    backbone, images = names['backbone'], names['images']
+    # The features of the stage as an image, and the gradient of the score by them.
+    with torch.no_grad():
+        features_BCHW = backbone.trace(images, (0, 0))[names['stage']][-1].features_BCHW
+    features_BCHW = features_BCHW.contiguous().requires_grad_()
+    x_BLC, grid = backbone.merging[2](features_BCHW.flatten(2).transpose(1, 2), (6, 8))
+    normed_BLC = backbone.norm3(backbone.stages[3](x_BLC, grid))
+    scores = names['head'](normed_BLC.mean(dim=1))
+    (gradient,) = torch.autograd.grad(scores.max(dim=1).values.sum(), features_BCHW)
+    weights_BC = gradient.mean(dim=(2, 3))
+    expected_BHW = torch.einsum('bc,bchw->bhw', weights_BC, features_BCHW).relu()
+    assert expected_BHW.max() > 0
+    torch.testing.assert_close(names['cam_BHW'], expected_BHW.detach(), rtol=1e-3, atol=1e-6)
+    assert '# (2, 6, 8)\n' in PLAIN_BLOCKS['Hooks and Grad-CAM']
+    assert names['cam_BHW'].shape == (2, 6, 8)
+
+
 def test_frozen_example_trains_the_last_two_stages():
     names = run_plain('Frozen stages')
     trained = {id(parameter) for parameter in names['optimizer'].param_groups[0]['params']}

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from mmengine.optim import OptimWrapper
 from mmengine.registry import OPTIM_WRAPPERS
-from torch import nn
+from torch import Tensor, nn
+from torch.utils._pytree import tree_map_only
 
 # The packages of necks and heads in mmdet, mmseg and mmpretrain: models.dense_heads, …
 NECKS_AND_HEADS = re.compile(r'\.models\.(necks|(\w+_)?heads)\.')
@@ -52,15 +53,24 @@ def _keep_float32_where_needed(model: nn.Module) -> None:
     for module in model.modules():
         origin = type(module).__module__
         if origin.startswith('mmcv.ops.'):
-            module.register_forward_pre_hook(lambda _, inputs: _to_float32(inputs))
+            module.register_forward_pre_hook(_inputs_to_float32)
         elif NECKS_AND_HEADS.search(origin):
-            module.register_forward_hook(lambda *hooked: _to_float32(hooked[-1]))
+            module.register_forward_hook(_outputs_to_float32)
+
+
+# Functions of a module, not of a call: a model with these hooks can be pickled.
+def _inputs_to_float32(_: nn.Module, inputs: tuple[Any, ...]) -> Any:
+    return _to_float32(inputs)
+
+
+def _outputs_to_float32(_: nn.Module, inputs: tuple[Any, ...], outputs: Any) -> Any:
+    return _to_float32(outputs)
 
 
 def _to_float32(value: Any) -> Any:
-    """Cast the tensors of nested tuples and lists."""
-    if isinstance(value, torch.Tensor):
-        return value.float() if value.dtype == torch.bfloat16 else value
-    if isinstance(value, (tuple, list)):
-        return type(value)(_to_float32(one) for one in value)
-    return value
+    """Cast the bfloat16 tensors of nested tuples, named or not, lists and dicts."""
+    return tree_map_only(Tensor, _tensor_to_float32, value)
+
+
+def _tensor_to_float32(tensor: Tensor) -> Tensor:
+    return tensor.float() if tensor.dtype == torch.bfloat16 else tensor

@@ -1,10 +1,11 @@
 """Learning rate and weight decay of each parameter, for the models of all three libraries."""
 
 from collections.abc import Collection
+from inspect import signature
 from typing import Any
 
 from mmengine.optim import DefaultOptimWrapperConstructor
-from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS
+from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIMIZERS
 from torch import nn
 
 
@@ -25,8 +26,8 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         paramwise_cfg: Rules for parameters.
 
     Raises:
-        ValueError: ``layer_decay_rate`` is not above 0 and at most 1, or the model has no
-            backbone that knows its layers.
+        ValueError: ``layer_decay_rate`` is not above 0 and at most 1, the model has no backbone
+            that knows its layers, or there is no learning rate to scale.
     """
 
     def __init__(self, optim_wrapper_cfg: dict, paramwise_cfg: dict | None = None) -> None:
@@ -38,6 +39,8 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
             )
         rules.setdefault('custom_keys', {})  # without any rule mmengine would skip add_params
         super().__init__(optim_wrapper_cfg, rules)
+        if self.base_lr is None:  # what the rules multiply
+            self.base_lr = _default_learning_rate(self.optimizer_cfg['type'])
 
     def add_params(
         self, params: list[dict], module: nn.Module, prefix: str = '', **kwargs: Any
@@ -60,7 +63,12 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
                 group.setdefault('weight_decay', 0.0)
             scale = self._scale(module, names[id(group['params'][0])])
             if scale != 1:
-                group.setdefault('lr', self.base_lr)
+                if group.setdefault('lr', self.base_lr) is None:
+                    raise ValueError(
+                        f'layer_decay_rate={self.layer_decay_rate} multiplies the learning rate, '
+                        f'for which {self.optimizer_cfg["type"]} has no default: '
+                        'set optim_wrapper.optimizer.lr'
+                    )
                 group['lr'] *= scale
         params[:] = _merge(params)
 
@@ -76,6 +84,14 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
             )
         depth, num_layers = backbone.get_layer_depth(name, 'backbone.')
         return self.layer_decay_rate ** (num_layers - 1 - depth)
+
+
+def _default_learning_rate(optimizer: str | type) -> float | None:
+    """Return the learning rate that an optimizer has by itself; None if that is no number."""
+    kind = OPTIMIZERS.get(optimizer) if isinstance(optimizer, str) else optimizer
+    parameter = signature(kind).parameters.get('lr') if kind else None
+    default = parameter.default if parameter else None
+    return default if isinstance(default, (int, float)) else None
 
 
 def _exempt_from_decay(model: nn.Module) -> set[int]:

@@ -25,10 +25,12 @@ from mmengine.model import BaseModule, ModuleList
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from .linear import Linear
+from .hooks import has_hooks
+from .linear import LinearSequential
 from .mixers import MIXERS, Mixer
 from .order import compose, fill_windows, first_tokens, invert, permute, to_image
 from .traces import BlockTrace
+from .transforms import is_transformed
 
 MLP_RATIO = 4
 # Tokens times channels of a chunk: measured, docs/performance.md.
@@ -37,6 +39,13 @@ CHUNK_ELEMENTS = 400_000
 
 class Block(BaseModule):
     """Pre-norm residual block: ``x += mixer(LN(x))``, then ``x += MLP(LN(x))`` (Eq. 1).
+
+    There are four ways through it, with one result:
+
+    - *plain*: the tokens are moved into the order of the mixer, all at once;
+    - *indexed*: they stay in raster order, and the mixer's kernels read them through an index;
+    - *chunked*: plain, but one chunk of windows after the other, in inference on the CPU;
+    - *recomputed*: plain or indexed, and once more in the backward pass (``with_cp``).
 
     Args:
         mixer: Token mixer.
@@ -58,9 +67,8 @@ class Block(BaseModule):
             act_cfg=dict(type='GELU'),
             dropout_layer=dict(type='DropPath', drop_prob=drop_path_rate),
         )
-        # mmcv's FFN takes no class for its linear layers.
-        self.ffn.layers[0][0] = Linear(embed_dims, MLP_RATIO * embed_dims)
-        self.ffn.layers[1] = Linear(MLP_RATIO * embed_dims, embed_dims)
+        hidden, *output = self.ffn.layers
+        self.ffn.layers = LinearSequential(LinearSequential(*hidden), *output)
 
     def forward(
         self,
@@ -68,7 +76,7 @@ class Block(BaseModule):
         places_BM: Tensor | None,
         gate_BL: Tensor | None,
         grid: tuple[int, int],
-        in_place: bool,
+        indexed: bool,
     ) -> Tensor:
         """Bring the tokens into the order of the mixer and run the block on them.
 
@@ -77,53 +85,80 @@ class Block(BaseModule):
             places_BM: Where the tokens of the mixer's windows stand, (B, M), or None.
             gate_BL: Factor for the mixer's output, in the order of the result, (B, L), or None.
             grid: (H, W), with H * W == L.
-            in_place: The tokens stay in raster order.
+            indexed: The tokens stay in raster order.
 
         Returns:
             Tokens in the mixer's order, or in raster order, (B, L, C).
         """
-        if self.with_cp and torch.is_grad_enabled():
-            return checkpoint(
-                self._forward, x_BLC, places_BM, gate_BL, grid, in_place, use_reentrant=False
-            )
-        if (
-            in_place
-            or places_BM is None
-            or self.mixer.window_tokens is None
-            or self.training
-            or not _chunking_pays(x_BLC)
-        ):
-            return self._forward(x_BLC, places_BM, gate_BL, grid, in_place)
-        out_BLC = torch.empty_like(x_BLC)
-        for samples, tokens in _chunks(places_BM, x_BLC.shape[2], self.mixer.window_tokens):
-            out = out_BLC[samples, tokens]
-            gate = None if gate_BL is None else gate_BL[samples, tokens]
-            places = places_BM[samples, tokens]
-            out.copy_(self._forward(x_BLC[samples], places, gate, grid, False, out.shape[1]))
-        return out_BLC
+        run = self._indexed if indexed else self._plain
+        if self._is_recomputed(x_BLC):
+            return checkpoint(run, x_BLC, places_BM, gate_BL, grid, use_reentrant=False)
+        if not indexed and places_BM is not None and self._is_chunked(x_BLC):
+            return self._chunked(x_BLC, places_BM, gate_BL, grid)
+        return run(x_BLC, places_BM, gate_BL, grid)
 
-    def _forward(
+    def _plain(
         self,
         x_BLC: Tensor,
         places_BM: Tensor | None,
         gate_BL: Tensor | None,
         grid: tuple[int, int],
-        in_place: bool,
         num_tokens: int | None = None,
     ) -> Tensor:
         """Run the block on all tokens, or on the windows of one chunk with so many tokens."""
-        if in_place:
-            mixed_BLC = self.mixer.mix_in_place(self.norm1(x_BLC), grid, places_BM)
-        else:
-            num_tokens = x_BLC.shape[1] if num_tokens is None else num_tokens
-            x_BMC = x_BLC if places_BM is None else permute(x_BLC, places_BM)
-            # From here on without the tokens that were repeated to fill the last window.
-            mixed_BLC = first_tokens(self.mixer(self.norm1(x_BMC), grid), num_tokens)
-            x_BLC = first_tokens(x_BMC, num_tokens)
+        num_tokens = x_BLC.shape[1] if num_tokens is None else num_tokens
+        x_BMC = x_BLC if places_BM is None else permute(x_BLC, places_BM)
+        mixed_BMC = self.mixer(self.norm1(x_BMC), grid)
+        # From here on without the tokens that were repeated to fill the last window.
+        x_BLC, mixed_BLC = (first_tokens(tensor, num_tokens) for tensor in (x_BMC, mixed_BMC))
+        return self._add(x_BLC, mixed_BLC, gate_BL)
+
+    def _indexed(
+        self,
+        x_BLC: Tensor,
+        places_BM: Tensor | None,
+        gate_BL: Tensor | None,
+        grid: tuple[int, int],
+    ) -> Tensor:
+        """Run the block on tokens in raster order."""
+        mixed_BLC = self.mixer.mix_in_place(self.norm1(x_BLC), grid, places_BM)
+        return self._add(x_BLC, mixed_BLC, gate_BL)
+
+    def _chunked(
+        self,
+        x_BLC: Tensor,
+        places_BM: Tensor,
+        gate_BL: Tensor | None,
+        grid: tuple[int, int],
+    ) -> Tensor:
+        """Run the block on one chunk of windows after the other."""
+        assert self.mixer.window_tokens is not None  # _is_chunked
+        out_BLC = torch.empty_like(x_BLC)
+        for samples, tokens in _chunks(places_BM, x_BLC.shape[2], self.mixer.window_tokens):
+            out = out_BLC[samples, tokens]
+            places = places_BM[samples, tokens]
+            gate = None if gate_BL is None else gate_BL[samples, tokens]
+            out.copy_(self._plain(x_BLC[samples], places, gate, grid, out.shape[1]))
+        return out_BLC
+
+    def _add(self, x_BLC: Tensor, mixed_BLC: Tensor, gate_BL: Tensor | None) -> Tensor:
+        """Add what the mixer gives to the residual stream, and what the MLP makes of the sum."""
         if gate_BL is not None:
             mixed_BLC = mixed_BLC * gate_BL.unsqueeze(-1).to(mixed_BLC.dtype)
         x_BLC = x_BLC + self.drop_path(mixed_BLC)
         return self.ffn(self.norm2(x_BLC), identity=x_BLC)
+
+    def _is_recomputed(self, x_BLC: Tensor) -> bool:
+        return self.with_cp and torch.is_grad_enabled() and not is_transformed(x_BLC)
+
+    def _is_chunked(self, x_BLC: Tensor) -> bool:
+        """Return whether chunks pay, and nobody sees that modules are called once a chunk."""
+        return (
+            self.mixer.window_tokens is not None
+            and not self.training
+            and _chunking_pays(x_BLC)
+            and not any(has_hooks(module) for module in self.modules())
+        )
 
 
 def _chunking_pays(x_BLC: Tensor) -> bool:
@@ -213,15 +248,15 @@ class Stage(BaseModule):
         if self.peg is not None:
             x_BLC = self.peg(x_BLC, grid)
 
-        in_place = all(block.mixer.mixes_in_place(x_BLC) for block in self.blocks)
+        indexed = all(block.mixer.mixes_in_place(x_BLC) for block in self.blocks)
         inverse_BL = None  # raster order
         for block in self.blocks:
             order_BL, gate_BL = block.mixer.arrange(x_BLC, inverse_BL, grid)
             places_BM = _places(inverse_BL, order_BL, block.mixer.window_tokens)
-            if not in_place and order_BL is not None and gate_BL is not None:
+            if not indexed and order_BL is not None and gate_BL is not None:
                 gate_BL = gate_BL.gather(1, order_BL)
-            x_BLC = block(x_BLC, places_BM, gate_BL, grid, in_place)
-            if not in_place:
+            x_BLC = block(x_BLC, places_BM, gate_BL, grid, indexed)
+            if not indexed:
                 inverse_BL = None if order_BL is None else invert(order_BL)
         return x_BLC if inverse_BL is None else permute(x_BLC, inverse_BL)
 
@@ -252,7 +287,7 @@ class Stage(BaseModule):
                     windows_BL = inverse_BL // mixer.window_tokens
                 if gate_BL is not None:
                     gate_BL = gate_BL.gather(1, order_BL)
-            x_BLC = block(x_BLC, places_BM, gate_BL, grid, in_place=False)
+            x_BLC = block(x_BLC, places_BM, gate_BL, grid, indexed=False)
             if order_BL is not None:
                 x_BLC = permute(x_BLC, inverse_BL)
             traces.append(

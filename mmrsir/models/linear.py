@@ -5,34 +5,65 @@ brings along too, is about twice as fast on AMD's processors (docs/performance.m
 is an operator of torch that torch does not document, so it is used only where it is there and
 gives the right answer.
 
+The layers are torch's own, for the tools that look for these. Only the call goes another way, and
+only for plain tensors: whatever looks on, counts or transforms gets torch's own layer.
+
 Shape suffixes: L tokens, C channels.
 """
 
 from functools import cache
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.overrides import handle_torch_function, has_torch_function_unary
+from torch.utils._python_dispatch import is_in_torch_dispatch_mode
+
+from .hooks import has_hooks
+from .transforms import is_transformed
 
 
-class Linear(nn.Linear):
-    """Linear layer with the weights of ``nn.Linear``, through oneDNN on the CPU."""
+def linear(layer: nn.Module, x: Tensor) -> Tensor:
+    """Return ``layer(x)``, through oneDNN if that is faster and makes no other difference.
+
+    Args:
+        layer: A linear layer, or what a tool has put in its place.
+        x: Tokens, (…, C).
+
+    Returns:
+        Tokens, (…, C').
+    """
+    if _goes_through_onednn(layer, x):
+        out_LC = product(x.reshape(-1, layer.in_features), layer.weight, layer.bias)
+        return out_LC.view(*x.shape[:-1], layer.out_features)
+    return layer(x)
+
+
+class LinearSequential(nn.Sequential):
+    """``nn.Sequential`` that calls its linear layers with :func:`linear`."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Multiply.
+        """Run the layers one after the other."""
+        for layer in self:
+            x = linear(layer, x)
+        return x
 
-        Args:
-            x: Tokens, (…, C).
 
-        Returns:
-            Tokens, (…, C').
-        """
-        if not _through_onednn(x):
-            return super().forward(x)
-        tokens_LC = x.reshape(-1, self.in_features)
-        out_LC = _Product.apply(tokens_LC, self.weight, self.bias)
-        return out_LC.view(*x.shape[:-1], self.out_features)
+def product(x_LC: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """Multiply float32 tokens with weights by oneDNN, forwards and backwards.
+
+    Args:
+        x_LC: Tokens, (L, C).
+        weight: Weights, (C', C).
+        bias: Bias, (C',), or None.
+
+    Returns:
+        Tokens, (L, C').
+    """
+    if has_torch_function_unary(x_LC):  # a mode that records calls
+        return handle_torch_function(product, (x_LC,), x_LC, weight, bias)
+    return _Product.apply(x_LC, weight, bias)
 
 
 class _Product(torch.autograd.Function):
@@ -47,15 +78,17 @@ class _Product(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad_LC: Tensor) -> tuple[Tensor | None, ...]:
         x_LC, weight = ctx.saved_tensors
+        # Who differentiates the gradient needs an operator that has one.
+        multiply = F.linear if torch.is_grad_enabled() else _multiply
         grad_x = grad_weight = grad_bias = None
         if ctx.needs_input_grad[0]:
-            grad_x = _multiply(grad_LC, weight.t().contiguous())
+            grad_x = multiply(grad_LC, weight.t().contiguous())
         if ctx.needs_input_grad[1]:
             # oneDNN is fastest with the shorter side first.
             if weight.shape[0] > weight.shape[1]:
-                grad_weight = _multiply(x_LC.t(), grad_LC.t()).t()
+                grad_weight = multiply(x_LC.t(), grad_LC.t()).t()
             else:
-                grad_weight = _multiply(grad_LC.t(), x_LC.t())
+                grad_weight = multiply(grad_LC.t(), x_LC.t())
         if ctx.has_bias and ctx.needs_input_grad[2]:
             grad_bias = grad_LC.sum(0)
         return grad_x, grad_weight, grad_bias
@@ -70,22 +103,36 @@ def _has_product() -> bool:
     """Return whether oneDNN's product is there, and right."""
     if not torch.backends.mkldnn.is_available():
         return False
-    x, weight, bias = torch.ones(2, 3), torch.eye(3)[:2], torch.ones(2)
+    with torch.device('cpu'):
+        x, weight, bias = torch.ones(2, 3), torch.eye(3)[:2], torch.ones(2)
     try:
         return torch.equal(_multiply(x, weight, bias), F.linear(x, weight, bias))
     except (AttributeError, RuntimeError, TypeError):
         return False
 
 
-def _through_onednn(x: Tensor) -> bool:
-    """Return whether an input goes through oneDNN: some float32 on the CPU."""
+def _goes_through_onednn(layer: nn.Module, x: Tensor) -> TypeGuard[nn.Linear]:
+    """Return whether a call goes through oneDNN: of some plain float32 on the CPU."""
     return (
-        x.device.type == 'cpu'
-        and x.dtype == torch.float32
-        and x.numel() > 0
         # Compiled it gains nothing, and traced or exported it would hide what it is.
-        and not torch.compiler.is_compiling()
+        not torch.compiler.is_compiling()
         and not torch.jit.is_tracing()
+        and type(layer) is nn.Linear
+        and _is_plain(x)
+        and _is_plain(layer.weight)
         and not torch.is_autocast_enabled('cpu')
+        and not has_hooks(layer)
+        and not is_transformed(x)
+        and not is_in_torch_dispatch_mode()
+        and x.numel() > 0
         and _has_product()
+    )
+
+
+def _is_plain(tensor: Tensor) -> bool:
+    """Return whether a tensor is one of torch's own, float32 on the CPU."""
+    return (
+        type(tensor) in (Tensor, nn.Parameter)
+        and tensor.dtype == torch.float32
+        and tensor.device.type == 'cpu'
     )

@@ -16,18 +16,12 @@ C channels.
 Source: arXiv 2304.06250, Sections 3.1 and 3.2, Algorithm 1.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import lru_cache
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-# Modulo this prime x -> x**5 is one-to-one, and products fit into int64.
-PRIME = 2**31 - 1
-MULTIPLIER = 1_103_515_245
+from .transforms import is_transformed
 
 
 def random_order(batch_size: int, num_tokens: int, device: torch.device) -> Tensor:
@@ -44,105 +38,7 @@ def random_order(batch_size: int, num_tokens: int, device: torch.device) -> Tens
     Returns:
         Order, int64, (B, L).
     """
-    if device.type == 'cpu':  # no sort needed: about ten times faster than rand + argsort
-        return torch.stack([torch.randperm(num_tokens) for _ in range(batch_size)])
-    return torch.rand(batch_size, num_tokens, device=device).argsort(dim=1, stable=True)
-
-
-def scramble(tokens_L: Any, seed: int, block: int, num_tokens: Any) -> Any:
-    """Hash token indices one to one, so that sorting by the hash shuffles them.
-
-    It takes no more than sums, products and remainders of integers, which are the same on every
-    device and in ONNX.
-
-    Args:
-        tokens_L: ``arange(L)``, int64.
-        seed: The model's seed.
-        block: Index of the block in the whole network.
-        num_tokens: L.
-
-    Returns:
-        Hashes, all different, int64, (L,).
-    """
-    keys_L = tokens_L
-    for word in (num_tokens, block, seed % PRIME, seed // PRIME % PRIME):
-        keys_L = (keys_L * MULTIPLIER + word) % PRIME
-        squares_L = keys_L * keys_L % PRIME
-        keys_L = squares_L * squares_L % PRIME * keys_L % PRIME
-    return keys_L
-
-
-@lru_cache(maxsize=128)
-def fixed_order(seed: int, block: int, num_tokens: int, device: torch.device) -> Tensor:
-    """Return the random order that a block uses in evaluation (our reading, docs/paper.md).
-
-    It depends on the arguments alone: not on the global random state, the batch or the device.
-
-    Args:
-        seed: The model's seed.
-        block: Index of the block in the whole network.
-        num_tokens: L.
-        device: Where the order is put.
-
-    Returns:
-        Order of one sample, int64, (L,). It is cached: do not write to it.
-    """
-    # By NumPy: no mode, tracer or counter of torch sees what only the first call does.
-    order = scramble(np.arange(num_tokens), seed, block, num_tokens).argsort().tolist()
-    # A cached tensor must be usable in training too, whatever mode the first caller was in.
-    with torch.inference_mode(False), _untraced():
-        return torch.tensor(order, device=device)  # from a list: a constant to a tracer
-
-
-@contextmanager
-def _untraced() -> Iterator[None]:
-    """Hide from torch.jit's tracer what only the first call does: it compares two calls."""
-    state = torch._C._get_tracing_state()
-    if state is None:
-        yield
-        return
-    torch._C._set_tracing_state(None)  # type: ignore[attr-defined]
-    try:
-        yield
-    finally:
-        torch._C._set_tracing_state(state)  # type: ignore[attr-defined]
-
-
-@torch.library.custom_op('mmrsir::fixed_order', mutates_args=())
-def compiled_fixed_order(seed: int, block: int, num_tokens: int, device: torch.device) -> Tensor:
-    """:func:`fixed_order` for torch.compile, which cannot look into it.
-
-    Args:
-        seed: The model's seed.
-        block: Index of the block in the whole network.
-        num_tokens: L, which may be symbolic.
-        device: Where the order is put.
-
-    Returns:
-        Order of one sample, int64, (L,).
-    """
-    return fixed_order(seed, block, num_tokens, device).clone()  # compiled code reuses memory
-
-
-@compiled_fixed_order.register_fake
-def _(seed: int, block: int, num_tokens: int, device: torch.device) -> Tensor:
-    return torch.empty(num_tokens, dtype=torch.int64, device=device)
-
-
-def recorded_fixed_order(seed: int, block: int, num_tokens: int, device: torch.device) -> Tensor:
-    """:func:`fixed_order` in operators that every exported program knows.
-
-    Args:
-        seed: The model's seed.
-        block: Index of the block in the whole network.
-        num_tokens: L, which may be symbolic.
-        device: Where the order is put.
-
-    Returns:
-        Order of one sample, int64, (L,).
-    """
-    tokens_L = torch.arange(num_tokens, device=device)
-    return scramble(tokens_L, seed, block, num_tokens).sort()[1]
+    return torch.rand(batch_size, num_tokens, device=device).sort(dim=1)[1]
 
 
 def importance_order(importance_BL: Tensor) -> Tensor:
@@ -174,7 +70,8 @@ def invert(order_BL: Tensor) -> Tensor:
         Inverse order, (B, L): ``permute(permute(x, order), invert(order)) == x``.
     """
     places = torch.arange(order_BL.shape[1], device=order_BL.device).expand_as(order_BL)
-    inverse_BL = torch.empty(order_BL.shape, dtype=order_BL.dtype, device=order_BL.device)
+    # Not of an expanded order's strides, and of as many samples as vmap has.
+    inverse_BL = torch.empty_like(order_BL, memory_format=torch.contiguous_format)
     return inverse_BL.scatter_(1, order_BL, places)
 
 
@@ -264,7 +161,7 @@ def permute(x_BLC: Tensor, places_BM: Tensor) -> Tensor:
     Returns:
         Tokens with ``out[b, i] == x[b, places[b, i]]``, (B, M, C).
     """
-    if torch.is_grad_enabled() and x_BLC.requires_grad:
+    if torch.is_grad_enabled() and x_BLC.requires_grad and not is_transformed(x_BLC):
         return _Permute.apply(x_BLC, places_BM)
     return _gather_tokens(x_BLC, places_BM)
 

@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from .linear import Linear
+from .linear import linear
 from .windows import fused_attention, query_weights
 
 # Of Swin's published code.
@@ -132,23 +132,21 @@ class PartitionAttention(BaseModule):
     """
 
     relative_position_bias_table: nn.Parameter | None
-    positions_NN: Tensor | None
 
     def __init__(
         self, embed_dims: int, num_heads: int, bias_window: tuple[int, int] | None = None
     ) -> None:
         super().__init__()
         self.num_heads = num_heads
-        self.qkv = Linear(embed_dims, 3 * embed_dims)
-        self.proj = Linear(embed_dims, embed_dims)
-        table = positions_NN = None
+        self.qkv = nn.Linear(embed_dims, 3 * embed_dims)
+        self.proj = nn.Linear(embed_dims, embed_dims)
+        self.bias_window = bias_window
+        table = None
         if bias_window is not None:
             rows, columns = bias_window
             table = nn.Parameter(torch.empty((2 * rows - 1) * (2 * columns - 1), num_heads))
             nn.init.trunc_normal_(table, std=BIAS_STD)
-            positions_NN = _positions(bias_window)
         self.register_parameter('relative_position_bias_table', table)
-        self.register_buffer('positions_NN', positions_NN, persistent=False)
 
     def init_weights(self) -> None:
         """Initialize the bias; no rule for layers reaches it."""
@@ -170,9 +168,9 @@ class PartitionAttention(BaseModule):
         Returns:
             Attention output in raster order, (B, L, C).
         """
-        q_BGhNd, k_BGhNd, v_BGhNd = split_heads(self.qkv(x_BLC), partition, self.num_heads)
+        q_BGhNd, k_BGhNd, v_BGhNd = split_heads(linear(self.qkv, x_BLC), partition, self.num_heads)
         mask = self._mask(partition.visible(x_BLC.device), q_BGhNd.dtype)
-        return self.proj(partition.join(attend(q_BGhNd, k_BGhNd, v_BGhNd, mask)))
+        return linear(self.proj, partition.join(attend(q_BGhNd, k_BGhNd, v_BGhNd, mask)))
 
     def weigh(self, x_BLC: Tensor, partition: Partition, query: int) -> Tensor:
         """Return the attention weights of one token, see :func:`weigh`.
@@ -185,16 +183,16 @@ class PartitionAttention(BaseModule):
         Returns:
             Weights of all tokens in raster order, (B, h, L).
         """
-        q_BGhNd, k_BGhNd, _ = split_heads(self.qkv(x_BLC), partition, self.num_heads)
+        q_BGhNd, k_BGhNd, _ = split_heads(linear(self.qkv, x_BLC), partition, self.num_heads)
         mask = self._mask(partition.visible(x_BLC.device), q_BGhNd.dtype)
         return weigh(q_BGhNd, k_BGhNd, partition, query, mask)
 
     def _mask(self, visible_GNN: Tensor | None, dtype: torch.dtype) -> Tensor | None:
         """Return what :func:`attend` takes: bias, mask, both as one, or nothing."""
-        table, positions_NN = self.relative_position_bias_table, self.positions_NN
-        if table is None or positions_NN is None:
+        table, window = self.relative_position_bias_table, self.bias_window
+        if table is None or window is None:
             return None if visible_GNN is None else visible_GNN.unsqueeze(1)
-        bias_1hNN = table[positions_NN].permute(2, 0, 1).unsqueeze(0).to(dtype)
+        bias_1hNN = relative_bias(table, window).unsqueeze(0).to(dtype)
         if visible_GNN is None:
             return bias_1hNN
         return bias_1hNN.masked_fill(~visible_GNN.unsqueeze(1), -torch.inf)
@@ -279,9 +277,22 @@ def weigh(
     return weights_BhL.index_add(2, numbers_GN[group], weights_BhN)[:, :, 1:]
 
 
-def _positions(window: tuple[int, int]) -> Tensor:
-    """Number the places that a key can have relative to a query, row by row, (N, N)."""
+def relative_bias(table_Ph: Tensor, window: tuple[int, int]) -> Tensor:
+    """Return the bias of each query and key of a window.
+
+    A bias is looked up where the key stands relative to the query. Views do that, with no index
+    that would have to be kept: for a query, the biases of all keys are a window of the table.
+
+    Args:
+        table_Ph: Bias of each relative position, row by row, ((2r - 1) * (2c - 1), h); the first
+            is that of a key in the last row and column for a query in the first.
+        window: (r, c), rows and columns, N = r * c tokens.
+
+    Returns:
+        Bias, queries first, (h, N, N).
+    """
     rows, columns = window
-    places = torch.cartesian_prod(torch.arange(rows), torch.arange(columns))
-    offsets_NN2 = places.unsqueeze(1) - places.unsqueeze(0) + torch.tensor([rows - 1, columns - 1])
-    return offsets_NN2[..., 0] * (2 * columns - 1) + offsets_NN2[..., 1]
+    table = table_Ph.unflatten(0, (2 * rows - 1, 2 * columns - 1))
+    # Row and column of the key, from behind; heads; row and column of the query.
+    views = table.unfold(0, rows, 1).unfold(1, columns, 1)
+    return views.flip(0, 1).permute(2, 3, 4, 0, 1).flatten(3, 4).flatten(1, 2)

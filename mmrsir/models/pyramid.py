@@ -24,6 +24,7 @@ from .mixers import MIXERS, MixerSettings
 from .order import is_recorded, to_image
 from .pretrained import PretrainedModule
 from .traces import BlockTrace
+from .transforms import is_transformed
 
 PATCH_SIZE = 4
 ARCH_KEYS = ('embed_dims', 'depths', 'num_heads')
@@ -317,7 +318,9 @@ class PyramidTransformer(PretrainedModule):
 
     def _embed(self, x: Tensor) -> tuple[Tensor, tuple[int, int]]:
         """Turn images into tokens; channels-last needs no transposition for that."""
-        return self.patch_embed(x.contiguous(memory_format=torch.channels_last))
+        if not is_transformed(x):
+            x = x.contiguous(memory_format=torch.channels_last)
+        return self.patch_embed(x)
 
     def _freeze_stages(self) -> None:
         if self.frozen_stages < 0:

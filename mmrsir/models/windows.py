@@ -10,15 +10,17 @@ Source: arXiv 2304.06250, Section 3 and Algorithm 1.
 """
 
 from collections.abc import Sequence
+from threading import Lock
 
 import torch
 import torch.nn.functional as F
 from mmengine.model import BaseModule
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from .linear import Linear
+from .linear import linear
 from .order import is_recorded
+from .transforms import is_transformed
 
 try:
     from . import kernels
@@ -27,8 +29,39 @@ except ImportError:  # no Triton
 
 # Windows times heads that CUDA's kernels take at once.
 MAX_PROBLEMS = 65535
-# Not cuDNN's, which plans for each number of windows anew, hence at each image size.
+# Without cuDNN, which plans for each number of windows anew, hence at each image size.
 BACKENDS = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
+
+
+class _WithoutCudnn:
+    """Keeps cuDNN out of torch's fused attention, for as long as a thread is inside.
+
+    The switch is one for all threads. The first to enter turns cuDNN off, and the last to leave
+    restores what the first has found. Torch's own context would restore what each has found, so
+    that of two threads the slower could leave it off. What a user has chosen of the other kernels
+    stays.
+    """
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._inside = 0
+        self._was_enabled = True
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._inside == 0:
+                self._was_enabled = torch.backends.cuda.cudnn_sdp_enabled()
+                torch.backends.cuda.enable_cudnn_sdp(False)
+            self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                torch.backends.cuda.enable_cudnn_sdp(self._was_enabled)
+
+
+without_cudnn = _WithoutCudnn()
 
 
 def fused_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -44,9 +77,12 @@ def fused_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None)
     Returns:
         Attention output, (a, b, N, d).
     """
+    if is_transformed(q):
+        return attend_by_products(q, k, v, mask)
     if q.device.type != 'cuda':
         return F.scaled_dot_product_attention(q, k, v, mask)
-    with sdpa_kernel(BACKENDS):
+    # A compiler knows torch's switch, and sets it while it compiles.
+    with sdpa_kernel(BACKENDS) if torch.compiler.is_compiling() else without_cudnn:
         return attend_in_parts(q, k, v, mask)
 
 
@@ -72,6 +108,28 @@ def attend_in_parts(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None)
     return attended[0] if len(attended) == 1 else torch.cat(attended, dim)
 
 
+def attend_by_products(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
+    """Attend by two products of matrices, see :func:`fused_attention`."""
+    return softmax((q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1), mask) @ v
+
+
+def softmax(scores: Tensor, mask: Tensor | None) -> Tensor:
+    """Turn scores into attention weights.
+
+    Args:
+        scores: Scores, keys last.
+        mask: What is added to the scores, or whether a query sees a key; None for neither.
+
+    Returns:
+        Weights of the same shape.
+    """
+    if mask is not None and mask.dtype == torch.bool:
+        scores = scores.masked_fill(~mask, -torch.inf)
+    elif mask is not None:
+        scores = scores + mask
+    return scores.softmax(-1)
+
+
 def query_weights(q_Bhd: Tensor, k_BhKd: Tensor, mask: Tensor | None = None) -> Tensor:
     """Return the attention weights of one query, which the fused kernels keep to themselves.
 
@@ -84,11 +142,7 @@ def query_weights(q_Bhd: Tensor, k_BhKd: Tensor, mask: Tensor | None = None) -> 
         Weights, (B, h, K).
     """
     scores_BhK = (k_BhKd @ q_Bhd.unsqueeze(-1)).squeeze(-1) * q_Bhd.shape[-1] ** -0.5
-    if mask is not None and mask.dtype == torch.bool:
-        scores_BhK = scores_BhK.masked_fill(~mask, -torch.inf)
-    elif mask is not None:
-        scores_BhK = scores_BhK + mask
-    return scores_BhK.softmax(-1)
+    return softmax(scores_BhK, mask)
 
 
 class WindowAttention(BaseModule):
@@ -103,9 +157,10 @@ class WindowAttention(BaseModule):
     def __init__(self, embed_dims: int, num_heads: int, window_tokens: int) -> None:
         super().__init__()
         self.num_heads = num_heads
+        self.head_dim = embed_dims // num_heads
         self.window_tokens = window_tokens
-        self.qkv = Linear(embed_dims, 3 * embed_dims)
-        self.proj = Linear(embed_dims, embed_dims)
+        self.qkv = nn.Linear(embed_dims, 3 * embed_dims)
+        self.proj = nn.Linear(embed_dims, embed_dims)
 
     def attends_in_place(self, x_BLC: Tensor) -> bool:
         """Return whether there is a kernel that reads tokens through an index: on CUDA.
@@ -115,10 +170,11 @@ class WindowAttention(BaseModule):
         """
         if kernels is None or x_BLC.device.type != 'cuda' or is_recorded():
             return False
+        if is_transformed(x_BLC):
+            return False
         amp = torch.is_autocast_enabled('cuda') and x_BLC.dtype != torch.float64
         dtype = torch.get_autocast_dtype('cuda') if amp else x_BLC.dtype
-        head_dim = self.proj.in_features // self.num_heads
-        return kernels.supports(x_BLC.device, dtype, self.window_tokens, head_dim)
+        return kernels.supports(x_BLC.device, dtype, self.window_tokens, self.head_dim)
 
     def attend_in_place(self, x_BLC: Tensor, order_BM: Tensor) -> Tensor:
         """Attend inside windows of tokens that are not moved, where :meth:`attends_in_place`.
@@ -131,9 +187,9 @@ class WindowAttention(BaseModule):
             Attention output in the order of the input, (B, L, C).
         """
         attended_BLC = kernels.attend_in_place(
-            self.qkv(x_BLC), order_BM, self.num_heads, self.window_tokens
+            linear(self.qkv, x_BLC), order_BM, self.num_heads, self.window_tokens
         )
-        return self.proj(attended_BLC)
+        return linear(self.proj, attended_BLC)
 
     def weigh(self, x_BNC: Tensor, place_B: Tensor) -> Tensor:
         """Return the attention weights of one token in its window.
@@ -145,7 +201,7 @@ class WindowAttention(BaseModule):
         Returns:
             Weights, (B, h, N).
         """
-        q_BNhd, k_BNhd, _ = self.qkv(x_BNC).unflatten(-1, (3, self.num_heads, -1)).unbind(2)
+        q_BNhd, k_BNhd, _ = linear(self.qkv, x_BNC).unflatten(-1, (3, self.num_heads, -1)).unbind(2)
         samples = torch.arange(len(place_B), device=place_B.device)
         return query_weights(q_BNhd[samples, place_B], k_BNhd.transpose(1, 2))
 
@@ -162,7 +218,7 @@ class WindowAttention(BaseModule):
         """
         is_one_window = is_key_M is None and x_BMC.shape[1] < self.window_tokens
         shape = (1, -1) if is_one_window else (-1, self.window_tokens)
-        qkv_WN = self.qkv(x_BMC).unflatten(1, shape).flatten(0, 1)
+        qkv_WN = linear(self.qkv, x_BMC).unflatten(1, shape).flatten(0, 1)
         q_WhNd, k_WhNd, v_WhNd = qkv_WN.unflatten(-1, (3, self.num_heads, -1)).permute(
             2, 0, 3, 1, 4
         )
@@ -170,7 +226,7 @@ class WindowAttention(BaseModule):
         if is_key_M is not None:
             is_key_W11N = is_key_M.repeat(x_BMC.shape[0]).reshape(-1, 1, 1, self.window_tokens)
         attended_WhNd = _attend(q_WhNd, k_WhNd, v_WhNd, is_key_W11N)
-        return self.proj(attended_WhNd.transpose(1, 2).reshape(x_BMC.shape))
+        return linear(self.proj, attended_WhNd.transpose(1, 2).reshape(x_BMC.shape))
 
 
 def _attend(q_WhNd: Tensor, k_WhNd: Tensor, v_WhNd: Tensor, is_key_W11N: Tensor | None) -> Tensor:
@@ -180,7 +236,4 @@ def _attend(q_WhNd: Tensor, k_WhNd: Tensor, v_WhNd: Tensor, is_key_W11N: Tensor 
     # For windows as small as these two products are faster on the CPU than torch's fused kernel,
     # which in training is as fast and saves the memory of the weights (docs/performance.md). With a
     # mask they are recorded, which the fused kernel is not for one window alone.
-    scores_WhNN = (q_WhNd * q_WhNd.shape[-1] ** -0.5) @ k_WhNd.transpose(-2, -1)
-    if is_key_W11N is not None:
-        scores_WhNN = scores_WhNN.masked_fill(~is_key_W11N, -torch.inf)
-    return scores_WhNN.softmax(-1) @ v_WhNd
+    return attend_by_products(q_WhNd, k_WhNd, v_WhNd, is_key_W11N)

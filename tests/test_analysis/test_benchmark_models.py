@@ -12,7 +12,7 @@ from mmrsir.analysis.benchmark.literal import LiteralRSIR
 from mmrsir.analysis.benchmark.subjects import build
 from mmrsir.analysis.flops import count_module
 from mmrsir.models import ARCHS, RSIRTransformer, blocks
-from mmrsir.models.linear import Linear
+from mmrsir.models.linear import linear, product
 from mmrsir.models.order import invert, random_order
 
 from ..test_engine.commands import ROOT
@@ -92,23 +92,21 @@ def test_floor_has_all_multiply_adds_but_those_of_attention(monkeypatch, wrap):
 
 
 @pytest.mark.parametrize(
-    ('kind', 'shape', 'strides'),
-    [(nn.Linear, (12, 4), (4, 1)), (Linear, (1, 4, 12, 1), (48, 1, 4, 4))],
+    ('call', 'function'), [(lambda layer, x: layer(x), F.linear), (linear, product)]
 )
-def test_linear_layer_called_on_parts_is_one_layer_with_all_rows(monkeypatch, kind, shape, strides):
-    monkeypatch.setattr(torch, 'get_num_threads', lambda: 2)  # with one, ours is torch's
-    linear = kind(4, 5)
+def test_linear_layer_called_on_parts_is_one_layer_with_all_rows(call, function):
+    layer = nn.Linear(4, 5)
     x = torch.zeros(2, 6, 4)
-    (whole,) = record_layers(lambda: linear(x))
-    (parts,) = record_layers(lambda: [linear(part) for part in x.split([1, 2, 3], dim=1)])
-    assert whole.input.shape == parts.input.shape == shape
-    assert whole.input.stride() == parts.input.stride() == strides
+    (whole,) = record_layers(lambda: call(layer, x))
+    (parts,) = record_layers(lambda: [call(layer, part) for part in x.split([1, 2, 3], dim=1)])
+    assert whole.input.shape == parts.input.shape == (12, 4)
+    assert whole.function == parts.function == function
 
 
 def test_parts_take_a_gradient_if_one_of_them_does():
-    linear = nn.Linear(4, 5)
+    called = nn.Linear(4, 5)
     parts = [torch.zeros(1, 4, requires_grad=wanted) for wanted in (False, True, False)]
-    (layer,) = record_layers(lambda: [linear(part) for part in parts])
+    (layer,) = record_layers(lambda: [called(part) for part in parts])
     assert layer.input.requires_grad
 
 

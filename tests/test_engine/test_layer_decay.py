@@ -116,6 +116,43 @@ def test_parameters_with_equal_settings_share_a_group():
     assert len(build(model, norm_decay_mult=0.0).param_groups) == 2
 
 
+def build_without_settings(model, optimizer, **paramwise):
+    return build_optim_wrapper(
+        model,
+        dict(
+            constructor='LayerDecayOptimWrapperConstructor',
+            optimizer=dict(type=optimizer),
+            paramwise_cfg=paramwise,
+        ),
+    ).optimizer
+
+
+@pytest.mark.parametrize('kind', ['AdamW', torch.optim.AdamW])
+def test_without_a_learning_rate_the_default_of_the_optimizer_decays(kind):
+    model = small_model()
+    keys = {'backbone': dict(lr_mult=0.1)}
+    optimizer = build_without_settings(model, kind, layer_decay_rate=0.5, custom_keys=keys)
+    assert optimizer.defaults['lr'] == 1e-3
+    rates = {
+        name: group['lr']
+        for group in optimizer.param_groups
+        for name, parameter in model.named_parameters()
+        if any(parameter is one for one in group['params'])
+    }
+    assert rates['backbone.patch_embed.projection.weight'] == pytest.approx(1e-4 * 0.25)
+    assert rates['head.weight'] == 1e-3
+
+
+class NoDefault(torch.optim.SGD):
+    def __init__(self, params, lr):
+        super().__init__(params, lr)
+
+
+def test_an_optimizer_without_a_learning_rate_is_named():
+    with pytest.raises(ValueError, match=r'NoDefault.*set optim_wrapper\.optimizer\.lr'):
+        build_without_settings(small_model(), NoDefault, layer_decay_rate=0.5)
+
+
 @pytest.mark.parametrize('rate', [0, -0.5, 1.5])
 def test_rate_out_of_range_is_refused(rate):
     with pytest.raises(ValueError, match='layer_decay_rate'):

@@ -81,6 +81,43 @@ def test_fewer_tokens_than_a_window_are_a_graph_of_their_own():
             compiled(torch.randn(2, 3, 24, 20))
 
 
+@pytest.mark.parametrize('settings', [dict(eval_sampling='random'), dict(importance='cbam')])
+def test_one_graph_of_random_windows_serves_all_batch_sizes(settings):
+    torch.compiler.reset()
+    model = build('eval_sampling' not in settings, **settings)
+    compiled = torch.compile(model, backend='eager', dynamic=True, fullgraph=True)
+    with limit(1):
+        for batch_size in (2, 3, 5):
+            image = torch.randn(batch_size, 3, *SIZES[1])
+            assert_equal(run(model, compiled, image), run(model, model, image))
+
+
+def test_random_windows_export_for_any_batch():
+    model = build(False, eval_sampling='random')
+    image = torch.randn(2, 3, 61, 50)
+    program = torch.export.export(
+        model, (image,), dynamic_shapes=({0: torch.export.Dim.AUTO},)
+    ).module()
+    image = torch.randn(5, 3, 61, 50)
+    with torch.no_grad():
+        for forward in (program, model):
+            torch.manual_seed(3)
+            levels = forward(image)
+            torch.manual_seed(3)
+            assert_equal(levels, model(image))
+
+
+@pytest.mark.parametrize('dynamic', [False, True])
+def test_exported_models_hold_no_operator_of_ours(dynamic):
+    model, image = build(False), torch.randn(1, 3, 61, 50)
+    sizes = {2: torch.export.Dim.AUTO, 3: torch.export.Dim.AUTO} if dynamic else None
+    program = torch.export.export(model, (image,), dynamic_shapes=(sizes,))
+    targets = {str(node.target) for node in program.graph.nodes if node.op == 'call_function'}
+    assert not [target for target in targets if 'mmrsir' in target]
+    image = torch.randn(1, 3, 40, 98) if dynamic else image
+    assert_equal(program.module()(image), model(image))
+
+
 def test_checkpointed_blocks_compile():
     torch.compiler.reset()
     model = build(True, with_cp=True)

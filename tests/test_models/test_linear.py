@@ -4,69 +4,103 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
-from torch.profiler import ProfilerActivity, profile
+from torch.nn.utils import prune
+from torch.utils.flop_counter import FlopCounterMode
 
-from mmrsir.models import PyramidTransformer
-from mmrsir.models.linear import Linear
+from mmrsir.models import PyramidTransformer, RSIRTransformer
+from mmrsir.models import linear as module
+from mmrsir.models.linear import LinearSequential, linear
 from mmrsir.models.mixers import MIXERS
 
-
-@pytest.fixture(autouse=True)
-def threads():
-    """With one thread torch convolves without oneDNN."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
+ARCH = dict(embed_dims=8, depths=(2, 2), num_heads=(2, 2))
 
 
 @pytest.fixture
-def convolutions(monkeypatch):
-    """Calls of conv2d."""
+def products(monkeypatch):
+    """Inputs of oneDNN's products."""
     calls = []
-    conv2d = F.conv2d
-    monkeypatch.setattr(F, 'conv2d', lambda *args: calls.append(args[0]) or conv2d(*args))
+    multiply = module._multiply
+    monkeypatch.setattr(module, '_multiply', lambda *args: calls.append(args[0]) or multiply(*args))
     return calls
 
 
-def run(layer, x):
+def run(call, layer, x):
     x = x.clone().requires_grad_()
-    out = layer(x)
+    layer.zero_grad()
+    out = call(layer, x)
     out.square().sum().backward()
     return out, x.grad, layer.weight.grad, layer.bias.grad
 
 
 @pytest.mark.parametrize('shape', [(8,), (1, 1, 8), (5, 8), (70, 49, 8), (2, 3, 7, 8), (0, 8)])
 @pytest.mark.parametrize('strided', [False, True])
-def test_equals_torchs_linear_layer(convolutions, shape, strided):
+def test_equals_torchs_linear_layer(products, shape, strided):
     torch.manual_seed(0)
-    ours, torchs = Linear(8, 24), nn.Linear(8, 24)
-    torchs.load_state_dict(ours.state_dict())
+    layer = nn.Linear(8, 24)
     x = torch.randn(*shape[:-1], 16)[..., ::2] if strided else torch.randn(shape)
-    for one, other in zip(run(ours, x), run(torchs, x), strict=True):
+    ours = run(linear, layer, x)
+    torchs = run(lambda layer, x: layer(x), layer, x)
+    for one, other in zip(ours, torchs, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-4)
-    assert len(convolutions) == (0 not in shape)
+    assert len(products) == 3 * (0 not in shape)  # one forwards, two backwards
 
 
-def test_no_token_is_moved(convolutions):
+def test_no_token_is_moved(products):
     x = torch.randn(3, 49, 8)
-    out = Linear(8, 24)(x)
-    assert convolutions[0].data_ptr() == x.data_ptr()
-    assert convolutions[0].is_contiguous(memory_format=torch.channels_last)
+    out = linear(nn.Linear(8, 24), x)
+    assert products[0].data_ptr() == x.data_ptr()
     assert out.is_contiguous()
 
 
+@pytest.mark.parametrize('create_graph', [False, True])
+def test_gradients_of_gradients_are_right(create_graph):
+    torch.manual_seed(0)
+    layer = nn.Linear(8, 4)
+    results = []
+    for call in (linear, lambda layer, x: layer(x)):
+        layer.zero_grad()
+        x = torch.linspace(-1, 1, 40).reshape(5, 8).requires_grad_()
+        (gradient,) = torch.autograd.grad(
+            call(layer, x).square().sum(), x, create_graph=create_graph
+        )
+        if create_graph:
+            gradient.square().sum().backward()
+            results.append([gradient.detach(), x.grad, layer.weight.grad, layer.bias.grad])
+        else:
+            results.append([gradient])
+    for one, other in zip(*results, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize('needed', ['input', 'weight', 'bias'])
+def test_frozen_parts_get_no_gradient(needed):
+    layer, x = nn.Linear(8, 24).requires_grad_(False), torch.randn(5, 8)
+    wanted = dict(input=x, weight=layer.weight, bias=layer.bias)[needed].requires_grad_()
+    (gradient,) = torch.autograd.grad(linear(layer, x).sum(), wanted)
+    (expected,) = torch.autograd.grad(layer(x).sum(), wanted)
+    torch.testing.assert_close(gradient, expected, rtol=1e-5, atol=1e-4)
+
+
+def test_weights_that_change_behind_torchs_back_are_seen():
+    """A moving average writes through ``data``."""
+    layer, x = nn.Linear(8, 24), torch.randn(5, 8)
+    with torch.no_grad():
+        linear(layer, x)
+        layer.weight.data.mul_(2)
+        torch.testing.assert_close(linear(layer, x), layer(x))
+
+
 @pytest.mark.parametrize('dtype', [torch.float64, torch.bfloat16])
-def test_other_types_go_through_torchs_linear_layer(convolutions, dtype):
-    layer = Linear(8, 24).to(dtype)
-    assert layer(torch.randn(5, 8, dtype=dtype)).dtype == dtype
+def test_other_types_go_through_torchs_linear_layer(products, dtype):
+    layer = nn.Linear(8, 24).to(dtype)
+    assert linear(layer, torch.randn(5, 8, dtype=dtype)).dtype == dtype
     with torch.autocast('cpu', dtype=torch.bfloat16):
-        assert Linear(8, 24)(torch.randn(5, 8)).dtype == torch.bfloat16
-    assert not convolutions
+        assert linear(nn.Linear(8, 24), torch.randn(5, 8)).dtype == torch.bfloat16
+    assert not products
 
 
 def test_exported_graphs_hold_linear_layers():
-    layer = nn.Sequential(Linear(8, 24))
+    layer = LinearSequential(nn.Linear(8, 24))
     program = torch.export.export(layer, (torch.randn(5, 8),))
     assert [str(n.target) for n in program.graph.nodes if n.op == 'call_function'] == [
         'aten.linear.default'
@@ -74,23 +108,85 @@ def test_exported_graphs_hold_linear_layers():
     assert 'aten::linear' in str(torch.jit.trace(layer, torch.randn(5, 8)).inlined_graph)
 
 
-def test_many_tokens_reach_onednn_in_training_too():
-    x = torch.randn(70, 49, 8, requires_grad=True)  # torch keeps smaller inputs to itself
-    with profile(activities=[ProfilerActivity.CPU]) as profiled:
-        Linear(8, 24)(x).sum().backward()
-    names = {event.key for event in profiled.key_averages()}
-    assert {'aten::mkldnn_convolution', 'aten::convolution_backward'} <= names
-    assert 'aten::addmm' not in names
+def test_counters_of_operations_see_linear_layers():
+    layer, x = nn.Linear(8, 24), torch.randn(5, 8)
+    with FlopCounterMode(display=False) as counter:
+        linear(layer, x)
+    assert counter.get_total_flops() == 2 * 5 * 8 * 24
 
 
-def test_a_single_thread_leaves_it_to_torch(convolutions):
-    torch.set_num_threads(1)
-    Linear(8, 24)(torch.randn(70, 49, 8))
-    assert not convolutions
+def test_without_onednns_product_torchs_layer_serves(products, monkeypatch):
+    monkeypatch.setattr(module, '_has_product', lambda: False)
+    layer, x = nn.Linear(8, 24), torch.randn(5, 8)
+    assert torch.equal(linear(layer, x), layer(x))
+    assert not products
 
 
 @pytest.mark.parametrize('name', MIXERS)
-def test_the_blocks_have_no_other_linear_layers(name):
-    arch = dict(embed_dims=8, depths=(2, 2), num_heads=(2, 2))
-    stages = PyramidTransformer(arch, mixers=(name,), out_indices=(0, 1)).stages
-    assert {type(m) for m in stages.modules() if isinstance(m, nn.Linear)} == {Linear}
+def test_all_linear_layers_are_torchs_own_and_all_go_through_onednn(products, name):
+    model = PyramidTransformer(ARCH, mixers=(name,), out_indices=(0, 1)).eval()
+    layers = [module for module in model.modules() if isinstance(module, nn.Linear)]
+    assert len(layers) >= 4 * sum(ARCH['depths'])
+    assert {type(layer) for layer in layers} == {nn.Linear}
+    with torch.no_grad():
+        model(torch.randn(1, 3, 64, 64))
+    assert len(products) == len(layers)
+
+
+def test_dynamic_quantization_finds_all_linear_layers():
+    torch.manual_seed(0)
+    model = RSIRTransformer(ARCH, out_indices=(0, 1)).eval()
+    quantized = torch.ao.quantization.quantize_dynamic(model, {nn.Linear})
+    kinds = [type(module).__module__ for module in quantized.modules()]
+    assert sum('quantized.dynamic' in kind for kind in kinds) == 4 * sum(ARCH['depths'])
+    image = torch.randn(1, 3, 24, 24)  # one window: the order does not matter
+    with torch.no_grad():
+        for level, expected in zip(quantized(image), model(image), strict=True):
+            assert not torch.equal(level, expected)
+            torch.testing.assert_close(level, expected, rtol=0, atol=0.2)
+
+
+class Wrapped(torch.Tensor):
+    """A tensor as quantization or sharding makes them: it knows ``F.linear`` alone."""
+
+    @classmethod
+    def __torch_function__(cls, function, types, args=(), kwargs=None):
+        if function is F.linear:
+            args = [one.as_subclass(torch.Tensor) if isinstance(one, cls) else one for one in args]
+            return function(*args, **(kwargs or {}))
+        return super().__torch_function__(function, types, args, kwargs or {})
+
+
+@pytest.mark.parametrize('which', ['weight', 'input'])
+def test_tensors_of_other_classes_reach_torchs_linear_layer(products, which):
+    layer, x = nn.Linear(8, 24), torch.randn(5, 8)
+    expected = layer(x).detach()
+    if which == 'weight':
+        weight = layer.weight.detach().as_subclass(Wrapped)
+        del layer.weight
+        layer.weight = weight
+    else:
+        x = x.as_subclass(Wrapped)
+    assert torch.equal(linear(layer, x), expected)
+    assert not products
+
+
+def double(*arguments):
+    return 2 * arguments[-1]
+
+
+@pytest.mark.parametrize(
+    'change',
+    [
+        lambda layer: layer.register_forward_hook(double),
+        lambda layer: layer.register_forward_pre_hook(lambda _, x: (2 * x[0],)),
+        lambda layer: setattr(layer, 'forward', double),
+        lambda layer: nn.utils.parametrizations.weight_norm(layer),
+        lambda layer: prune.l1_unstructured(layer, 'weight', 0.5),
+    ],
+)
+def test_what_others_put_on_a_layer_is_called(products, change):
+    layer, x = nn.Linear(8, 24), torch.randn(5, 8)
+    change(layer)
+    assert torch.equal(linear(layer, x), layer(x))
+    assert not products

@@ -6,10 +6,8 @@ import pytest
 import torch
 
 from mmrsir.models.order import (
-    compiled_fixed_order,
     compose,
     fill_windows,
-    fixed_order,
     importance_order,
     invert,
     permute,
@@ -33,77 +31,23 @@ def test_random_order_is_uniform():
     assert all(abs(count - 200) < 5 * 200**0.5 for count in drawn.values())
 
 
+def test_a_graph_of_random_orders_serves_all_batch_sizes():
+    """One sort of all samples, and no loop over them."""
+    compiled = torch.compile(random_order, backend='eager', dynamic=True, fullgraph=True)
+    with torch._dynamo.config.patch(recompile_limit=1, fail_on_recompile_limit_hit=True):
+        for batch_size in (2, 3, 5):
+            torch.manual_seed(0)
+            order = compiled(batch_size, 100, CPU)
+            torch.manual_seed(0)
+            assert torch.equal(order, random_order(batch_size, 100, CPU))
+
+
 def test_random_order_repeats_from_the_global_seed():
     torch.manual_seed(7)
     first = random_order(2, 50, CPU)
     torch.manual_seed(7)
     assert torch.equal(first, random_order(2, 50, CPU))
     assert not torch.equal(first, random_order(2, 50, CPU))
-
-
-def test_fixed_order_depends_on_seed_block_and_length_only():
-    torch.manual_seed(0)
-    state = torch.get_rng_state()
-    order = fixed_order(0, 3, 100, CPU).clone()
-    assert torch.equal(order.sort()[0], torch.arange(100))
-    fixed_order.cache_clear()
-    torch.manual_seed(1)
-    assert torch.equal(order, fixed_order(0, 3, 100, CPU))
-    torch.manual_seed(0)
-    assert torch.equal(torch.get_rng_state(), state)
-    assert not torch.equal(order, fixed_order(1, 3, 100, CPU))
-    assert not torch.equal(order, fixed_order(0, 4, 100, CPU))
-    assert not torch.equal(order[:99], fixed_order(0, 3, 99, CPU))
-
-
-def test_fixed_orders_of_seeds_and_blocks_are_uniform():
-    drawn = Counter(
-        tuple(fixed_order(seed, block, 4, CPU).tolist())
-        for seed in range(300)
-        for block in range(16)
-    )
-    assert len(drawn) == 24
-    assert all(abs(count - 200) < 5 * 200**0.5 for count in drawn.values())
-
-
-def test_fixed_orders_do_not_keep_neighbours_together():
-    orders = [fixed_order(seed, seed % 7, 3136, CPU) for seed in range(50)]
-    # Of two tokens side by side in the order, 2 in 3136 are neighbours by chance.
-    together = sum(int((order.diff().abs() == 1).sum()) for order in orders)
-    assert abs(together - 50 * 2) < 5 * 100**0.5
-    # Where tokens go does not depend on where they come from.
-    places = torch.stack([invert(order.unsqueeze(0))[0] for order in orders]).double()
-    correlation = torch.corrcoef(torch.stack([torch.arange(3136.0).double(), places.mean(0)]))
-    assert abs(correlation[0, 1]) < 5 / 3136**0.5
-
-
-def test_fixed_orders_never_change():
-    """Results of published weights depend on them."""
-    assert fixed_order(0, 3, 10, CPU).tolist() == [4, 2, 1, 9, 0, 7, 5, 3, 8, 6]
-    assert fixed_order(2**40, 0, 7, CPU).tolist() == [6, 2, 0, 1, 3, 4, 5]
-
-
-def test_fixed_order_made_in_inference_mode_serves_training():
-    fixed_order.cache_clear()
-    with torch.inference_mode():
-        order = fixed_order(0, 0, 10, CPU)
-    x = torch.randn(1, 10, 2, requires_grad=True)
-    permute(x, order.expand(1, -1)).sum().backward()
-    assert torch.equal(x.grad, torch.ones(1, 10, 2))
-
-
-def test_cache_of_fixed_orders_is_bounded():
-    for length in range(1, 200):
-        fixed_order(0, 0, length, CPU)
-    assert fixed_order.cache_info().currsize <= 128
-
-
-def test_fixed_order_for_the_compiler_is_the_same_and_a_copy():
-    torch.library.opcheck(compiled_fixed_order, (0, 3, 100, CPU))
-    order = compiled_fixed_order(0, 3, 100, CPU)
-    assert torch.equal(order, fixed_order(0, 3, 100, CPU))
-    order.zero_()
-    assert fixed_order(0, 3, 100, CPU).any()
 
 
 def test_importance_order_is_descending():

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
+from ...models.linear import product
 from .cases import Case
 
 CONVOLUTIONS = (F.conv2d, F.conv_transpose2d)
@@ -48,11 +49,6 @@ class Layer:
         return [one for one in tensors if isinstance(one, Tensor) and one.requires_grad]
 
 
-def _is_linear(input: Tensor, weight: Tensor, *args: Any, **kwargs: Any) -> bool:
-    """Return whether a convolution is a linear layer: 1x1, of an image one pixel wide."""
-    return weight.shape[2:] == (1, 1) and input.shape[0] == input.shape[3] == 1
-
-
 class _Recorder(TorchFunctionMode):
     """Keeps the calls of layers that are made inside it."""
 
@@ -65,11 +61,10 @@ class _Recorder(TorchFunctionMode):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         kwargs = kwargs or {}
-        if func is F.linear:
+        if func in (F.linear, product):
             self._keep_rows(func, *args, **kwargs)
         elif func in CONVOLUTIONS:
-            keep = self._keep_rows if _is_linear(*args, **kwargs) else self._keep
-            keep(func, *args, **kwargs)
+            self._keep(func, *args, **kwargs)
         return func(*args, **kwargs)
 
     def _keep_rows(
@@ -87,8 +82,6 @@ class _Recorder(TorchFunctionMode):
         if known is not None:
             rows = torch.cat([rows, rows.new_empty(known.input.numel() // width, width)])
             wants_gradient = wants_gradient or known.input.requires_grad
-        if function is not F.linear:
-            rows = rows[None, :, None].permute(0, 3, 1, 2)
         rows = rows.detach().requires_grad_(wants_gradient)
         if known is None:
             self.linear[weight.data_ptr()] = self._keep(function, rows, weight, *args, **kwargs)

@@ -4,9 +4,9 @@ Shape suffixes: B batch, L tokens, C channels, H W grid, h heads, d head dimensi
 """
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from ..linear import Linear
+from ..linear import linear
 from ..windows import query_weights
 from .base import Mixer, MixerSettings
 
@@ -17,13 +17,15 @@ class CrissCrossAttention(Mixer):
     def __init__(self, settings: MixerSettings) -> None:
         super().__init__()
         self.num_heads = settings.num_heads
-        self.qkv = Linear(settings.embed_dims, 3 * settings.embed_dims)
-        self.proj = Linear(settings.embed_dims, settings.embed_dims)
+        self.qkv = nn.Linear(settings.embed_dims, 3 * settings.embed_dims)
+        self.proj = nn.Linear(settings.embed_dims, settings.embed_dims)
 
     def forward(self, x_BLC: Tensor, grid: tuple[int, int]) -> Tensor:
         """Attend to rows and columns; see :meth:`Mixer.forward`."""
         height, width = grid
-        qkv_BHW3hd = self.qkv(x_BLC).unflatten(-1, (3, self.num_heads, -1)).unflatten(1, grid)
+        qkv_BHW3hd = (
+            linear(self.qkv, x_BLC).unflatten(-1, (3, self.num_heads, -1)).unflatten(1, grid)
+        )
         q_BhHWd, k_BhHWd, v_BhHWd = qkv_BHW3hd.permute(3, 0, 4, 1, 2, 5).unbind(0)
         q_BhHWd = q_BhHWd * q_BhHWd.shape[-1] ** -0.5
         row_scores_BhHWW = q_BhHWd @ k_BhHWd.transpose(-2, -1)
@@ -37,13 +39,13 @@ class CrissCrossAttention(Mixer):
         from_rows_BhHWd = row_weights_BhHWW @ v_BhHWd
         from_columns_BhWHd = column_weights_BhHWH.transpose(2, 3) @ v_BhHWd.transpose(2, 3)
         attended_BhHWd = from_rows_BhHWd + from_columns_BhWHd.transpose(2, 3)
-        return self.proj(attended_BhHWd.permute(0, 2, 3, 1, 4).reshape(x_BLC.shape))
+        return linear(self.proj, attended_BhHWd.permute(0, 2, 3, 1, 4).reshape(x_BLC.shape))
 
     def weigh(
         self, x_BLC: Tensor, grid: tuple[int, int], order_BM: Tensor | None, query: int
     ) -> Tensor:
         """Weigh a row and a column; see :meth:`Mixer.weigh`."""
-        q_BLhd, k_BLhd, _ = self.qkv(x_BLC).unflatten(-1, (3, self.num_heads, -1)).unbind(2)
+        q_BLhd, k_BLhd, _ = linear(self.qkv, x_BLC).unflatten(-1, (3, self.num_heads, -1)).unbind(2)
         row, column = divmod(query, grid[1])
         visible_HW = torch.zeros(grid, dtype=torch.bool, device=x_BLC.device)
         visible_HW[row] = visible_HW[:, column] = True

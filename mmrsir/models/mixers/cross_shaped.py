@@ -10,7 +10,7 @@ import torch
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from ..linear import Linear
+from ..linear import linear
 from ..partition import Partition, attend, split_heads, weigh
 from .base import Mixer, MixerSettings
 
@@ -37,14 +37,14 @@ class CrossShapedWindows(Mixer):
         stage = settings.stage
         wide = stage >= len(STRIPE_WIDTHS)
         self.stripe_width = settings.window_size if wide else STRIPE_WIDTHS[stage]
-        self.qkv = Linear(settings.embed_dims, 3 * settings.embed_dims)
+        self.qkv = nn.Linear(settings.embed_dims, 3 * settings.embed_dims)
         heads = settings.num_heads // 2, (settings.num_heads + 1) // 2
         # The channels of a part are those of its heads.
         head_dim = settings.embed_dims // settings.num_heads
         self.channels = [head_dim * number for number in heads]
         self.horizontal = StripeAttention(self.channels[0], heads[0])
         self.vertical = StripeAttention(self.channels[1], heads[1])
-        self.proj = Linear(settings.embed_dims, settings.embed_dims)
+        self.proj = nn.Linear(settings.embed_dims, settings.embed_dims)
 
     def forward(self, x_BLC: Tensor, grid: tuple[int, int]) -> Tensor:
         """Attend inside stripes; see :meth:`Mixer.forward`."""
@@ -52,7 +52,7 @@ class CrossShapedWindows(Mixer):
             attention(qkv_BLC3, stripes)
             for attention, qkv_BLC3, stripes in self._parts(x_BLC, grid)
         ]
-        return self.proj(torch.cat(attended, dim=-1))
+        return linear(self.proj, torch.cat(attended, dim=-1))
 
     def weigh(
         self, x_BLC: Tensor, grid: tuple[int, int], order_BM: Tensor | None, query: int
@@ -69,7 +69,9 @@ class CrossShapedWindows(Mixer):
     ) -> Iterator[tuple['StripeAttention', Tensor, Partition]]:
         """Return the attention of horizontal and of vertical stripes, its input and the stripes."""
         height, width = grid
-        across_BL3C, down_BL3C = self.qkv(x_BLC).unflatten(-1, (3, -1)).split(self.channels, dim=-1)
+        across_BL3C, down_BL3C = (
+            linear(self.qkv, x_BLC).unflatten(-1, (3, -1)).split(self.channels, dim=-1)
+        )
         rows = Partition(grid, (min(self.stripe_width, height), width))
         columns = Partition(grid, (height, min(self.stripe_width, width)))
         yield self.horizontal, across_BL3C.flatten(2), rows

@@ -3,16 +3,10 @@
 Shape suffixes: B batch, L tokens, C channels.
 """
 
-import torch
 from torch import Tensor
 
-from ..order import (
-    compiled_fixed_order,
-    fixed_order,
-    is_recorded,
-    random_order,
-    recorded_fixed_order,
-)
+from ..fixed_order import fixed_order
+from ..order import random_order
 from .base import Arrangement, MixerSettings, OrderedWindows
 
 
@@ -37,10 +31,5 @@ class RandomSamplingWindows(OrderedWindows):
         batch_size, num_tokens = x_BLC.shape[0], grid[0] * grid[1]
         if self.training or self.eval_sampling == 'random':
             return Arrangement(random_order(batch_size, num_tokens, x_BLC.device))
-        if not torch.compiler.is_compiling():  # torch.jit's tracer gives the length as a tensor
-            order_L = fixed_order(self.seed, self.block, int(num_tokens), x_BLC.device)
-        elif is_recorded():
-            order_L = recorded_fixed_order(self.seed, self.block, num_tokens, x_BLC.device)
-        else:
-            order_L = compiled_fixed_order(self.seed, self.block, num_tokens, x_BLC.device)
+        order_L = fixed_order(self.seed, self.block, num_tokens, x_BLC)
         return Arrangement(order_L.expand(batch_size, -1))

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from ..linear import Linear
+from ..linear import linear
 from ..partition import Partition, PartitionAttention, attend
 from ..windows import query_weights
 from .base import Mixer, MixerSettings
@@ -58,9 +58,9 @@ class GlobalSubsampledAttention(BaseModule):
         super().__init__()
         self.num_heads = num_heads
         self.sr_ratio = sr_ratio
-        self.q = Linear(embed_dims, embed_dims)
-        self.kv = Linear(embed_dims, 2 * embed_dims)
-        self.proj = Linear(embed_dims, embed_dims)
+        self.q = nn.Linear(embed_dims, embed_dims)
+        self.kv = nn.Linear(embed_dims, 2 * embed_dims)
+        self.proj = nn.Linear(embed_dims, embed_dims)
         if sr_ratio > 1:
             self.sr = nn.Conv2d(embed_dims, embed_dims, kernel_size=sr_ratio, stride=sr_ratio)
             self.norm = nn.LayerNorm(embed_dims)
@@ -80,7 +80,7 @@ class GlobalSubsampledAttention(BaseModule):
         attended_B1LC = attend(
             q_BLhd.transpose(1, 2).unsqueeze(1), k_BhKd.unsqueeze(1), v_BhKd.unsqueeze(1)
         )
-        return self.proj(attended_B1LC.squeeze(1))
+        return linear(self.proj, attended_B1LC.squeeze(1))
 
     def weigh(self, x_BLC: Tensor, grid: tuple[int, int], query: int) -> Tensor:
         """Return the attention weights of one token, those of a square shared by its tokens.
@@ -101,8 +101,10 @@ class GlobalSubsampledAttention(BaseModule):
 
     def _project(self, x_BLC: Tensor, grid: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
         """Return queries, (B, L, h, d), keys and values, (B, h, K, d)."""
-        q_BLhd = self.q(x_BLC).unflatten(-1, (self.num_heads, -1))
-        kv_BK2hd = self.kv(self._subsample(x_BLC, grid)).unflatten(-1, (2, self.num_heads, -1))
+        q_BLhd = linear(self.q, x_BLC).unflatten(-1, (self.num_heads, -1))
+        kv_BK2hd = linear(self.kv, self._subsample(x_BLC, grid)).unflatten(
+            -1, (2, self.num_heads, -1)
+        )
         k_BhKd, v_BhKd = kv_BK2hd.permute(2, 0, 3, 1, 4).unbind(0)
         return q_BLhd, k_BhKd, v_BhKd
 
