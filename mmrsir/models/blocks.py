@@ -67,8 +67,12 @@ class Block(BaseModule):
             act_cfg=dict(type='GELU'),
             dropout_layer=dict(type='DropPath', drop_prob=drop_path_rate),
         )
-        hidden, *output = self.ffn.layers
-        self.ffn.layers = LinearSequential(LinearSequential(*hidden), *output)
+        (_, *activation), _, dropout = self.ffn.layers  # without mmcv's subclass of nn.Linear
+        self.ffn.layers = LinearSequential(
+            LinearSequential(nn.Linear(embed_dims, MLP_RATIO * embed_dims), *activation),
+            nn.Linear(MLP_RATIO * embed_dims, embed_dims),
+            dropout,
+        )
 
     def forward(
         self,

@@ -133,7 +133,7 @@ def test_permute_is_right_under_every_transform():
 def test_the_default_device_of_torch_does_not_matter(settings, training):
     """With ``meta`` as default a tensor that is made without a device has no values."""
     with torch.device('meta'):
-        PyramidTransformer(ARCH, window_size=3, **{'mixers': ('rs', 'ir'), **settings})
+        build(**settings)
     model, images = build(**settings).train(training), draw_images()
     torch.manual_seed(2)
     expected = model(images)
