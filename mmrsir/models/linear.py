@@ -63,6 +63,8 @@ def product(x_LC: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """
     if has_torch_function_unary(x_LC):  # a mode that records calls
         return handle_torch_function(product, (x_LC,), x_LC, weight, bias)
+    if is_in_torch_dispatch_mode():  # one that counts or traces operators knows torch's
+        return F.linear(x_LC, weight, bias)
     return _Product.apply(x_LC, weight, bias)
 
 
@@ -123,7 +125,6 @@ def _goes_through_onednn(layer: nn.Module, x: Tensor) -> TypeGuard[nn.Linear]:
         and not torch.is_autocast_enabled('cpu')
         and not has_hooks(layer)
         and not is_transformed(x)
-        and not is_in_torch_dispatch_mode()
         and x.numel() > 0
         and _has_product()
     )
