@@ -39,7 +39,8 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
             )
         rules.setdefault('custom_keys', {})  # without any rule mmengine would skip add_params
         super().__init__(optim_wrapper_cfg, rules)
-        if self.base_lr is None:  # what the rules multiply
+        self.base_lr: float | None = self.optimizer_cfg.get('lr')  # what the rules multiply
+        if self.base_lr is None:
             self.base_lr = _default_learning_rate(self.optimizer_cfg['type'])
 
     def add_params(
