@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Generator, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from ...encoding import encoding_problem
 from ..class_names import Naming
 from ..reading import Reading
 from .content import Content, Findings
+from .drawing import draw_objects
 from .faults import Fault, Inspection
 from .masks import mask_finding
 from .objects import count_objects, objects_of_images, repeated_images
@@ -24,6 +26,7 @@ from .records import (
     reference_findings,
     sort_records,
 )
+from .turned import explain_size, turned_faults
 
 NO_METRIC = 'evaluator.format_only=True with outfile_prefix writes the predictions for a server'
 
@@ -154,10 +157,19 @@ def _image_faults(
         if image['id'] not in annotated and not blind:
             yield Fault('no-annotations', path, f'image {image["id"]!r}')
     found = yield from check_pictures(inspector, list(expected), reading, folder)
+    objects: dict[Any, list[Any]] = {}
+    for annotation in records.sound['annotations']:
+        objects.setdefault(annotation['image_id'], []).append(annotation)
+    labels_of = {
+        os.path.join(folder, image['file_name']): (image, objects.get(image['id'], []))
+        for image in records.sound['images']
+    }
+    draw = partial(draw_objects, labels_of)
+    yield from turned_faults(found, draw, inspector, reading, folder)
     for inspection in found.values():
         size, annotated_size = inspection.size, expected[inspection.path]
         if size is not None and size != annotated_size:
-            turned = '; swapped, as by EXIF rotation' if size[::-1] == annotated_size else ''
+            turned = explain_size(inspection, annotated_size)
             yield Fault(
                 'wrong-size',
                 inspection.path,

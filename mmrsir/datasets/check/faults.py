@@ -17,6 +17,7 @@ ERRORS = {
     'crash': 'decoding it ended the process',
     'hang': 'decoding it does not end',
     'value-range': 'which of its values are black and white is not known, or it is nearly black',
+    'orientation': 'its labels are upside down or mirrored: they are not of the pixels as read',
     'wrong-size': 'it has another size than its annotation',
     'encoding': 'training cannot read the text',
     'bad-json': 'it is not JSON of the format',
@@ -52,6 +53,8 @@ WARNINGS = {
     'no-ground-truth': 'a set without annotations can be predicted, and has no metric',
     'superfluous': 'a JPEG has superfluous bytes: mostly harmless, now and then a sign of damage',
     'dark': 'most of the range of values is not used, and images come out dark',
+    'unclear-orientation': 'whether labels are of the turned or the stored pixels cannot be told: '
+    'look at them with browse_dataset.py',
     'frames': 'it has several frames or pages, of which the first is read',
     'many-objects': 'images have more objects than the model finds or AP counts',
     'loose-mask': 'a mask reaches out of its box, or fills little of it',
@@ -101,6 +104,7 @@ class Inspection:
         values: Of a label map, how many pixels have each value.
         orientation: Its EXIF orientation; 1 where it is stored upright.
         dtype: Type of its values, before they are brought to 0 to 255.
+        gain: By how much labels fit better if it is turned otherwise, as a logarithm.
         extent: The smallest and the largest of these.
     """
 
@@ -110,5 +114,6 @@ class Inspection:
     digest: bytes | None = field(default=None, compare=False)
     values: dict[int, int] | None = None
     orientation: int = field(default=1, compare=False)
+    gain: float | None = field(default=None, compare=False)
     dtype: str = field(default='uint8', compare=False)
     extent: tuple[float, float] = field(default=(0.0, 255.0), compare=False)

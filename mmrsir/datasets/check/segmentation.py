@@ -1,17 +1,22 @@
 """Check of images with label maps, as mmseg's ``BaseSegDataset`` reads them."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..class_counts import ClassCounts
+from ..headers import open_image
 from ..reading import Reading
 from .content import Content, Findings
 from .faults import Fault
 from .images import inspect_label_map
 from .pictures import check_pictures, digests
 from .processes import Inspector
+from .turned import explain_size, turned_faults
 
 
 def check(dataset: Any, inspector: Inspector, reading: Reading) -> Findings:
@@ -39,16 +44,18 @@ def check(dataset: Any, inspector: Inspector, reading: Reading) -> Findings:
             yield Fault('repeated-file', path, f'{dataset.ann_file} has it {times} times')
     folder = dataset.data_prefix.get('img_path') or ''
     found = yield from check_pictures(inspector, list(map_of), reading, folder)
-    image_sizes = {map_of[path]: inspection.size for path, inspection in found.items()}
+    pictures = {map_of[path]: inspection for path, inspection in found.items()}
+    yield from turned_faults(found, partial(_read_map, map_of), inspector, reading, folder)
     maps = [path for path in map_of.values() if path is not None]
     classes = dataset.metainfo.get('classes')
     counts = classes and ClassCounts.empty(classes, 'pixels', 'pixels')
     inspect_map = partial(inspect_label_map, labels=_labels(dataset))
     for inspection in inspector.inspect(inspect_map, maps, 'label maps'):
         yield from inspection.faults
-        size, image_size = inspection.size, image_sizes[inspection.path]
+        size, image_size = inspection.size, pictures[inspection.path].size
         if size and image_size and size != image_size:
             detail = f'is {size[0]} x {size[1]} pixels, its image {image_size[0]} x {image_size[1]}'
+            detail += explain_size(pictures[inspection.path], size)
             yield Fault('wrong-size', inspection.path, detail)
         if counts and inspection.values is not None:
             _add(counts, inspection.values, dataset)
@@ -57,6 +64,11 @@ def check(dataset: Any, inspector: Inspector, reading: Reading) -> Findings:
         counts.total, counts.reduces_zero = counts.num_images, bool(dataset.reduce_zero_label)
         yield from _class_faults(counts, dataset, place)
     return Content(None, counts or None, digests(found))
+
+
+def _read_map(map_of: Mapping[str, str | None], path: str) -> Any:
+    label_map = map_of[path]
+    return None if label_map is None else np.asarray(open_image(Path(label_map).read_bytes()))
 
 
 def _add(counts: ClassCounts, values: dict[int, int], dataset: Any) -> None:

@@ -1,0 +1,124 @@
+"""Images with an EXIF orientation: whether their labels are of the turned or the stored pixels."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from ..headers import Pixels, orientation, turn
+from ..reading import Reading
+from .faults import Fault, Inspection
+from .processes import Inspector
+
+# Edges of labels lie on edges of the image; a reading fits better if that holds 1.2 times as much.
+_CLEAR = float(np.log(1.2))
+_BLUR = 1.5  # pixels, against noise
+_STORED = "color_type='color_ignore_orientation' of each LoadImageFromFile"
+_TURNED = "color_type='color' of each LoadImageFromFile"
+
+
+def turned_faults(
+    found: Mapping[str, Inspection],
+    draw_labels: Callable[[str], Pixels | None],
+    inspector: Inspector,
+    reading: Reading,
+    folder: str,
+) -> Iterator[Fault]:
+    """Compare the labels of images that have an orientation with both readings of the image.
+
+    Args:
+        found: What was found of each image.
+        draw_labels: Returns a map of the labels of an image, (H, W), by its path; None if there
+            are none.
+        inspector: Decodes the images.
+        reading: How the pipeline reads them.
+        folder: The folder that they are in.
+
+    Yields:
+        Faults: of all images together where most fit the other reading, of single ones otherwise.
+    """
+    turned = [path for path, one in found.items() if one.orientation != 1 and one.size is not None]
+    if not turned:
+        return
+    inspect = partial(_compare, draw_labels=draw_labels, reading=reading)
+    gains = {
+        one.path: one.gain
+        for one in inspector.inspect(inspect, turned, 'turned images')
+        if one.gain is not None
+    }
+    other = {path for path, gain in gains.items() if gain > _CLEAR}
+    same = {path for path, gain in gains.items() if gain < -_CLEAR}
+    kinds = Counter(found[path].orientation for path in turned)
+    what = ', '.join(
+        f'{number} of orientation {stored}' for stored, number in sorted(kinds.items())
+    )
+    has = f'{len(turned)} of {len(found)} images have an EXIF orientation ({what})'
+    read, others = ('turned', 'stored') if reading.turns else ('stored', 'turned')
+    remedy = _STORED if reading.turns else _TURNED
+    if len(other) > len(same):
+        yield Fault(
+            'orientation',
+            folder,
+            f'{has}, and are read as {read}, but the labels fit the {others} pixels better in '
+            f'{len(other)} of the {len(gains)} that can be compared: set {remedy}',
+        )
+        return
+    for path in sorted(other):
+        yield Fault(
+            'orientation',
+            path,
+            f'its labels fit the {others} pixels, those of {len(same)} other images with an EXIF '
+            f'orientation the {read} ones, as they are read',
+        )
+    if gains and not same:
+        yield Fault('unclear-orientation', folder, f'{has}, and are read as {read}')
+
+
+def explain_size(inspection: Inspection, labelled: tuple[float, float]) -> str:
+    """Return the end of a message on a size: that the labels are of the stored pixels, if so."""
+    size = inspection.size
+    if size is None or size[::-1] != labelled:
+        return ''
+    if inspection.orientation < 5:
+        return '; width and height are swapped'
+    return (
+        f'; EXIF orientation {inspection.orientation} turns it, and the labels are of the other '
+        f'reading: set color_type of each LoadImageFromFile, see `orientation`'
+    )
+
+
+def _compare(
+    path: str, draw_labels: Callable[[str], Pixels | None], reading: Reading
+) -> Inspection:
+    """Inspect by how much labels fit the other reading better, as a logarithm."""
+    try:
+        data, labels = Path(path).read_bytes(), draw_labels(path)
+        stored = replace(reading, color_type='color_ignore_orientation').decode(data)
+    except Exception:  # named already by those who look for it
+        return Inspection(path)
+    upright = turn(stored, orientation(data))
+    if labels is None or labels.shape != stored.shape[:2] or labels.shape != upright.shape[:2]:
+        return Inspection(path)
+    fits = _fit(upright, labels), _fit(stored, labels)
+    if None in fits:
+        return Inspection(path)
+    gain = float(np.log(fits[1] / fits[0]))
+    return Inspection(path, gain=gain if reading.turns else -gain)
+
+
+def _fit(image: Pixels, labels: Pixels) -> Any:
+    """How much stronger edges are where labels change than elsewhere; None if nowhere."""
+    smooth = cv2.GaussianBlur(image, (0, 0), _BLUR).astype(np.float32)
+    strengths, changes = [], []
+    for axis in (0, 1):
+        strengths.append(np.abs(np.diff(smooth, axis=axis)).sum(axis=2).ravel())
+        changes.append((np.diff(labels.astype(np.int64), axis=axis) != 0).ravel())
+    strength, change = np.concatenate(strengths), np.concatenate(changes)
+    if not change.any() or strength.mean() == 0:
+        return None
+    return max(float(strength[change].mean() / strength.mean()), 1e-3)
