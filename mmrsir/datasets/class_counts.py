@@ -170,7 +170,8 @@ class ClassCounts:
             return ''
         share = self.ignored_pixels / (self.ignored_pixels + sum(self.columns['pixels']))
         values = [str(one) for one, count in sorted(self.ignored_values.items()) if count]
-        named = f' (value {", ".join(values)}; where it is a class, give it another)'
+        hint = '' if self.reduces_zero else '; where it is a class, give it another'
+        named = f' (value {", ".join(values)}{hint})'
         named = named if values else ''
         zero = '; reduce_zero_label=True ignores 0, and makes 1 the first class'
         return f'{share:.1%} of the pixels are ignored{named}{zero if self.reduces_zero else ""}'
