@@ -1,19 +1,45 @@
 """``_base_ = 'mmrsir::…'``: configs of other projects inherit from those of mmrsir.
 
-mmengine resolves such a name for a fixed list of packages only, and builds what it finds there
-in the scope of that package. The configs of mmrsir are written for mmdet, mmseg and mmpretrain:
-what inherits from them stays in the scope of its ``default_scope``.
+mmengine resolves such a name for a fixed list of packages only, finds files of installed packages
+only, and builds them in the scope of that package. The configs of mmrsir are those of the code that
+is imported, installed or not. They are written for mmdet, mmseg and mmpretrain: what inherits from
+them stays in the scope of its ``default_scope``.
 """
+
+from difflib import get_close_matches
+from pathlib import Path
 
 from mmengine.config import Config
 from mmengine.config.utils import MODULE2PACKAGE
 
+from .errors import UserError
+
 PACKAGE = 'mmrsir'
+HERE = Path(__file__).resolve().parent
 _find_config = Config._get_cfg_path
 
 
+class MissingBaseError(UserError, FileNotFoundError):
+    """There is no config of mmrsir of such a name."""
+
+
+def root() -> Path:
+    """Return the folder that has ``configs``, of the installed package or of the repository.
+
+    Raises:
+        MissingBaseError: The package was copied without them.
+    """
+    for folder in (HERE / '.mim', HERE.parent):
+        if (folder / 'configs/_base_').is_dir() and (folder / 'configs/mask_rcnn').is_dir():
+            return folder
+    raise MissingBaseError(
+        f'{HERE} has no configs beside it or in .mim: install mmrsir by "pip install -e ." in a '
+        'clone of its repository, or put the clone itself on PYTHONPATH'
+    )
+
+
 def find_config(cfg_path: str, filename: str) -> tuple[str, str | None]:
-    """Find a config that another one inherits from, as mmengine does.
+    """Find a config that another one inherits from: ours here, others as mmengine does.
 
     Args:
         cfg_path: What stands in ``_base_``.
@@ -21,9 +47,23 @@ def find_config(cfg_path: str, filename: str) -> tuple[str, str | None]:
 
     Returns:
         Path of the file, and the scope of what it holds; None for that of the heir.
+
+    Raises:
+        MissingBaseError: It names a config of mmrsir that does not exist; names the nearest.
     """
-    path, scope = _find_config(cfg_path, filename)
-    return path, None if scope == PACKAGE else scope
+    package, separator, name = cfg_path.partition('::')
+    if not separator or package != PACKAGE:
+        return _find_config(cfg_path, filename)
+    configs = root() / 'configs'
+    name = f'{name.removesuffix(".py")}.py'
+    if (configs / name).is_file():
+        return str(configs / name), None
+    known = [path.relative_to(configs).as_posix() for path in configs.rglob('*.py')]
+    near = get_close_matches(name, known, n=1, cutoff=0)
+    raise MissingBaseError(
+        f'{filename}: _base_ = {cfg_path!r}, but {configs / name} does not exist; did you mean '
+        f"'{PACKAGE}::{near[0]}'?"
+    )
 
 
 def enable() -> None:

@@ -274,13 +274,19 @@ def test_a_probe_that_hangs_is_ended(monkeypatch, tmp_path):
     [
         (dict(device='cpu'), 'ok', 'runs on cpu$', '^$'),
         (dict(in_place=True), 'ok', 'runs on cuda with its own kernel', '^$'),
+        (
+            dict(bases='no configs'),
+            'warning',
+            "_base_ = 'mmrsir::…' fails: no configs",
+            'pip install',
+        ),
         (dict(triton=False), 'warning', 'without Triton', 'install triton'),
         (dict(warnings=['Triton does not run']), 'warning', 'Triton does not run', 'C compiler'),
         (dict(), 'ok', 'kernel needs another GPU', '^$'),
     ],
 )
 def test_where_the_kernel_runs_is_said(found, status, said, mending):
-    usual = dict(version='1', device='cuda', triton=True, in_place=False, warnings=[])
+    usual = dict(version='1', bases='', device='cuda', triton=True, in_place=False, warnings=[])
     result = checks.check_mmrsir(lambda probe: Outcome({**usual, **found}, ''), {})
     assert result.status == status
     assert re.search(said, result.found)

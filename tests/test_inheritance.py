@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from mmrsir import __version__
+from mmrsir import __version__, inheritance
 from mmrsir.inheritance import find_config
 
 from .test_engine.commands import ROOT
@@ -116,8 +116,25 @@ def test_heir_equals_its_base(name, tmp_path):
 
 
 def test_a_misspelt_base_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match='mask_rcnn/rsir_x_shapes.py'):
+    with pytest.raises(FileNotFoundError, match="did you mean 'mmrsir::mask_rcnn/rsir_n_sha"):
         heir(tmp_path, 'mask_rcnn/rsir_x_shapes.py')
+
+
+@pytest.mark.parametrize('place', ['configs', 'mmrsir/.mim/configs'])
+def test_bases_are_those_of_the_code_that_is_imported(place, tmp_path, monkeypatch):
+    (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / place).symlink_to(ROOT / 'configs')
+    monkeypatch.setattr(inheritance, 'HERE', tmp_path / 'mmrsir')  # a clone on PYTHONPATH, a wheel
+    for name in NANO:
+        expected = str(tmp_path / place / name), None
+        assert find_config(f'mmrsir::{name}', 'heir.py') == expected
+        assert find_config(f'mmrsir::{name.removesuffix(".py")}', 'heir.py') == expected
+
+
+def test_code_without_its_configs_says_what_to_do(tmp_path, monkeypatch):
+    monkeypatch.setattr(inheritance, 'HERE', tmp_path / 'mmrsir')
+    with pytest.raises(inheritance.MissingBaseError, match='install mmrsir by "pip install -e ."'):
+        find_config('mmrsir::mask_rcnn/rsir_t_1x_coco.py', 'heir.py')
 
 
 def test_other_packages_keep_their_scope():

@@ -33,6 +33,7 @@ def main() -> None:
         parser.error(f'--draws={args.draws} must be at least 1')
     check_file('checkpoint', args.checkpoint)
     cfg = launch.load_config(args)
+    scopes.complete_test(cfg)
     cfg.load_from = args.checkpoint
     if args.show or args.show_dir:
         scopes.enable_visualization(cfg, args.show_dir, args.show, args.wait_time)

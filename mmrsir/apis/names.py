@@ -12,7 +12,8 @@ from typing import Any
 import yaml  # type: ignore[import-untyped]
 from mmengine.infer import BaseInferencer
 
-from ..engine.config_files import FOLDERS, root
+from ..engine.config_files import FOLDERS
+from ..inheritance import root
 
 _read_library = BaseInferencer._get_models_from_metafile
 

@@ -1,19 +1,19 @@
 """One way to predict for all three tasks."""
 
 from collections.abc import Sequence
-from copy import deepcopy
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from mmengine.config import Config
-from mmengine.registry import DATASETS, init_default_scope
+from mmengine.registry import init_default_scope
 
 from ..checkpoint import check_match, match_weights, read_checkpoint
 from ..datasets.reading import Reading
+from ..engine.config_check.built_model import class_heads
 from ..engine.launch import read_config
-from ..engine.scopes import innermost_dataset
 from ..evaluation import RandomDraws
+from .inference_config import prepare
 
 TOP = 5
 SHORT_SIDE = 256  # pixels; smaller pictures have no room for the names of classes
@@ -74,17 +74,23 @@ class Predictor:
         if num_draws is not None:
             self.cfg.model.backbone.eval_sampling = 'random'
         self.score_thr = score_thr
-        self.reading = Reading.of_config(self.cfg)
         content = {} if checkpoint is None else read_checkpoint(checkpoint)
+        prepare(self.cfg, content.get('meta') or {})
+        self.reading = Reading.of_config(self.cfg)
         device = device or ('cuda' if torch.cuda.is_available() else 'cpu')
         self._inferencer = _build_inferencer(self.cfg.copy(), checkpoint, device)
         self.model = self._inferencer.model
         if content:
             match = match_weights(self.model, content['state_dict'])
             check_match(match, str(checkpoint), min_matched)
-        if self.cfg.default_scope != 'mmpretrain' and 'dataset_meta' not in content.get('meta', {}):
-            # The libraries would name those of COCO or Cityscapes.
-            self.model.dataset_meta = _described_classes(self.cfg)
+        # The libraries would name those of COCO or Cityscapes where the checkpoint has none.
+        described = self.cfg.test_dataloader.dataset.metainfo
+        names = described.get('classes') or tuple(map(str, range(_number_of_classes(self.model))))
+        if self.cfg.default_scope == 'mmpretrain':
+            self._inferencer.classes = names
+        else:
+            palette = described.get('palette') or _draw_palette(len(names))
+            self.model.dataset_meta = dict(classes=names, palette=palette)
             self._inferencer.visualizer.dataset_meta = self.model.dataset_meta
         if num_draws is not None:
             draws = RandomDraws(self.model, num_draws)
@@ -95,13 +101,12 @@ class Predictor:
     def classes(self) -> Sequence[str]:
         """Names of the classes.
 
-        A classifier's are numbers where the checkpoint has no names; none where its head has no
-        single list of classes.
+        They are numbers where neither the checkpoint nor the config has names. There are none where
+        the model has no single list of classes.
         """
         if self.cfg.default_scope != 'mmpretrain':
             return self.model.dataset_meta['classes']
-        number = getattr(getattr(self.model, 'head', None), 'num_classes', 0)
-        return self._inferencer.classes or [str(label) for label in range(number)]
+        return self._inferencer.classes
 
     def preprocess(self, picture: np.ndarray) -> Any:
         """Turn a picture into what the model's ``test_step`` takes.
@@ -184,11 +189,16 @@ def _room_for_text(picture: np.ndarray) -> int | None:
     return SHORT_SIDE if max(picture.shape[:2]) < SHORT_SIDE else None
 
 
-def _described_classes(cfg: Config) -> dict[str, Any]:
-    """Return names and colours of the classes of a config's test data, which is not read."""
-    dataset = deepcopy(innermost_dataset(cfg))
-    metainfo = DATASETS.build(dict(dataset, lazy_init=True)).metainfo
-    return {key: metainfo.get(key) for key in ('classes', 'palette')}
+def _draw_palette(number: int) -> list[tuple[int, ...]]:
+    """Draw a colour for each class, the same in each run."""
+    drawn = np.random.default_rng(0).integers(0, 256, (number, 3))
+    return [tuple(color) for color in drawn.tolist()]
+
+
+def _number_of_classes(model: Any) -> int:
+    """Return how many classes a model predicts; 0 where it has no single list of them."""
+    numbers = {head.num_classes for head in class_heads(model).values()}
+    return numbers.pop() if len(numbers) == 1 else 0
 
 
 def _build_inferencer(cfg: Config, checkpoint: str | None, device: str) -> Any:

@@ -257,8 +257,12 @@ def check_mmrsir(probe: Probe, packages: Packages) -> Result:
     found, error = probe('mmrsir')
     if error:
         return Result('problem', error, 'make setup')
+    if found['bases']:
+        return Result(
+            'warning', f"_base_ = 'mmrsir::…' fails: {found['bases']}", f'{PIP} install -e .'
+        )
     if not installed('mmrsir'):
-        message = "not installed: other projects cannot import it, nor use _base_ = 'mmrsir::…'"
+        message = 'not installed: other projects import it only with this folder on PYTHONPATH'
         return Result('warning', message, f'{PIP} install -e .')
     if found['device'] == 'cpu' or found['in_place']:
         with_kernel = ' with its own kernel' if found['in_place'] else ''

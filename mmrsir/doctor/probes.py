@@ -60,7 +60,14 @@ def probe_mmrsir() -> dict[str, Any]:
     import torch
 
     import mmrsir
+    from mmrsir.inheritance import find_config
     from mmrsir.models.windows import kernels
+
+    try:
+        find_config('mmrsir::mask_rcnn/rsir_n_shapes.py', 'a config')
+        bases = ''
+    except FileNotFoundError as error:
+        bases = str(error)
 
     device = torch.device('cuda' if torch.cuda.is_available() else 'cpu')
     with warnings.catch_warnings(record=True) as caught:
@@ -70,6 +77,7 @@ def probe_mmrsir() -> dict[str, Any]:
         in_place = kernels is not None and kernels.supports(device, image.dtype, 49, 32)
     return dict(
         version=mmrsir.__version__,
+        bases=bases,
         device=device.type,
         triton=kernels is not None,
         in_place=in_place,

@@ -7,18 +7,13 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from mmengine.config import Config
-from mmengine.infer import BaseInferencer
 
 from ..encoding import encoding_problem
+from ..inheritance import root
 from ..missing import nearest
 from .config_check import ConfigError, MissingPathError
 
 FOLDERS = {'mmdet': 'mask_rcnn', 'mmseg': 'upernet', 'mmpretrain': 'cls'}
-
-
-def root() -> Path:
-    """Return the folder that has ``configs``, of the repository or of the installed package."""
-    return Path(BaseInferencer._get_repo_or_mim_dir('mmrsir'))
 
 
 def find_config(name: str) -> Path:

@@ -22,6 +22,7 @@ from . import scopes
 from .class_guard import ClassGuardHook
 from .config_check import check_config, check_model
 from .config_files import check_file, find_config, read_file
+from .resumed_settings import ResumedSettingsHook
 from .resuming import newest_checkpoint
 
 SINGLE_VALUE = (
@@ -162,6 +163,9 @@ def build_runner(
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
     if not any(isinstance(hook, ClassGuardHook) for hook in runner.hooks):
         runner.register_hook(ClassGuardHook())
+    if 'train' in splits and cfg.get('resume'):
+        hook = ResumedSettingsHook(cfg.get('resume_schedule', 'checkpoint'))
+        runner.register_hook(hook, priority='VERY_HIGH')  # before those that take weights over
     if 'train' in splits and isinstance(runner.model, torch.nn.Module):  # some build it later
         check_model(runner.model, cfg)
     return runner

@@ -11,11 +11,21 @@ from typing import Any
 from mmengine.config import Config, ConfigDict
 from mmengine.runner import Runner
 
+from ..errors import UserError
 from ..models.arguments import check_choice, check_int
 
 SCOPES = ('mmdet', 'mmseg', 'mmpretrain')
 DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 EVALUATORS = ('val_evaluator', 'test_evaluator')
+VISUALIZERS = {
+    'mmdet': 'DetLocalVisualizer',
+    'mmseg': 'SegLocalVisualizer',
+    'mmpretrain': 'UniversalVisualizer',
+}
+
+
+class NoTestError(UserError, ValueError):
+    """A config says neither what to test on nor what to validate on."""
 
 OF_WORKERS = ('multiprocessing_context', 'persistent_workers', 'prefetch_factor', 'timeout')
 
@@ -49,6 +59,43 @@ def set_dataloader_defaults(cfg: Config) -> None:
             if cfg[name].get('num_workers', 0) > 0:
                 defaults['persistent_workers'] = True
             cfg[name] = ConfigDict(defaults, **cfg[name])
+
+
+def visualizer_settings(cfg: Config) -> ConfigDict:
+    """Return the settings of a config's visualizer, with what the library leaves to the runner.
+
+    Args:
+        cfg: The config; without a visualizer it gets its library's.
+    """
+    return ConfigDict(
+        {'type': VISUALIZERS[cfg.default_scope], 'name': 'visualizer'},
+        **(cfg.get('visualizer') or {}),
+    )
+
+
+def complete_test(cfg: Config) -> None:
+    """Test on the images of validation where a config has no test of its own.
+
+    Args:
+        cfg: The config to change.
+
+    Raises:
+        NoTestError: It has no validation either.
+    """
+    parts = ('dataloader', 'evaluator')
+    missing = [f'test_{part}' for part in parts if cfg.get(f'test_{part}') is None]
+    if missing:
+        if any(cfg.get(f'val_{part}') is None for part in parts):
+            raise NoTestError(
+                f'{cfg.filename or "the config"} has no {" and no ".join(missing)}, and no '
+                'validation to take instead; a test needs annotated images and a metric. '
+                'demo/image_demo.py predicts without them'
+            )
+        print(f'The config has no {" and no ".join(missing)}: the images of validation are tested.')
+        for part in parts:
+            cfg[f'test_{part}'] = deepcopy(cfg[f'val_{part}'])
+    if cfg.get('test_cfg') is None:
+        cfg.test_cfg = ConfigDict(type='CheckedTestLoop')
 
 
 def use_checked_metric(cfg: Config) -> None:

@@ -9,6 +9,7 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS, VISUALIZERS, init_default_scope
 from mmengine.runner import set_random_seed
 
+from ..engine.scopes import visualizer_settings
 from ..models.arguments import check_int
 from .samples import draw_sample
 
@@ -35,7 +36,7 @@ def draw_training_images(cfg: Config, number: int, out_dir: Path, seed: int = 0)
     init_default_scope(cfg.default_scope)
     set_random_seed(seed)
     dataset = DATASETS.build(cfg.train_dataloader.dataset)
-    visualizer = VISUALIZERS.build({**cfg.visualizer, 'vis_backends': None})
+    visualizer = VISUALIZERS.build({**visualizer_settings(cfg), 'vis_backends': None})
     visualizer.dataset_meta = dataset.metainfo
     out_dir.mkdir(parents=True, exist_ok=True)
     number = min(number, len(dataset))

@@ -25,9 +25,10 @@ def run(*command, expect=0, timeout=300):
     return done.stdout
 
 
-def tool(name, *arguments, expect=0, timeout=300):
-    """Run one of the Python tools and return its output."""
-    code, output = run_script(ROOT / 'tools' / name, *arguments, timeout=timeout)
+def tool(name, *arguments, expect=0, timeout=300, folder=ROOT):
+    """Run one of the Python tools in a folder and return its output."""
+    script = ROOT / 'tools' / name
+    code, output = run_script(script, *arguments, timeout=timeout, folder=folder)
     assert code == expect, output[-5000:]
     return output
 

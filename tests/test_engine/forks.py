@@ -41,9 +41,9 @@ def free_port():
         return str(free.getsockname()[1])
 
 
-def run_script(*command, timeout):
-    """Run a Python script as ``python`` does; return the exit code and the output."""
-    command = [str(part) for part in command]
+def run_script(*command, timeout, folder=ROOT):
+    """Run a Python script in a folder as ``python`` does; return the exit code and the output."""
+    command = [str(part) for part in (folder, *command)]
     return _fork(_script, command, [environment()], timeout)
 
 
@@ -104,7 +104,8 @@ def _begin(output, variables, timeout, target, arguments):
         atexit._run_exitfuncs()  # which multiprocessing leaves out
 
 
-def _script(*command):
+def _script(folder, *command):
+    os.chdir(folder)
     sys.argv = list(command)
     sys.orig_argv = [sys.executable, *command]
     named = os.environ.get('PYTHONPATH', '').split(os.pathsep)

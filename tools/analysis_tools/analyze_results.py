@@ -58,6 +58,7 @@ def main() -> None:
         check_int('--worst', args.worst, minimum=1)
         check_file('checkpoint', args.checkpoint)
         cfg = launch.read_config(args.config, args.cfg_options)
+        scopes.complete_test(cfg)
         if cfg.default_scope == 'mmdet':
             report_each_class(cfg)
     except (FileNotFoundError, ValueError) as error:

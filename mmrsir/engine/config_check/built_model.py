@@ -63,17 +63,26 @@ def check_classes(model: nn.Module, loader: str, classes: Sequence[str] | None) 
         )
     if classes is None:
         return
-    for place, head in unwrap(model).named_modules():
-        number = getattr(head, 'num_classes', None)
-        if 'head' not in place or any(part in place for part in OTHER_HEADS):
-            continue
-        if number not in (None, len(classes)) and not getattr(head, 'class_agnostic', False):
+    for place, head in class_heads(model).items():
+        if head.num_classes != len(classes):
             print_log(
-                f'model.{place}.num_classes={number}, but the data set of {loader} has '
+                f'model.{place}.num_classes={head.num_classes}, but the data set of {loader} has '
                 f'{len(classes)} classes: {first_ten([str(one) for one in classes])}',
                 logger='current',
                 level=logging.WARNING,
             )
+
+
+def class_heads(model: nn.Module) -> dict[str, Any]:
+    """Return the heads of a model that predict the classes of its data, by their places."""
+    return {
+        place: head
+        for place, head in unwrap(model).named_modules()
+        if 'head' in place
+        and not any(part in place for part in OTHER_HEADS)
+        and getattr(head, 'num_classes', None) is not None
+        and not getattr(head, 'class_agnostic', False)
+    }
 
 
 def _check_custom_keys(model: nn.Module, custom_keys: dict[str, Any]) -> None:

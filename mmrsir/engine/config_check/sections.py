@@ -18,6 +18,7 @@ READ = {
     'find_unused_parameters',
     'init_weights_for_test_or_val',
     'model_wrapper_cfg',
+    'resume_schedule',
     'runner_type',
     'sync_bn',
     'unchecked_settings',

@@ -1,0 +1,146 @@
+"""A resume says which settings hold, and refuses what cannot be meant."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.hooks import Hook
+
+from mmrsir.engine import launch
+from mmrsir.engine.resumed_settings import CannotResumeError
+
+from .resumed_trainings import ITERATIONS, load_config, train
+
+DONE = 2  # iterations, which are an epoch
+TELLS = 'Resumed with another config'
+
+
+def scheduled(data, work_dir, lr=0.002, milestones=(1,)):
+    """Return a short training with a warm-up by iterations, and steps by epochs."""
+    cfg = load_config('mmpretrain', data, work_dir)
+    cfg.custom_hooks = []
+    cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
+    cfg.optim_wrapper.optimizer.lr = lr
+    cfg.param_scheduler = [
+        dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=4),
+        dict(type='MultiStepLR', milestones=list(milestones), gamma=0.5, by_epoch=True),
+    ]
+    return cfg
+
+
+@pytest.fixture(scope='module')
+def checkpoint(data, tmp_path_factory):
+    """A checkpoint of a training's middle."""
+    folder = tmp_path_factory.mktemp('first')
+    train(scheduled(data, folder))
+    return folder / f'iter_{DONE}.pth'
+
+
+class Rates(Hook):
+    """Notes the learning rates of each iteration."""
+
+    def __init__(self):
+        self.noted = []
+
+    def after_train_iter(self, runner, *args, **kwargs):
+        self.noted.append([group['lr'] for group in runner.optim_wrapper.param_groups])
+
+
+def run(cfg, resume=None):
+    """Train; return the learning rates, and what was logged."""
+    if resume is not None:
+        launch.enable_resume(cfg, str(resume))
+    runner = launch.build_runner(cfg)
+    rates = Rates()
+    runner.register_hook(rates, priority='HIGHEST')
+    runner.train()
+    (log,) = Path(cfg.work_dir).glob('*/*.log')
+    return rates.noted, log.read_text()
+
+
+def test_the_same_config_is_resumed_without_a_word(checkpoint, data, tmp_path):
+    assert TELLS not in run(scheduled(data, tmp_path), checkpoint)[1]
+
+
+def test_what_holds_is_said_where_the_config_is_another(checkpoint, data, tmp_path):
+    cfg = scheduled(data, tmp_path, lr=0.001, milestones=(3, 5))
+    cfg.train_cfg.max_epochs = 3
+    rates, log = run(cfg, checkpoint)
+    assert TELLS in log
+    for line in (
+        'train_cfg.max_epochs: 3 of the config holds, not 2 of the checkpoint.',
+        'optim_wrapper.optimizer.lr: 0.002, not 0.001',
+        'param_scheduler.1.milestones: [1] epochs, not [3, 5] epochs',
+        '--cfg-options resume_schedule=config',
+    ):
+        assert line in log
+    expected = run(scheduled(data, tmp_path / 'same'), checkpoint)[0]
+    assert rates[: len(expected)] == expected
+    (dumped,) = tmp_path.glob('*.py')
+    assert '\n# These settings of the checkpoint hold' in dumped.read_text()
+
+
+def test_the_schedule_of_the_config_holds_on_demand(checkpoint, data, tmp_path):
+    new = dict(lr=0.001, milestones=(1, 2))
+    expected, _ = run(scheduled(data, tmp_path / 'never stopped', **new))
+    cfg = scheduled(data, tmp_path / 'resumed', **new)
+    cfg.resume_schedule = 'config'
+    rates, log = run(cfg, checkpoint)
+    assert rates == expected[DONE:]
+    assert len(rates) == ITERATIONS - DONE
+    assert TELLS not in log
+
+
+def without_optimizer(cfg, state):
+    del state['optimizer']
+
+
+def other_number_of_classes(cfg, state):
+    cfg.model.head.num_classes = 7
+
+
+def other_optimizer(cfg, state):
+    cfg.optim_wrapper.optimizer = dict(type='SGD', lr=0.1, momentum=0.9, weight_decay=0.1)
+
+
+def other_groups(cfg, state):
+    cfg.model.backbone.frozen_stages = 1
+    cfg.optim_wrapper.paramwise_cfg = None
+
+
+def other_kind_of_schedule(cfg, state):
+    cfg.param_scheduler[1] = dict(type='CosineAnnealingLR', T_max=3)
+
+
+def fewer_schedules(cfg, state):
+    cfg.param_scheduler = cfg.param_scheduler[:1]
+
+
+def shorter(cfg, state):
+    state['meta']['epoch'] = 3
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (without_optimizer, 'holds no optimizer'),
+        (
+            other_number_of_classes,
+            r'fc.weight is \(7, 256\) in the config, \(4, 256\) .* is of 4 classes: cross, disc',
+        ),
+        (other_optimizer, 'the optimizer of the checkpoint is of another kind'),
+        (other_groups, 'other parameters are trained, or paramwise_cfg is another'),
+        (other_kind_of_schedule, 'is a CosineAnnealingLR, that of the checkpoint is of another'),
+        (fewer_schedules, 'has 1 schedules, the checkpoint 2'),
+        (shorter, 'epoch 3, which is beyond train_cfg.max_epochs=2: nothing is left'),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(change, message, checkpoint, data, tmp_path):
+    cfg = scheduled(data, tmp_path)
+    state = torch.load(checkpoint, weights_only=False)
+    change(cfg, state)
+    torch.save(state, tmp_path / 'changed.pth')
+    with pytest.raises(CannotResumeError, match=message) as raised:
+        run(cfg, tmp_path / 'changed.pth')
+    if change is not shorter:
+        assert 'load_from' in str(raised.value)
