@@ -1,8 +1,7 @@
 """RSIR in timm: ``timm.create_model('rsir_tiny', features_only=True)``.
 
-Importing this module registers ``rsir_nano``, ``rsir_small``, ``rsir_tiny``, ``rsir_base`` and
-``rsir_base36`` with timm, for every project that takes its backbones from there. ``import mmrsir``
-alone does not.
+Importing this module registers ``rsir_nano``, ``rsir_tiny`` and so on, one for each variant,
+with timm, for every project that takes its backbones from there. ``import mmrsir`` alone does not.
 """
 
 from collections.abc import Sequence
@@ -263,31 +262,15 @@ def _default_cfg(classes: int, side: int) -> dict[str, Any]:
 default_cfgs = generate_default_cfgs(_default_cfgs())
 
 
-@register_model
-def rsir_nano(pretrained: bool = False, **kwargs: Any) -> nn.Module:
-    """Build the variant that is small enough for a CPU; not of the paper."""
-    return _create('nano', pretrained, **kwargs)
+def _register(arch: str) -> None:
+    """Register a variant under its name."""
+
+    def build(pretrained: bool = False, **kwargs: Any) -> nn.Module:
+        return _create(arch, pretrained, **kwargs)
+
+    build.__name__ = build.__qualname__ = f'rsir_{arch}'
+    register_model(build)
 
 
-@register_model
-def rsir_small(pretrained: bool = False, **kwargs: Any) -> nn.Module:
-    """Build the variant for small data sets; not of the paper."""
-    return _create('small', pretrained, **kwargs)
-
-
-@register_model
-def rsir_tiny(pretrained: bool = False, **kwargs: Any) -> nn.Module:
-    """Build RSIR-T."""
-    return _create('tiny', pretrained, **kwargs)
-
-
-@register_model
-def rsir_base(pretrained: bool = False, **kwargs: Any) -> nn.Module:
-    """Build RSIR-B as in Table 1."""
-    return _create('base', pretrained, **kwargs)
-
-
-@register_model
-def rsir_base36(pretrained: bool = False, **kwargs: Any) -> nn.Module:
-    """Build RSIR-B of the published size."""
-    return _create('base36', pretrained, **kwargs)
+for _arch in ARCHS:
+    _register(_arch)
