@@ -235,7 +235,7 @@ def _default_cfgs() -> dict[str, dict[str, Any]]:
 
     ``rsir_nano.tinyimagenet`` has the weights ``mmrsir://rsir_n_tinyimagenet``.
     """
-    cfgs = {f'rsir_{arch}': _default_cfg(1000, 224) for arch in ARCHS}
+    cfgs = {}
     found = available()
     for arch, letter in LETTERS.items():
         for data_set, (classes, side) in CLASSES_AND_SIDES.items():
@@ -243,7 +243,9 @@ def _default_cfgs() -> dict[str, dict[str, Any]]:
             if path is not None and path.suffix == '.safetensors':
                 cfg = dict(_default_cfg(classes, side), file=str(path))
                 cfgs[f'rsir_{arch}.{data_set}'] = cfg
-    return cfgs
+    described = {name.partition('.')[0] for name in cfgs}
+    plain = {f'rsir_{arch}': _default_cfg(1000, 224) for arch in ARCHS}
+    return {name: cfg for name, cfg in plain.items() if name not in described} | cfgs
 
 
 def _default_cfg(classes: int, side: int) -> dict[str, Any]:

@@ -8,13 +8,14 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.hooks import Hook
-from mmengine.registry import HOOKS
+from mmengine.registry import HOOKS, MODELS
 from PIL import Image
 
 from mmrsir.analysis.ablation.config_training import ConfigSettings, _Training, train_config
 from mmrsir.analysis.ablation.recipe import Recipe
 from mmrsir.analysis.ablation.results import read_csv
 from mmrsir.analysis.ablation.variants import CONFIG_VARIANTS, MECHANISMS
+from mmrsir.config_text import read_settings
 from mmrsir.engine import launch
 
 from ..test_engine.commands import ROOT, read_metrics, tool
@@ -179,3 +180,15 @@ def test_what_cannot_be_compared_is_refused(config, tmp_path, change, message):
     cfg.dump(tmp_path / 'other.py')
     with pytest.raises(ValueError, match=message):
         Recipe(str(tmp_path / 'other.py'))
+
+
+def test_a_checkpoint_builds_its_backbone(config, tmp_path):
+    recipe = Recipe(config)
+    checkpoint = tmp_path / 'ir.pth'
+    text = recipe.config_text('rsir, IR only')
+    weights = recipe.build_model('rsir, IR only').state_dict()
+    torch.save(dict(state_dict=weights, meta=dict(cfg=text)), checkpoint)
+    found = read_settings(text)['model']['backbone']
+    model = MODELS.get(found['type']).from_pretrained(str(checkpoint))
+    for key, value in model.state_dict().items():
+        assert torch.equal(value, weights[f'backbone.{key}']), key

@@ -201,6 +201,7 @@ class _Training:
                 seed=self.seed,
                 seconds=self.seconds,
                 dataset_meta=self.recipe.dataset_meta(),
+                cfg=self.recipe.config_text(self.variant),
             ),
             state_dict=model.state_dict(),
             optimizer=self.optimizer.state_dict(),

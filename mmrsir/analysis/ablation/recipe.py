@@ -108,13 +108,24 @@ class Recipe:
         Returns:
             The classifier, of mmpretrain.
         """
-        cfg = deepcopy(self.cfg.model)
-        cfg.backbone = backbone_settings(cfg.backbone, variant, changes)
+        cfg = self._model_settings(variant, changes)
         cfg.setdefault('data_preprocessor', self.cfg.get('data_preprocessor'))
         with DefaultScope.overwrite_default_scope('mmpretrain'):
             model = MODELS.build(cfg)
         model.init_weights()
         return model
+
+    def config_text(self, variant: str) -> str:
+        """Return the config of a variant, which its checkpoint keeps."""
+        cfg = deepcopy(self.cfg)
+        cfg.model = self._model_settings(variant, {})
+        return cfg.pretty_text
+
+    def _model_settings(self, variant: str, changes: dict[str, Any]) -> ConfigDict:
+        """Return the config's classifier with the backbone of a variant."""
+        cfg = deepcopy(self.cfg.model)
+        cfg.backbone = backbone_settings(cfg.backbone, variant, changes)
+        return cfg
 
     def build_optimizer(self, model: nn.Module, steps: int) -> tuple[OptimWrapper, list[Any]]:
         """Build the optimizer and the schedules of its settings.
