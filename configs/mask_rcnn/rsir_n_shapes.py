@@ -17,7 +17,11 @@ work_dir = 'work_dirs/mask_rcnn_rsir_n_shapes'  # three configs have this file's
 num_classes = 4
 channels = 64
 model = dict(
-    backbone=dict(arch='nano', drop_path_rate=0.0),
+    backbone=dict(
+        arch='nano',
+        drop_path_rate=0.0,
+        init_cfg=dict(checkpoint='mmrsir://rsir_n_tinyimagenet'),
+    ),
     neck=dict(in_channels=[32, 64, 128, 256], out_channels=channels),
     rpn_head=dict(in_channels=channels, feat_channels=channels),
     # Images are small, so are the objects that the finest level is for.

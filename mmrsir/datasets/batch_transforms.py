@@ -201,7 +201,7 @@ def batch_transform(settings: Mapping[str, Any]) -> BatchTransform:
 
 
 # The function, and the values of settings that it does not take for which it is right.
-BATCH_FORMS: dict[str, tuple[BatchTransform, dict[str, tuple[Any, ...]]]] = {
+BATCH_FORMS: dict[str, tuple[Callable[..., Tensor], dict[str, tuple[Any, ...]]]] = {
     'RandomCrop': (crop, dict(padding_mode=('constant',), pad_val=(0,))),
     'RandomResizedCrop': (
         resized_crop,

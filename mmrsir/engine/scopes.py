@@ -27,6 +27,7 @@ VISUALIZERS = {
 class NoTestError(UserError, ValueError):
     """A config says neither what to test on nor what to validate on."""
 
+
 OF_WORKERS = ('multiprocessing_context', 'persistent_workers', 'prefetch_factor', 'timeout')
 
 

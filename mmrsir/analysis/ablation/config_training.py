@@ -152,7 +152,10 @@ class _Training:
             self.recipe.batch_size, shape[0], side or shape[1], side or shape[2], device='cuda'
         )
         with self.optimizer.optim_context(self.model):
-            return torch.cuda.make_graphed_callables(self.scores, (sample,))
+            graphed: Callable[[Tensor], Tensor] = torch.cuda.make_graphed_callables(  # type: ignore[assignment]
+                self.scores, (sample,)
+            )
+        return graphed
 
     def test(self, draws: int) -> list[Row]:
         """Test the trained classifier in each way that its windows allow."""

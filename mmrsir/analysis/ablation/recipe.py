@@ -98,7 +98,7 @@ class Recipe:
         with DefaultScope.overwrite_default_scope('mmpretrain'):
             return dict(DATASETS.build(settings).metainfo)
 
-    def build_model(self, variant: str, **changes: Any) -> nn.Module:
+    def build_model(self, variant: str, **changes: Any) -> Any:
         """Build the classifier with initial weights.
 
         Args:
@@ -209,8 +209,9 @@ class Scores(nn.Module):
 
     mean: Tensor
     std: Tensor
+    model: Any
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: Any) -> None:
         super().__init__()
         self.model = model
         preprocessor = model.data_preprocessor
