@@ -71,3 +71,10 @@ def test_pictures_are_all_used():
     named = {Path(link).name for page in PAGES for link in LINK.findall(read(page))}
     named |= {Path(link).name for link in LINK.findall((ROOT / 'README.md').read_text())}
     assert {path.name for path in (DOCS / 'images').iterdir()} <= named
+
+
+def test_cosines_of_the_tutorials_are_no_staircases():
+    for page in (ROOT / 'docs').rglob('*.md'):
+        for settings in re.findall(r"dict\(type='CosineAnnealingLR'[^)]*\)", page.read_text()):
+            by_iteration = 'convert_to_iter_based=True' in settings or 'by_epoch=False' in settings
+            assert by_iteration, f'{page.name}: {settings}'

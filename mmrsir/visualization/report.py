@@ -31,7 +31,8 @@ TEMPLATE = """<!DOCTYPE html>
     color: #222; }
   h1 { margin-bottom: 0; }
   h2 { margin-top: 2rem; border-bottom: 1px solid #ccc; }
-  table { border-collapse: collapse; }
+  table { border-collapse: collapse; display: block; overflow-x: auto; }
+  h1, .state { overflow-wrap: anywhere; }
   th, td { padding: .2rem .8rem .2rem 0; text-align: left; vertical-align: top;
     border-bottom: 1px solid #eee; }
   .number { text-align: right; font-variant-numeric: tabular-nums; }
@@ -39,7 +40,8 @@ TEMPLATE = """<!DOCTYPE html>
   pre { white-space: pre-wrap; overflow-wrap: anywhere; font-size: 13px; }
   img { max-width: 100%; }
   figure { display: inline-block; margin: 0 1rem 1rem 0; max-width: 46%; }
-  figcaption { font-size: 13px; color: #555; }
+  figcaption { font-size: 13px; color: #555; overflow-wrap: anywhere; }
+  @media (max-width: 40rem) { figure { max-width: 100%; margin-right: 0; } }
 </style>
 </head>
 <body>
