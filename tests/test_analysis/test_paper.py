@@ -91,9 +91,7 @@ def test_the_document_holds_what_is_known():
 
 
 def test_the_document_has_all_rows():
-    models = re.findall(
-        r'^\| (.+?)(?:, 384 x 384)? \| [\d-]', tables.document(ROOT), re.MULTILINE
-    )
+    models = re.findall(r'^\| (.+?)(?:, 384 x 384)? \| [\d-]', tables.document(ROOT), re.MULTILINE)
     assert models == [row.model for row in ROWS]
 
 
