@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.export import Dim
 
-from .subjects import Part
+from .part import Part
 from .translations import onnx_translations
 
 Outputs = Callable[[Tensor], Any]
@@ -21,6 +21,7 @@ TOLERANCE = 1e-4
 OWN_TRIALS = 4
 # An example for the tracer; no two of its sizes are equal, so that none is taken for another.
 EXAMPLE: Size = (480, 640, 2)
+BATCHES = ({0: Dim.DYNAMIC, 2: Dim.DYNAMIC, 3: Dim.DYNAMIC},)
 
 
 def export_torch(module: Part, out_file: str | Path, example: Size = EXAMPLE) -> None:
@@ -31,8 +32,8 @@ def export_torch(module: Part, out_file: str | Path, example: Size = EXAMPLE) ->
         out_file: File to write.
         example: Size that the tracer sees.
     """
-    with torch.no_grad(), _any_size() as sizes:
-        program = torch.export.export(module, (_draw(example),), dynamic_shapes=sizes)
+    with torch.no_grad(), any_size():
+        program = torch.export.export(module, (_draw(example),), dynamic_shapes=BATCHES)
     torch.export.save(program, out_file)
 
 
@@ -47,11 +48,11 @@ def export_onnx(
         metadata: What the file tells about itself.
         example: Size that the tracer sees.
     """
-    with torch.no_grad(), _any_size() as sizes:
+    with torch.no_grad(), any_size():
         program: Any = torch.onnx.export(
             module,
             (_draw(example),),
-            dynamic_shapes=sizes,
+            dynamic_shapes=BATCHES,
             input_names=['images'],
             output_names=list(module.output_names),
             custom_translation_table=onnx_translations(),
@@ -84,7 +85,7 @@ def largest_difference(expected: Outputs, outputs: Outputs, size: Size) -> float
     """Compare what two functions make of random images.
 
     Args:
-        expected: The one, such as :meth:`.subjects.Part.predict`.
+        expected: The one, such as :meth:`.part.Part.predict`.
         outputs: The other, from :func:`load_torch` or :func:`load_onnx`.
         size: Of the images.
 
@@ -167,12 +168,12 @@ def own_difference(outputs: Outputs, size: Size) -> float:
 
 
 @contextmanager
-def _any_size() -> Iterator[Any]:
-    """Yield ``dynamic_shapes`` for any batch and size of images, none of them a special case."""
+def any_size() -> Iterator[None]:
+    """Take no size of an example for a special case."""
     # Otherwise a size of 1, of the batch or a number of windows, is taken for one.
     settings: Any = torch.fx.experimental._config
     with settings.patch(backed_size_oblivious=True):
-        yield ({0: Dim.DYNAMIC, 2: Dim.DYNAMIC, 3: Dim.DYNAMIC},)
+        yield
 
 
 def _draw(size: Size, trial: int = 0) -> Tensor:

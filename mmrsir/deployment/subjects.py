@@ -1,7 +1,6 @@
 """What is exported of a model: functions of normalized images alone."""
 
-from abc import abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -9,31 +8,11 @@ from mmengine.structures import BaseDataElement
 from torch import Tensor, nn
 
 from ..models.arguments import check_choice
+from .detector import Detector
+from .part import Part
 
 Path = tuple[str, ...]
 PROBE = (2, 3, 224, 224)  # images by which a classifier shows what it makes of its outputs
-
-
-class Part(nn.Module):
-    """A part of a model.
-
-    Args:
-        model: The model.
-    """
-
-    output_names: Sequence[str] = ()
-
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.model: Any = model
-
-    @abstractmethod
-    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Return the outputs for images, (B, 3, H, W)."""
-
-    def predict(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Return the same by the model's own ``predict``, where that goes another way."""
-        return self(images)
 
 
 class Backbone(Part):
@@ -149,10 +128,9 @@ class Segmentor(Part):
 class Proposals(Part):
     """Feature pyramid of the neck and raw outputs of the region proposal network.
 
-    What follows in a two-stage detector, suppression of boxes and a head for each of those that
-    remain, has sizes that depend on values; the libraries have no exportable form of it. Of the
-    pyramid torch.export records the pooling to the last level for odd or for even sizes alone,
-    ONNX for all.
+    For detectors whose further steps :class:`.detector.Detector` does not know. Of the pyramid
+    torch.export records the pooling to the last level for odd or for even sizes alone, ONNX for
+    all.
 
     Args:
         model: A two-stage detector of mmdet.
@@ -198,9 +176,15 @@ PARTS: dict[str, type[Part]] = {
     'backbone': Backbone,
     'classifier': Classifier,
     'segmentor': Segmentor,
+    'detector': Detector,
     'proposals': Proposals,
 }
-WHOLE = {'mmpretrain': 'classifier', 'mmseg': 'segmentor', 'mmdet': 'proposals'}
+# The first of each is the whole model.
+OF_LIBRARY = {
+    'mmpretrain': ('classifier', 'backbone'),
+    'mmseg': ('segmentor', 'backbone'),
+    'mmdet': ('detector', 'backbone', 'proposals'),
+}
 
 
 def take_part(model: nn.Module, scope: str, part: str | None = None) -> Part:
@@ -209,7 +193,7 @@ def take_part(model: nn.Module, scope: str, part: str | None = None) -> Part:
     Args:
         model: A model of one of the three libraries.
         scope: The library.
-        part: ``'backbone'`` or what :data:`WHOLE` has for the library; None for the latter.
+        part: One of :data:`OF_LIBRARY`; None for the whole model.
 
     Returns:
         The part, in evaluation mode.
@@ -217,8 +201,9 @@ def take_part(model: nn.Module, scope: str, part: str | None = None) -> Part:
     Raises:
         ValueError: The library's models have no such part, or this one's cannot be exported.
     """
-    part = part or WHOLE[scope]
-    check_choice('part', part, ('backbone', WHOLE[scope]))
+    parts = OF_LIBRARY[scope]
+    part = part or parts[0]
+    check_choice('part', part, parts)
     return PARTS[part](model).eval()
 
 

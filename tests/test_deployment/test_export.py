@@ -23,7 +23,11 @@ from ..test_engine.commands import ROOT
 ARCH = dict(embed_dims=16, depths=(2, 2, 1, 1), num_heads=(1, 2, 4, 8))
 # Whole windows; a partial one, with all levels of odd sides; fewer tokens than a window.
 SIZES = [(224, 224, 1), (225, 290, 3), (97, 130, 2)]
-PARTS = {'cls': 'mmpretrain', 'upernet': 'mmseg', 'mask_rcnn': 'mmdet'}
+PARTS = {
+    'cls': ('mmpretrain', 'classifier'),
+    'upernet': ('mmseg', 'segmentor'),
+    'mask_rcnn': ('mmdet', 'proposals'),
+}
 
 
 def write_and_load(module, tmp_path, kind):
@@ -81,7 +85,7 @@ def test_a_plain_onnx_export_of_the_backbone_needs_no_table(tmp_path):
 def test_one_export_of_a_model_serves_all_sizes(tmp_path, folder, kind):
     torch.manual_seed(0)
     model = Predictor(f'{folder}/rsir_n_shapes', device='cpu').model
-    module = take_part(model, PARTS[folder])
+    module = take_part(model, *PARTS[folder])
     loaded = write_and_load(module, tmp_path, kind)
     for size in SIZES:
         assert export.largest_difference(module.predict, loaded, size) < export.TOLERANCE
@@ -179,7 +183,7 @@ def test_maps_are_what_the_segmentor_predicts(channels):
 
 def test_proposals_are_made_of_what_the_detector_predicts_from():
     model = Predictor('mask_rcnn/rsir_n_shapes', device='cpu').model
-    part = take_part(model, 'mmdet')
+    part = take_part(model, 'mmdet', 'proposals')
     images = torch.rand(2, 3, 65, 96)
     with torch.no_grad():
         outputs, predicted = part(images), part.predict(images)
@@ -239,7 +243,7 @@ def test_an_export_may_differ_as_torch_does_but_not_everywhere(comparisons, agre
 
 
 def test_a_part_of_another_task_is_refused():
-    with pytest.raises(ValueError, match="part='segmentor' is unknown; allowed: 'backbone'"):
+    with pytest.raises(ValueError, match="part='segmentor' is unknown; allowed: 'classifier'"):
         take_part(RSIRTransformer(ARCH), 'mmpretrain', 'segmentor')
 
 

@@ -1,23 +1,34 @@
-"""Export a model as ONNX or by torch.export, and check at several sizes that it computes the same.
+"""Export a model as ONNX or by torch.export, and check that the file computes what the model does.
 
 Example:
-    python tools/deployment/export.py configs/upernet/rsir_n_shapes.py work_dirs/…/iter_800.pth
+    python tools/deployment/export.py configs/mask_rcnn/rsir_n_shapes.py work_dirs/demo/epoch_8.pth
+    python demo/onnx_demo.py work_dirs/exports/rsir_n_shapes_detector.onnx photo.jpg
 """
 
 import argparse
 import json
 import sys
+import tempfile
 from pathlib import Path
-from typing import Any
+
+import numpy as np
+import torch
 
 from mmrsir import safe_loading
 from mmrsir.analysis.benchmark.cases import parse_size
 from mmrsir.apis import Predictor
-from mmrsir.deployment import export
-from mmrsir.deployment.subjects import PARTS, WHOLE, take_part
+from mmrsir.deployment import export, precision, whole_detector
+from mmrsir.deployment.accuracy import Measured, measure
+from mmrsir.deployment.description import describe
+from mmrsir.deployment.detector import Detector
+from mmrsir.deployment.part import Part
+from mmrsir.deployment.picture_graphs import read_settings
+from mmrsir.deployment.pictures import calibration_feeds, config_pictures
+from mmrsir.deployment.subjects import OF_LIBRARY, PARTS, take_part
 
 FORMATS = {'onnx': '.onnx', 'torch': '.pt2'}
 SIZES = ('224x224:1', '256x192:2', '320x480:1')
+COMPARED = 8  # pictures of a detector
 
 
 def argument_parser() -> argparse.ArgumentParser:
@@ -26,19 +37,35 @@ def argument_parser() -> argparse.ArgumentParser:
     parser.add_argument('config', help='config file, or the name of one of ours')
     parser.add_argument('checkpoint', nargs='?', help='weights (default: random ones)')
     parser.add_argument('--format', choices=FORMATS, default='onnx', help='(default: %(default)s)')
-    parser.add_argument(
-        '--part',
-        choices=PARTS,
-        help='what is exported (default: the classifier, the segmentor, or of a detector what '
-        'comes before the suppression of boxes, its proposals)',
-    )
+    parser.add_argument('--part', choices=PARTS, help='what is exported (default: the whole model)')
     parser.add_argument('--out', help='file (default: work_dirs/exports/<config>_<part>.<format>)')
     parser.add_argument(
         '--sizes',
         nargs='+',
         default=SIZES,
         metavar='HEIGHTxWIDTH:BATCH',
-        help=f'at which results are compared (default: {" ".join(SIZES)})',
+        help='at which results are compared, except those of whole detectors, which are compared '
+        f'on {COMPARED} test pictures (default: {" ".join(SIZES)})',
+    )
+    parser.add_argument(
+        '--precision',
+        choices=precision.PRECISIONS,
+        default='fp32',
+        help='fp16 and int8 write a second file, and measure what it loses (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--calibration-images',
+        type=int,
+        default=32,
+        metavar='N',
+        help='training pictures from which int8 takes ranges of values (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--test-images',
+        type=int,
+        default=200,
+        metavar='N',
+        help='on which the loss of fp16 or int8 is measured (default: %(default)s)',
     )
     safe_loading.add_unsafe_flag(parser)
     return parser
@@ -48,63 +75,168 @@ def main() -> None:
     """Parse the command line, export and compare."""
     parser = argument_parser()
     args = parser.parse_args()
+    for name in ('calibration_images', 'test_images'):
+        if (value := getattr(args, name)) < 1:
+            parser.error(f'--{name.replace("_", "-")}={value} must be at least 1')
     try:
-        sizes = [parse_size(size) for size in args.sizes]
+        args.sizes = [(text, parse_size(text)) for text in args.sizes]
         predictor = Predictor(args.config, args.checkpoint, device='cpu')
         scope = predictor.cfg.default_scope
-        module = take_part(predictor.model, scope, args.part)
+        args.part = args.part or OF_LIBRARY[scope][0]
+        part = take_part(predictor.model, scope, args.part)
+        if args.part == 'detector':
+            read_settings(predictor.cfg, predictor.model)
+        if args.precision != 'fp32':
+            check_precision(args, predictor)
     except (OSError, ValueError) as error:
         parser.error(str(error))
+    if args.part in ('detector', 'proposals') and args.format == 'torch':
+        parser.error(f'torch.export has no form of the {args.part} for all sizes: take onnx')
 
-    part = args.part or WHOLE[scope]
-    if part == 'proposals' and args.format == 'torch':
-        parser.error("torch.export holds for odd or for even sizes of mmdet's pyramid: take onnx")
-    out_file = Path(args.out or f'work_dirs/exports/{Path(args.config).stem}_{part}')
-    out_file = out_file.with_name(
-        out_file.name.removesuffix(FORMATS[args.format]) + FORMATS[args.format]
-    )
+    out_file = Path(args.out or f'work_dirs/exports/{Path(args.config).stem}_{args.part}')
+    suffix = FORMATS[args.format]
+    out_file = out_file.with_name(out_file.name.removesuffix(suffix) + suffix)
     out_file.parent.mkdir(parents=True, exist_ok=True)
     test_cfg = getattr(predictor.model, 'test_cfg', None) or {}
-    if part == 'segmentor' and test_cfg.get('mode') == 'slide':
+    if args.part == 'segmentor' and test_cfg.get('mode') == 'slide':
         print(
             'test_cfg.mode=slide: in tests this model slides a window of '
             f'{test_cfg["crop_size"]} pixels over an image; the export takes an image as a whole'
         )
-    print(f'exporting the {part}: a minute or so')
+    print(f'exporting the {args.part}: a minute or so')
+    if isinstance(part, Detector):
+        agrees = export_detector(part, predictor, out_file, args)
+    else:
+        agrees = export_part(part, predictor, out_file, args)
+    if not agrees:
+        sys.exit('the file does not compute what the model does (docs/questions.md#onnx)')
+
+
+def check_precision(args: argparse.Namespace, predictor: Predictor) -> None:
+    """Refuse what cannot be converted or measured, before minutes have passed.
+
+    Raises:
+        OSError: Pictures that it needs are missing.
+        ValueError: The part or format has no other precision.
+    """
+    if args.format != 'onnx' or args.part in ('backbone', 'proposals'):
+        raise ValueError(f'--precision={args.precision} is for whole models as onnx')
+    for split in ('test', *['train'] * (args.precision == 'int8')):
+        next(config_pictures(predictor, split, 1))
+
+
+def export_part(part: Part, predictor: Predictor, out_file: Path, args: argparse.Namespace) -> bool:
+    """Export what takes normalized images; return whether it agrees with the model."""
     if args.format == 'onnx':
-        export.export_onnx(module, out_file, describe(predictor))
+        export.export_onnx(part, out_file, describe(predictor, args.part))
         loaded = export.load_onnx(out_file)
     else:
-        export.export_torch(module, out_file)
+        export.export_torch(part, out_file)
         loaded = export.load_torch(out_file)
-
     print(f'wrote {out_file}; largest difference from what the model predicts:')
     comparisons = []
-    for text, size in zip(args.sizes, sizes, strict=True):
-        comparisons.append(one := export.compare(module, loaded, size))
+    for text, size in args.sizes:
+        comparisons.append(one := export.compare(part, loaded, size))
         line = f'  {text:14} {one.difference:.1e}'
         if one.own is not None:
             line += f'  (torch from itself where pixels change by a millionth: {one.own:.1e})'
         print(line)
     if not export.agree(comparisons):
-        sys.exit(
-            f'the results differ by more than {export.TOLERANCE}, at all sizes or by more than '
-            'twice what torch differs from itself (docs/questions.md)'
-        )
+        return False
+    if args.precision != 'fp32':
+        reduced = out_file.with_name(f'{out_file.stem}_{args.precision}.onnx')
+        feeds = calibration_feeds(predictor, args.calibration_images)
+        precision.convert(out_file, reduced, args.precision, feeds)
+        report_loss(predictor, out_file, reduced, args)
+    return True
 
 
-def describe(predictor: Predictor) -> dict[str, str]:
-    """Return what an ONNX file tells about itself: how images are normalized, and the classes."""
-    settings = predictor.model.data_preprocessor
-    # mmpretrain's has a name of its own for it.
-    to_rgb = getattr(settings, 'to_rgb', None) or getattr(settings, '_channel_conversion', False)
-    described: dict[str, Any] = dict(
-        channels='RGB' if to_rgb else 'BGR', classes=list(predictor.classes)
+def export_detector(
+    part: Detector, predictor: Predictor, out_file: Path, args: argparse.Namespace
+) -> bool:
+    """Export a whole detector; return whether it finds what the model does."""
+    import onnx
+
+    metadata = describe(predictor, args.part)
+    reading = read_settings(predictor.cfg, predictor.model)
+    with tempfile.TemporaryDirectory() as folder:
+        core = Path(folder, 'core.onnx')
+        whole_detector.export_core(part, core)
+        whole = whole_detector.wrap_core(onnx.load(core), part, reading, metadata)
+        onnx.save(whole, out_file)
+        print(f'wrote {out_file}')
+        if not compare_pictures(part, predictor, out_file, args):
+            return False
+        if args.precision != 'fp32':
+            reduced = out_file.with_name(f'{out_file.stem}_{args.precision}.onnx')
+            small = Path(folder, 'small.onnx')
+            feeds = calibration_feeds(predictor, args.calibration_images)
+            precision.convert(core, small, args.precision, feeds)
+            whole = whole_detector.wrap_core(onnx.load(small), part, reading, metadata)
+            onnx.save(whole, reduced)
+            report_loss(predictor, out_file, reduced, args)
+    return True
+
+
+def compare_pictures(
+    part: Detector, predictor: Predictor, out_file: Path, args: argparse.Namespace
+) -> bool:
+    """Print what torch and the file find in the same pictures; return whether they agree."""
+    try:
+        pictures = list(config_pictures(predictor, 'test', COMPARED))
+        print(f'objects that torch finds in {len(pictures)} test pictures, and the difference:')
+    except (OSError, ValueError) as error:
+        print(f'no test pictures ({error}): compared on noise')
+        generator = np.random.default_rng(0)
+        pictures = [
+            generator.integers(0, 256, (height, width, 3), np.uint8)
+            for _, (height, width, _) in args.sizes
+        ]
+    compared = whole_detector.compare(part, predictor, out_file, pictures)
+    for one, excused in compared:
+        line = f'  {one.number:3} objects, {one.alone} without a partner; boxes {one.boxes:.0e} '
+        line += f'pixels, scores {one.scores:.0e}, pixels of masks {one.pixels:.2%}'
+        print(line + '  (torch differs from itself, too)' * excused)
+    if not any(one.number for one, _ in compared):
+        print('nothing was found, hence nothing compared: give the tool a trained checkpoint')
+    return all(one.is_small or excused for one, excused in compared) and any(
+        one.is_small for one, _ in compared
     )
-    for name in ('mean', 'std'):
-        if hasattr(settings, name):  # else the model takes pixels as they are
-            described[name] = getattr(settings, name).flatten().tolist()
-    return {key: json.dumps(value) for key, value in described.items()}
+
+
+def report_loss(
+    predictor: Predictor, out_file: Path, reduced: Path, args: argparse.Namespace
+) -> None:
+    """Print and keep what a file in another precision loses and gains."""
+    from mmrsir.analysis.benchmark.environment import describe_device, describe_environment
+
+    print(f'wrote {reduced}; testing both')
+    found = {
+        name: measure(predictor, path, args.test_images)
+        for name, path in (('fp32', out_file), (args.precision, reduced))
+    }
+    machine = describe_environment(torch.device('cpu'))
+    lines = list(loss_lines(found, {'fp32': out_file, args.precision: reduced}))
+    print(f'on {describe_device(machine)}, {found["fp32"].images} test images:')
+    print('\n'.join(lines))
+    kept = reduced.with_suffix('.json')
+    content = {name: one._asdict() for name, one in found.items()}
+    kept.write_text(json.dumps(dict(content, machine=machine), indent=1))
+    print(f'kept in {kept}')
+
+
+def loss_lines(found: dict[str, Measured], files: dict[str, Path]) -> list[str]:
+    """Return a table of two files: accuracies, time, size."""
+    names = list(found)
+    rows = [('', *names, 'change')]
+    for figure, before in found[names[0]].figures.items():
+        after = found[names[1]].figures[figure]
+        rows.append((figure, f'{before:.4g}', f'{after:.4g}', f'{after - before:+.3g}'))
+    times = [found[name].milliseconds for name in names]
+    rows.append(('ms an image', *(f'{one:.0f}' for one in times), f'x {times[1] / times[0]:.2f}'))
+    sizes = [files[name].stat().st_size / 1e6 for name in names]
+    rows.append(('MB', *(f'{one:.1f}' for one in sizes), f'x {sizes[1] / sizes[0]:.2f}'))
+    return [f'  {row[0]:16}' + ''.join(f'{cell:>10}' for cell in row[1:]) for row in rows]
 
 
 if __name__ == '__main__':

@@ -1,0 +1,75 @@
+"""Pictures of a config's data, and what an exported core takes of them."""
+
+from collections.abc import Iterator
+from contextlib import redirect_stdout
+from io import StringIO
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.registry import DATASETS, init_default_scope
+
+from ..apis import Predictor
+from ..visualization.backbone import read_picture
+from .precision import Feed
+
+
+def config_pictures(predictor: Predictor, split: str, number: int) -> Iterator[np.ndarray]:
+    """Iterate over pictures of a split, evenly spread.
+
+    Args:
+        predictor: The model and its config.
+        split: ``'train'`` or ``'test'``.
+        number: How many at most.
+
+    Yields:
+        RGB, uint8, (H, W, 3).
+
+    Raises:
+        OSError: The data or a picture is missing.
+        ValueError: The data set has no files of pictures.
+    """
+    loader = predictor.cfg.get(f'{split}_dataloader')
+    if loader is None:
+        raise ValueError(f'the config has no {split}_dataloader to take pictures from')
+    init_default_scope(predictor.cfg.default_scope)
+    with redirect_stdout(StringIO()):  # pycocotools tells what it does
+        dataset: Any = DATASETS.build(loader.dataset)
+    count = min(number, len(dataset))
+    for index in np.linspace(0, len(dataset) - 1, count).round().astype(int).tolist():
+        path = dataset.get_data_info(index).get('img_path')
+        if path is None:
+            raise ValueError(f'{type(dataset).__name__} of {split}_dataloader has no files')
+        yield read_picture(path, reading=predictor.reading)
+
+
+def prepare(predictor: Predictor, picture: np.ndarray) -> dict[str, torch.Tensor]:
+    """Return what an exported core takes of a picture, by name.
+
+    Args:
+        predictor: The model.
+        picture: RGB, uint8, (H, W, 3).
+
+    Returns:
+        ``images``, and for detectors ``size`` and ``scale``, as
+        :meth:`.detector.Detector.forward` has them.
+    """
+    with torch.no_grad():
+        batch = predictor.model.data_preprocessor(predictor.preprocess(picture), False)
+    inputs = dict(images=batch['inputs'])
+    if predictor.cfg.default_scope == 'mmdet':
+        meta = batch['data_samples'][0].metainfo
+        inputs['size'] = torch.tensor(meta['img_shape'][:2]).float()
+        inputs['scale'] = torch.tensor(meta['scale_factor'][::-1]).float()
+    return inputs
+
+
+def calibration_feeds(predictor: Predictor, number: int) -> Iterator[Feed]:
+    """Iterate over the inputs of training pictures, read as in tests.
+
+    Args:
+        predictor: The model.
+        number: How many at most.
+    """
+    for picture in config_pictures(predictor, 'train', number):
+        yield {name: value.numpy() for name, value in prepare(predictor, picture).items()}

@@ -1,0 +1,225 @@
+"""The ONNX file of a whole detector finds what the detector finds."""
+
+import json
+
+import mmcv
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import MODELS, init_default_scope
+
+from mmrsir.apis import Predictor
+from mmrsir.deployment import picture_graphs, precision, whole_detector
+from mmrsir.deployment.description import describe
+from mmrsir.deployment.detections import Detections, compare_detections
+from mmrsir.deployment.detector import Detector
+from mmrsir.deployment.picture_graphs import Reading, read_settings
+from mmrsir.deployment.pictures import prepare
+from mmrsir.deployment.subjects import take_part
+
+from ..test_engine.commands import ROOT
+
+CONFIG = ROOT / 'configs/mask_rcnn/rsir_n_shapes.py'
+SIZES = [(96, 128), (131, 77), (256, 256)]
+OPSET = 20
+SMALL = """
+_base_ = '{base}'
+model = dict(
+    backbone=dict(
+        _delete_=True,
+        type='RSIRTransformer',
+        arch=dict(embed_dims=16, depths=(2, 1, 1, 1), num_heads=(1, 2, 4, 8)),
+    ),
+    neck=dict(in_channels=[16, 32, 64, 128]),
+    roi_head={head},
+    test_cfg=dict(
+        rpn=dict(nms_pre=60, max_per_img=40),
+        rcnn=dict(score_thr=0.2, max_per_img=20, nms=dict(class_agnostic={agnostic})),
+    ),
+)
+"""
+HEADS = {'mask': 'dict()', 'faster': 'dict(mask_roi_extractor=None, mask_head=None)'}
+
+
+def predictor_of(tmp_path, kind, agnostic=False):
+    """Return a small detector with random weights, and objects of all classes."""
+    path = tmp_path / 'small.py'
+    path.write_text(SMALL.format(base=CONFIG, head=HEADS[kind], agnostic=agnostic))
+    torch.manual_seed(0)
+    predictor = Predictor(str(path), device='cpu')
+    with torch.no_grad():  # scores and boxes that differ
+        head = predictor.model.roi_head.bbox_head
+        head.fc_cls.weight.mul_(40)
+        head.fc_reg.weight.mul_(100)
+    return predictor
+
+
+def picture_of(size):
+    return np.random.default_rng(size).integers(0, 256, (*size, 3), np.uint8)
+
+
+def found_by_torch(predictor, picture):
+    with torch.no_grad():
+        (sample,) = predictor.model.test_step(predictor.preprocess(picture))
+    return Detections.of_instances(sample.pred_instances)
+
+
+@pytest.mark.parametrize(('kind', 'agnostic'), [('mask', False), ('mask', True), ('faster', False)])
+def test_the_steps_of_the_export_find_what_predict_finds(tmp_path, kind, agnostic):
+    predictor = predictor_of(tmp_path, kind, agnostic)
+    part = take_part(predictor.model, 'mmdet')
+    for size in SIZES[:2]:
+        picture = picture_of(size)
+        with torch.no_grad():
+            boxes, labels, scores, *_ = part(**prepare(predictor, picture))
+        expected = found_by_torch(predictor, picture)
+        assert len(expected.boxes) > 5
+        assert len(set(expected.labels)) > 1
+        assert np.allclose(expected.boxes, boxes.numpy(), rtol=1e-6, atol=1e-5)
+        assert np.array_equal(expected.labels, labels.numpy())
+        assert np.array_equal(expected.scores, scores.numpy())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('kind', HEADS)
+def test_the_file_finds_what_predict_finds(tmp_path, kind):
+    predictor = predictor_of(tmp_path, kind)
+    part = take_part(predictor.model, 'mmdet')
+    core, path = tmp_path / 'core.onnx', tmp_path / 'whole.onnx'
+    whole_detector.export_core(part, core)
+    reading = read_settings(predictor.cfg, predictor.model)
+    about = describe(predictor, 'detector')
+    wrapped = [whole_detector.wrap_core(onnx.load(core), part, reading, about)]
+    onnx.checker.check_model(wrapped[0])
+    onnx.save(wrapped[0], path)
+    pictures = [picture_of(size) for size in SIZES]
+    for difference, _ in whole_detector.compare(part, predictor, path, pictures):
+        assert difference.number > 5
+        assert difference.is_small
+        assert difference.boxes < 1e-3
+        assert difference.pixels < 0.01
+
+    session = onnxruntime.InferenceSession(path)
+    assert session.get_inputs()[0].type == 'tensor(uint8)'
+    names = [one.name for one in session.get_outputs()]
+    assert names == ['boxes', 'labels', 'scores', *['masks'] * (kind == 'mask')]
+    told = session.get_modelmeta().custom_metadata_map
+    assert json.loads(told['classes']) == ['cross', 'disc', 'ring', 'triangle']
+
+    for kind_of_numbers, closest in (('fp16', 0.9), ('int8', 0.5)):
+        small = tmp_path / f'{kind_of_numbers}.onnx'
+        feeds = [{key: one.numpy() for key, one in prepare(predictor, pictures[0]).items()}]
+        precision.convert(core, small, kind_of_numbers, feeds)
+        assert small.stat().st_size < 0.8 * core.stat().st_size
+        onnx.save(whole_detector.wrap_core(onnx.load(small), part, reading, about), small)
+        found = whole_detector.load_detector(small)(pictures[0])
+        assert len(found.boxes) > closest * len(found_by_torch(predictor, pictures[0]).boxes)
+
+
+def test_no_object_is_no_error(tmp_path):
+    predictor = predictor_of(tmp_path, 'mask')
+    predictor.model.roi_head.test_cfg.score_thr = 2
+    part = take_part(predictor.model, 'mmdet')
+    with torch.no_grad():
+        outputs = part(**prepare(predictor, picture_of((40, 30))))
+    assert [tuple(one.shape) for one in outputs] == [(0, 4), (0,), (0,), (0, 28, 28)]
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        ('roi_head.type=DoubleHeadRoIHead roi_head.reg_roi_scale_factor=1.3', 'roi_head is Double'),
+        ('test_cfg.rcnn.nms.type=soft_nms', 'rcnn.nms='),
+        ('roi_head.bbox_roi_extractor.roi_layer.pool_mode=max', 'pool_mode=max'),
+    ],
+)
+def test_a_detector_of_other_steps_is_refused(change, message):
+    cfg = Config.fromfile(CONFIG)
+    cfg.merge_from_dict({f'model.{key}': value for key, value in map(parse, change.split())})
+    init_default_scope('mmdet')
+    model = MODELS.build(cfg.model)
+    with pytest.raises(ValueError, match=message):
+        Detector(model)
+
+
+def parse(setting):
+    key, value = setting.split('=')
+    return key, float(value) if '.' in value else value
+
+
+READINGS = {
+    'both limits': Reading((200, 120), True, True, (1, 2, 3), (4, 5, 6), 32, 0),
+    'exact': Reading((90, 70), False, False, (1, 2, 3), (4, 5, 6), 1, 7),
+    'as it is': Reading(None, True, True, (0, 0, 0), (1, 1, 1), 16, 0),
+}
+
+
+@pytest.mark.parametrize('size', [(37, 90), (300, 301), (1, 5)])
+@pytest.mark.parametrize('name', READINGS)
+def test_a_picture_becomes_the_image_that_mmdet_makes_of_it(name, size):
+    reading = READINGS[name]
+    picture = picture_of(size)
+    resized = picture
+    if reading.scale and reading.keep_ratio:
+        resized = mmcv.imrescale(picture, reading.scale)
+    elif reading.scale:
+        resized = mmcv.imresize(picture, reading.scale)
+    pixels = resized if reading.is_rgb else resized[..., ::-1]
+    mean, std = (np.array(one, np.float32) for one in (reading.mean, reading.std))
+    normalized = (pixels.astype(np.float32) - mean) / std
+    expected = mmcv.impad_to_multiple(normalized, reading.divisor, reading.pad_value)
+
+    outputs = run(picture_graphs.graph_before(reading, OPSET), image=picture[None])
+    images, sides, scale, given = outputs
+    assert np.array_equal(images[0].transpose(1, 2, 0), expected)
+    assert sides.tolist() == list(resized.shape[:2])
+    assert given.tolist() == list(size)
+    assert np.allclose(scale, sides / given, rtol=1e-6)
+
+
+@pytest.mark.parametrize('number', [0, 5])
+def test_masks_are_pasted_as_by_mmdet(number):
+    from mmdet.models.roi_heads.mask_heads.fcn_mask_head import _do_paste_mask
+
+    generator = np.random.default_rng(0)
+    begin, sides = generator.uniform(0, 40, (2, number, 2)).astype(np.float32)
+    boxes = np.concatenate([begin, begin + sides + 1], 1)  # some end outside the picture
+    grids = generator.random((number, 28, 28), np.float32)
+    graph = picture_graphs.graph_after(28, 0.5, OPSET)
+    (masks,) = run(graph, boxes=boxes, grids=grids, given=np.array([50, 60]))
+    assert masks.shape == (number, 50, 60)
+    if number:
+        grids, boxes = torch.from_numpy(grids)[:, None], torch.from_numpy(boxes)
+        values, _ = _do_paste_mask(grids, boxes, 50, 60, skip_empty=False)
+        clear = (values - 0.5).abs() > 1e-4
+        assert np.array_equal(masks[clear], (values >= 0.5)[clear])
+        assert 0.01 < masks.mean() < 0.5
+
+
+def run(model, **feeds):
+    session = onnxruntime.InferenceSession(model.SerializeToString())
+    return session.run(None, feeds)
+
+
+def test_a_test_pipeline_of_other_steps_is_refused(tmp_path):
+    predictor = predictor_of(tmp_path, 'faster')
+    predictor.cfg.test_dataloader.dataset.pipeline.insert(1, dict(type='Pad', size=(9, 9)))
+    with pytest.raises(ValueError, match="'type': 'Pad'"):
+        read_settings(predictor.cfg, predictor.model)
+
+
+def test_objects_without_a_partner_are_counted():
+    boxes = np.array([[0, 0, 10, 10], [20, 20, 30, 30]], np.float32)
+    one = Detections(boxes, np.array([0, 1]), np.array([0.9, 0.8]))
+    assert compare_detections(one, one) == (2, 0, 0, 0, 0)
+    assert compare_detections(one, one).is_small
+    shifted = one._replace(boxes=boxes[::-1] + 1, labels=one.labels[::-1], scores=one.scores[::-1])
+    assert compare_detections(one, shifted)[:4] == (2, 0, 1, 0)
+    assert not compare_detections(one, shifted).is_small
+    assert compare_detections(one, one._replace(labels=np.array([0, 0])))[:2] == (2, 2)
+    none = Detections(*(value[:0] for value in one[:3]))
+    assert compare_detections(none, none).is_small
+    assert compare_detections(one, none).alone == 2
