@@ -8,6 +8,7 @@ from statistics import median
 from typing import Any, NamedTuple
 
 import torch
+from mmengine.config import Config
 from mmengine.evaluator import Evaluator
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
@@ -34,11 +35,12 @@ class Measured(NamedTuple):
     images: int
 
 
-def measure(predictor: Predictor, path: str | Path, number: int) -> Measured:
+def measure(predictor: Predictor, cfg: Config, path: str | Path, number: int) -> Measured:
     """Test an ONNX file of a whole model.
 
     Args:
-        predictor: Its config, and the model whose preprocessing is used.
+        predictor: The model, whose preprocessing is used.
+        cfg: Its config, with its data sets.
         path: The file, from ``tools/deployment/export.py``.
         number: Images at most, from the first.
 
@@ -47,7 +49,6 @@ def measure(predictor: Predictor, path: str | Path, number: int) -> Measured:
     """
     import onnxruntime
 
-    cfg = predictor.cfg
     init_default_scope(cfg.default_scope)
     session = onnxruntime.InferenceSession(str(path), providers=['CPUExecutionProvider'])
     settings = cfg.test_dataloader.copy()

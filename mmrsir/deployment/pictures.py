@@ -7,18 +7,20 @@ from typing import Any
 
 import numpy as np
 import torch
+from mmengine.config import Config
 from mmengine.registry import DATASETS, init_default_scope
 
 from ..apis import Predictor
+from ..datasets.reading import Reading
 from ..visualization.backbone import read_picture
 from .precision import Feed
 
 
-def config_pictures(predictor: Predictor, split: str, number: int) -> Iterator[np.ndarray]:
+def config_pictures(cfg: Config, split: str, number: int) -> Iterator[np.ndarray]:
     """Iterate over pictures of a split, evenly spread.
 
     Args:
-        predictor: The model and its config.
+        cfg: The config, with its data sets.
         split: ``'train'`` or ``'test'``.
         number: How many at most.
 
@@ -29,10 +31,10 @@ def config_pictures(predictor: Predictor, split: str, number: int) -> Iterator[n
         OSError: The data or a picture is missing.
         ValueError: The data set has no files of pictures.
     """
-    loader = predictor.cfg.get(f'{split}_dataloader')
+    loader = cfg.get(f'{split}_dataloader')
     if loader is None:
         raise ValueError(f'the config has no {split}_dataloader to take pictures from')
-    init_default_scope(predictor.cfg.default_scope)
+    init_default_scope(cfg.default_scope)
     with redirect_stdout(StringIO()):  # pycocotools tells what it does
         dataset: Any = DATASETS.build(loader.dataset)
     count = min(number, len(dataset))
@@ -40,7 +42,7 @@ def config_pictures(predictor: Predictor, split: str, number: int) -> Iterator[n
         path = dataset.get_data_info(index).get('img_path')
         if path is None:
             raise ValueError(f'{type(dataset).__name__} of {split}_dataloader has no files')
-        yield read_picture(path, reading=predictor.reading)
+        yield read_picture(path, reading=Reading.of_config(cfg))
 
 
 def prepare(predictor: Predictor, picture: np.ndarray) -> dict[str, torch.Tensor]:
@@ -64,12 +66,13 @@ def prepare(predictor: Predictor, picture: np.ndarray) -> dict[str, torch.Tensor
     return inputs
 
 
-def calibration_feeds(predictor: Predictor, number: int) -> Iterator[Feed]:
+def calibration_feeds(predictor: Predictor, cfg: Config, number: int) -> Iterator[Feed]:
     """Iterate over the inputs of training pictures, read as in tests.
 
     Args:
         predictor: The model.
+        cfg: Its config, with its data sets.
         number: How many at most.
     """
-    for picture in config_pictures(predictor, 'train', number):
+    for picture in config_pictures(cfg, 'train', number):
         yield {name: value.numpy() for name, value in prepare(predictor, picture).items()}

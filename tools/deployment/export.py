@@ -25,6 +25,7 @@ from mmrsir.deployment.part import Part
 from mmrsir.deployment.picture_graphs import read_settings
 from mmrsir.deployment.pictures import calibration_feeds, config_pictures
 from mmrsir.deployment.subjects import OF_LIBRARY, PARTS, take_part
+from mmrsir.engine.launch import read_config
 
 FORMATS = {'onnx': '.onnx', 'torch': '.pt2'}
 SIZES = ('224x224:1', '256x192:2', '320x480:1')
@@ -80,6 +81,7 @@ def main() -> None:
             parser.error(f'--{name.replace("_", "-")}={value} must be at least 1')
     try:
         args.sizes = [(text, parse_size(text)) for text in args.sizes]
+        args.cfg = read_config(args.config, None)  # the predictor's has no data
         predictor = Predictor(args.config, args.checkpoint, device='cpu')
         scope = predictor.cfg.default_scope
         args.part = args.part or OF_LIBRARY[scope][0]
@@ -87,7 +89,7 @@ def main() -> None:
         if args.part == 'detector':
             read_settings(predictor.cfg, predictor.model)
         if args.precision != 'fp32':
-            check_precision(args, predictor)
+            check_precision(args)
     except (OSError, ValueError) as error:
         parser.error(str(error))
     if args.part in ('detector', 'proposals') and args.format == 'torch':
@@ -112,7 +114,7 @@ def main() -> None:
         sys.exit('the file does not compute what the model does (docs/questions.md#onnx)')
 
 
-def check_precision(args: argparse.Namespace, predictor: Predictor) -> None:
+def check_precision(args: argparse.Namespace) -> None:
     """Refuse what cannot be converted or measured, before minutes have passed.
 
     Raises:
@@ -122,7 +124,7 @@ def check_precision(args: argparse.Namespace, predictor: Predictor) -> None:
     if args.format != 'onnx' or args.part in ('backbone', 'proposals'):
         raise ValueError(f'--precision={args.precision} is for whole models as onnx')
     for split in ('test', *['train'] * (args.precision == 'int8')):
-        next(config_pictures(predictor, split, 1))
+        next(config_pictures(args.cfg, split, 1))
 
 
 def export_part(part: Part, predictor: Predictor, out_file: Path, args: argparse.Namespace) -> bool:
@@ -145,7 +147,7 @@ def export_part(part: Part, predictor: Predictor, out_file: Path, args: argparse
         return False
     if args.precision != 'fp32':
         reduced = out_file.with_name(f'{out_file.stem}_{args.precision}.onnx')
-        feeds = calibration_feeds(predictor, args.calibration_images)
+        feeds = calibration_feeds(predictor, args.cfg, args.calibration_images)
         precision.convert(out_file, reduced, args.precision, feeds)
         report_loss(predictor, out_file, reduced, args)
     return True
@@ -170,7 +172,7 @@ def export_detector(
         if args.precision != 'fp32':
             reduced = out_file.with_name(f'{out_file.stem}_{args.precision}.onnx')
             small = Path(folder, 'small.onnx')
-            feeds = calibration_feeds(predictor, args.calibration_images)
+            feeds = calibration_feeds(predictor, args.cfg, args.calibration_images)
             precision.convert(core, small, args.precision, feeds)
             whole = whole_detector.wrap_core(onnx.load(small), part, reading, metadata)
             onnx.save(whole, reduced)
@@ -183,7 +185,7 @@ def compare_pictures(
 ) -> bool:
     """Print what torch and the file find in the same pictures; return whether they agree."""
     try:
-        pictures = list(config_pictures(predictor, 'test', COMPARED))
+        pictures = list(config_pictures(args.cfg, 'test', COMPARED))
         print(f'objects that torch finds in {len(pictures)} test pictures, and the difference:')
     except (OSError, ValueError) as error:
         print(f'no test pictures ({error}): compared on noise')
@@ -212,7 +214,7 @@ def report_loss(
 
     print(f'wrote {reduced}; testing both')
     found = {
-        name: measure(predictor, path, args.test_images)
+        name: measure(predictor, args.cfg, path, args.test_images)
         for name, path in (('fp32', out_file), (args.precision, reduced))
     }
     machine = describe_environment(torch.device('cpu'))
