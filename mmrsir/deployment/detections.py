@@ -63,6 +63,8 @@ def compare_detections(expected: Detections, found: Detections) -> Difference:
         found: The other.
     """
     overlap = _overlap(expected.boxes, found.boxes)
+    if overlap.size:  # boxes without an area overlap nothing
+        overlap[np.abs(expected.boxes[:, None] - found.boxes).max(2) <= BOXES] = 1
     overlap[expected.labels[:, None] != found.labels] = 0
     boxes = scores = pixels = 0.0
     partners = 0
