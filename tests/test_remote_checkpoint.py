@@ -47,6 +47,7 @@ def test_every_loader_is_ours():
     assert {loader.__module__ for loader in loaders} == {
         'mmrsir.remote_checkpoint',
         'mmrsir.safe_loading',
+        'mmrsir.weights',
     }
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from mmengine.registry import DefaultScope
 from mmpretrain.registry import TRANSFORMS
 
 from mmrsir.datasets.batch_transforms import (
@@ -110,7 +111,9 @@ def test_the_same_settings_make_both_forms(images, settings):
     if settings['type'].startswith('torchvision/'):
         assert many.shape == (4, 3, SIDE, SIDE)
     else:
-        one = TRANSFORMS.build(settings)(dict(img=pixels, img_shape=(SIDE, SIDE)))['img']
+        with DefaultScope.overwrite_default_scope('mmpretrain'):
+            transform = TRANSFORMS.build(settings)
+        one = transform(dict(img=pixels, img_shape=(SIDE, SIDE)))['img']
         assert many.shape[2:] == one.shape[:2]
 
 

@@ -120,8 +120,7 @@ def test_learning_rate_scales_with_the_batch(classification, batch_size, factor)
 
 def test_classifier_is_carried_over_with_one_setting(cfg, classification):
     """The way from pretraining to detection and segmentation."""
-    if cfg.default_scope == 'mmpretrain':
-        cfg.model.backbone.init_cfg = dict(type='Pretrained')
+    cfg.model.backbone.init_cfg = dict(type='Pretrained')
     classification.work_dir += '-classification'
     classification.experiment_name = classification.work_dir
     classification.default_hooks.checkpoint.update(interval=1)

@@ -15,6 +15,7 @@ SIZE = (96, 128)
 def model():
     cfg = Config.fromfile(ROOT / 'configs/mask_rcnn/rsir_n_shapes.py')
     init_default_scope('mmdet')
+    cfg.model.backbone.init_cfg = None
     cfg.model.test_cfg.rcnn.score_thr = 0.0
     cfg.model.test_cfg.rpn.max_per_img = 10  # few boxes, so that no two scores are nearly equal
     torch.manual_seed(0)
