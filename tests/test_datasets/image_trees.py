@@ -64,7 +64,9 @@ def _config(path):
 def read(config, part, root):
     """Build the data set of a part of a config on a data root."""
     init_default_scope('mmpretrain')
-    settings = _config(config)[f'{part}_dataloader'].dataset
+    settings = _config(config)[f'{part}_dataloader'].dataset.copy()
+    if 'classes' in settings:
+        settings['classes'] = f'{root}/meta/classes.txt'
     # Serialization, which changes nothing for one process, begins with a slow garbage collection.
     dataset = DATASETS.build(dict(settings, data_root=f'{root}/', serialize_data=False))
     assert isinstance(dataset, CustomDataset)
