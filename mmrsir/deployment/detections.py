@@ -40,7 +40,7 @@ class Difference(NamedTuple):
         alone: Objects of either set without a partner in the other.
         boxes: Largest difference of coordinates of partners, pixels.
         scores: Largest difference of their scores.
-        pixels: Largest share of the pixels in either mask of partners that are in one alone.
+        pixels: Share of the pixels in masks of partners, all together, that are in one alone.
     """
 
     number: int
@@ -66,8 +66,8 @@ def compare_detections(expected: Detections, found: Detections) -> Difference:
     if overlap.size:  # boxes without an area overlap nothing
         overlap[np.abs(expected.boxes[:, None] - found.boxes).max(2) <= BOXES] = 1
     overlap[expected.labels[:, None] != found.labels] = 0
-    boxes = scores = pixels = 0.0
-    partners = 0
+    boxes = scores = 0.0
+    partners = in_one = in_either = 0
     while overlap.size and overlap.max() > SAME:
         one, other = np.unravel_index(overlap.argmax(), overlap.shape)
         overlap[one], overlap[:, other] = 0, 0
@@ -76,10 +76,12 @@ def compare_detections(expected: Detections, found: Detections) -> Difference:
         scores = max(scores, float(abs(expected.scores[one] - found.scores[other])))
         if expected.masks is not None and found.masks is not None:
             masks = expected.masks[one], found.masks[other]
-            either = np.logical_or(*masks).sum()
-            pixels = max(pixels, float(np.logical_xor(*masks).sum() / max(1, either)))
+            in_either += int(np.logical_or(*masks).sum())
+            in_one += int(np.logical_xor(*masks).sum())
     number = len(expected.boxes)
-    return Difference(number, number + len(found.boxes) - 2 * partners, boxes, scores, pixels)
+    return Difference(
+        number, number + len(found.boxes) - 2 * partners, boxes, scores, in_one / max(1, in_either)
+    )
 
 
 def _overlap(one: np.ndarray, other: np.ndarray) -> np.ndarray:

@@ -54,6 +54,8 @@ def predictor_of(tmp_path, kind, agnostic=False):
         head = predictor.model.roi_head.bbox_head
         head.fc_cls.weight.mul_(40)
         head.fc_reg.weight.mul_(100)
+        if kind == 'mask':  # else all points are as good as on the threshold
+            predictor.model.roi_head.mask_head.conv_logits.weight.mul_(100)
     return predictor
 
 
@@ -101,7 +103,7 @@ def test_the_file_finds_what_predict_finds(tmp_path, kind):
     assert all(difference.is_small or excused for difference, excused in compared)
     small_ones = [difference for difference, _ in compared if difference.is_small]
     assert small_ones
-    assert max(one.pixels for one in small_ones) < 0.01
+    assert max(one.pixels for one in small_ones) < 0.01, small_ones
 
     session = onnxruntime.InferenceSession(path)
     assert session.get_inputs()[0].type == 'tensor(uint8)'
