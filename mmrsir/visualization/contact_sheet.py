@@ -7,6 +7,8 @@ from textwrap import fill
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
+from .fonts import fonts_for
+
 
 def contact_sheet(
     pictures: Sequence[str | Path],
@@ -36,12 +38,13 @@ def contact_sheet(
     height, width = imread(pictures[0]).shape[:2]
     cell = 3.0  # inches, the width of a picture
     cell_height = cell * height / width + (0.3 if captions else 0)
-    figure = Figure(figsize=(cell * columns, cell_height * rows + 0.4), layout='constrained')
-    figure.suptitle(fill(title, 32 * columns))  # as many letters as fit
-    for index, picture in enumerate(pictures):
-        axes = figure.add_subplot(rows, columns, index + 1)
-        axes.imshow(imread(picture))
-        axes.axis('off')
-        if captions:
-            axes.set_title(captions[index], fontsize='small')
-    figure.savefig(out_file, dpi=120)
+    with fonts_for([title, *captions]):
+        figure = Figure(figsize=(cell * columns, cell_height * rows + 0.4), layout='constrained')
+        figure.suptitle(fill(title, 32 * columns))  # as many letters as fit
+        for index, picture in enumerate(pictures):
+            axes = figure.add_subplot(rows, columns, index + 1)
+            axes.imshow(imread(picture))
+            axes.axis('off')
+            if captions:
+                axes.set_title(captions[index], fontsize='small')
+        figure.savefig(out_file, dpi=120)

@@ -7,6 +7,8 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from ...visualization.fonts import fonts_for
+
 MAX_CLASSES = 40  # more cannot be read
 MAX_NUMBERED = 20
 
@@ -34,23 +36,30 @@ def plot_confusion(
         title += f'\nthe {MAX_CLASSES} classes of {len(classes)} with the most errors'
     names = [classes[index] for index in shown]
     side = max(4.5, 0.3 * len(names) + 2)
-    figure = Figure(figsize=(side + 1, side), layout='constrained')
-    figure.suptitle(title)
-    axes = figure.subplots()
-    image = axes.imshow(shares[shown][:, shown], cmap='Blues', vmin=0, vmax=100)
-    figure.colorbar(image, label='% of the true class', shrink=0.7)
-    ticks = range(len(names))
-    axes.set_xticks(ticks, names, rotation=90)
-    axes.set_yticks(
-        ticks, [f'{name} ({int(totals[i]):,})' for i, name in zip(shown, names, strict=True)]
-    )
-    axes.set(xlabel='predicted', ylabel=f'true (number of {counted})')
-    if len(names) <= MAX_NUMBERED:
-        for row in ticks:
-            for column in ticks:
-                share = shares[shown[row], shown[column]].item()
-                color = 'white' if share > 50 else 'black'
-                axes.text(
-                    column, row, f'{share:.0f}', ha='center', va='center', color=color, fontsize=8
-                )
-    figure.savefig(out_file, dpi=120)
+    with fonts_for(names):
+        figure = Figure(figsize=(side + 1, side), layout='constrained')
+        figure.suptitle(title)
+        axes = figure.subplots()
+        image = axes.imshow(shares[shown][:, shown], cmap='Blues', vmin=0, vmax=100)
+        figure.colorbar(image, label='% of the true class', shrink=0.7)
+        ticks = range(len(names))
+        axes.set_xticks(ticks, names, rotation=90)
+        axes.set_yticks(
+            ticks, [f'{name} ({int(totals[i]):,})' for i, name in zip(shown, names, strict=True)]
+        )
+        axes.set(xlabel='predicted', ylabel=f'true (number of {counted})')
+        if len(names) <= MAX_NUMBERED:
+            for row in ticks:
+                for column in ticks:
+                    share = shares[shown[row], shown[column]].item()
+                    color = 'white' if share > 50 else 'black'
+                    axes.text(
+                        column,
+                        row,
+                        f'{share:.0f}',
+                        ha='center',
+                        va='center',
+                        color=color,
+                        fontsize=8,
+                    )
+        figure.savefig(out_file, dpi=120)
