@@ -18,7 +18,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.model.utils import revert_sync_batchnorm
-from mmengine.registry import MODELS, init_default_scope
+from mmengine.registry import DATASETS, MODELS, init_default_scope
 from PIL import Image
 
 from mmrsir.apis import predictor
@@ -101,6 +101,16 @@ class Reader:
 def expand(word):
     """Expand a pattern of file names as the shell does."""
     return sorted(glob(word)) if '*' in word else [word]
+
+
+def check_pretrained(name):
+    """The backbone of a page's config takes all weights that come with the package."""
+    cfg = Config.fromfile(f'{name}_pretrained.py')
+    assert cfg.work_dir == f'work_dirs/{name}_pretrained'
+    backbone = MODELS.build(cfg.model.backbone)
+    before = backbone.state_dict()['patch_embed.projection.weight'].clone()
+    backbone.init_weights()  # refuses weights of another shape
+    assert not torch.equal(before, backbone.state_dict()['patch_embed.projection.weight'])
 
 
 @pytest.fixture
@@ -188,6 +198,7 @@ def test_detector_is_fine_tuned_on_own_data(reader, screws, other_formats, photo
     found = json.loads(predictions.read_text())['photo.jpg']
     assert {one['label'] for one in found} <= {'screw'}
     assert reader.names['predictor'].model.roi_head.bbox_head.num_classes == 1
+    check_pretrained('screws')
     many = Config.fromfile(reader.folder / 'screws_many.py')
     assert many.test_evaluator.max_dets == many.model.test_cfg.rcnn.max_per_img == 500
     for name in ('bolts', 'pegs'):
@@ -202,6 +213,7 @@ def test_own_images_are_classified(reader, leaves, photo):
     predictions = reader.folder / 'work_dirs/leaves/predictions/predictions.json'
     found = json.loads(predictions.read_text())['photo.jpg']
     assert {one['label'] for one in found} == {'beech', 'maple', 'oak'}
+    check_pretrained('leaves')
 
 
 def test_own_data_is_segmented(reader, roads, photo):
@@ -211,6 +223,30 @@ def test_own_data_is_segmented(reader, roads, photo):
         assert len(files) == number
         for file in files:
             assert set(np.unique(np.asarray(Image.open(file)))) <= {0, 1, 2}
+    check_pretrained('roads')
+
+
+def test_another_number_stands_for_not_labelled(reader, roads):
+    reader.follow('tutorials/segmentation.md', languages=['python'])
+    for file in roads.glob('labels/*/*.png'):
+        labels = np.array(Image.open(file))
+        labels[labels == 255] = 3
+        Image.fromarray(labels).save(file)
+    reader.run('python tools/misc/check_dataset.py roads_void.py')
+    reader.run('python tools/train.py roads_void.py')
+    (log,) = reader.folder.glob('work_dirs/roads_void/*/vis_data/scalars.json')
+    validation = json.loads(log.read_text().splitlines()[-1])
+    assert 0 <= validation['mIoU'] <= 100
+
+
+def test_images_of_twelve_bits_have_their_range(reader, roads):
+    reader.follow('tutorials/segmentation.md', languages=['python'])
+    for split in ('train', 'val'):
+        cfg = reader.read_small('roads_12bit.py', None)
+        init_default_scope(cfg.default_scope)
+        dataset = DATASETS.build(cfg[f'{split}_dataloader'].dataset)
+        load = dataset.pipeline.transforms[0]
+        assert load.reading.value_range == (0, 4095)
 
 
 def test_colours_become_label_maps(reader):
