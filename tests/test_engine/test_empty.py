@@ -113,6 +113,7 @@ def run_part(part, cfg):
 def test_evaluation_on_nothing_is_refused(part, scope, data, tmp_path):
     cfg = small(SCOPES[scope], data, tmp_path)
     dataset = cfg[f'{part}_dataloader'].dataset
+    dataset.indices = None
     if scope == 'mmdet':
         dataset.ann_file = str(tmp_path / 'nothing.json')
         nothing = dict(images=[], annotations=[], categories=[])
