@@ -80,6 +80,8 @@ class _Training:
         self.ema = recipe.build_ema(self.model)
         self.augments = self.model.data_preprocessor.batch_augments
         self.scores = Scores(self.model)
+        # Both take a while, and are the same for each checkpoint.
+        self.described = dict(dataset_meta=recipe.dataset_meta(), cfg=recipe.config_text(variant))
         self.epoch, self.seconds = 0, 0.0
         if checkpoint.exists():
             self._resume()
@@ -203,8 +205,7 @@ class _Training:
                 iter=self.epoch * self.steps,
                 seed=self.seed,
                 seconds=self.seconds,
-                dataset_meta=self.recipe.dataset_meta(),
-                cfg=self.recipe.config_text(self.variant),
+                **self.described,
             ),
             state_dict=model.state_dict(),
             optimizer=self.optimizer.state_dict(),
