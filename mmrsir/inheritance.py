@@ -29,7 +29,7 @@ def root() -> Path:
     Raises:
         MissingBaseError: The package was copied without them.
     """
-    for folder in (HERE / '.mim', HERE.parent):
+    for folder in (HERE.parent, HERE / '.mim'):
         if (folder / 'configs/_base_').is_dir() and (folder / 'configs/mask_rcnn').is_dir():
             return folder
     raise MissingBaseError(
