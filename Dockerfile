@@ -29,7 +29,7 @@ RUN apt-get update \
 
 WORKDIR /mmrsir
 COPY . .
-RUN python3 tools/setup_env.py && rm -rf /root/.cache
+RUN python3 dev/setup_env.py && rm -rf /root/.cache
 # `make` finds the set-up done, and downloads nothing.
 ENV PATH=/mmrsir/.venv/bin:${PATH}
 VOLUME ["/mmrsir/data", "/mmrsir/work_dirs"]

@@ -17,7 +17,7 @@ help:
 	@echo 'PYTHON=python3.12 after any of them makes .venv with that Python (3.10 to 3.12).'
 
 setup:
-	@$(PYTHON) tools/setup_env.py
+	@$(PYTHON) dev/setup_env.py
 
 demo: setup
 	@.venv/bin/python tools/demo.py
@@ -31,14 +31,14 @@ test-slow: setup
 	@.venv/bin/python -m pytest -m slow
 
 mutants: setup
-	@OMP_NUM_THREADS=1 .venv/bin/python tools/misc/mutation_check.py
+	@OMP_NUM_THREADS=1 .venv/bin/python dev/mutation_check.py
 
 lint: setup
 	@echo 'Checking style (ruff).'
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@echo 'Checking types (mypy): a minute the first time.'
-	@.venv/bin/mypy mmrsir tools
+	@.venv/bin/mypy mmrsir tools benchmarks dev
 	@echo 'Checking the direction of imports (import-linter).'
 	@.venv/bin/lint-imports --no-cache
 
@@ -48,4 +48,4 @@ docs: setup
 clean:
 	@echo 'Removing caches and build products.'
 	@rm -rf build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
-	@find configs mmrsir tests tools -name __pycache__ -type d -prune -exec rm -rf {} +
+	@find benchmarks configs dev mmrsir tests tools -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -14,7 +14,6 @@ from fastapi import FastAPI, Request, Response
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from mmrsir import safe_loading
 from mmrsir.apis import Predictor
 from mmrsir.apis.page import (
     FORMATS,
@@ -26,6 +25,7 @@ from mmrsir.apis.page import (
     shrink,
     to_url,
 )
+from mmrsir.checkpoints import safe_loading
 
 HOST = '127.0.0.1'
 MIDDLE = (0.5, 0.5)

@@ -16,11 +16,11 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import track
 
-from mmrsir import safe_loading
 from mmrsir.apis import Predictor
-from mmrsir.datasets.headers import num_frames, open_image
-from mmrsir.datasets.image_files import count_reasons, is_image, walk
-from mmrsir.engine.config_files import check_file
+from mmrsir.checkpoints import safe_loading
+from mmrsir.datasets.loading.headers import num_frames, open_image
+from mmrsir.datasets.loading.image_files import count_reasons, is_image, walk
+from mmrsir.utils.missing import check_file
 from mmrsir.visualization.backbone import read_picture
 from mmrsir.visualization.uncertainty import draw_uncertainty
 

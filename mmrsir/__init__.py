@@ -12,8 +12,8 @@ from .version import __version__
 
 # `python -m mmrsir.doctor` is for environments where these imports fail or crash.
 if 'mmrsir.doctor' not in sys.orig_argv:
-    from . import datasets, engine, inheritance, models
+    from . import datasets, engine, inheritance, models, weights
 
     inheritance.enable()
 
-__all__ = ['__version__', 'datasets', 'engine', 'inheritance', 'models']
+__all__ = ['__version__', 'datasets', 'engine', 'inheritance', 'models', 'weights']

@@ -12,7 +12,7 @@ from pathlib import Path
 from mmengine.config import Config
 from mmengine.config.utils import MODULE2PACKAGE
 
-from .errors import UserError
+from .utils.errors import UserError
 
 PACKAGE = 'mmrsir'
 HERE = Path(__file__).resolve().parent

@@ -6,15 +6,15 @@ from pathlib import Path
 import pytest
 from mmdet.datasets import CocoDataset
 
-from mmrsir.datasets import camvid, dsb2018, tiny_imagenet
-from mmrsir.datasets.caltech256 import CALTECH256
-from mmrsir.datasets.conversion import convert
-from mmrsir.datasets.digits import make_digits
-from mmrsir.datasets.miniimagenet import MINIIMAGENET
-from mmrsir.datasets.shapes import make_shapes
+from mmrsir.datasets.converters import camvid, dsb2018, tiny_imagenet
+from mmrsir.datasets.converters.caltech256 import CALTECH256
+from mmrsir.datasets.converters.conversion import convert
+from mmrsir.datasets.converters.digits import make_digits
+from mmrsir.datasets.converters.miniimagenet import MINIIMAGENET
+from mmrsir.datasets.shapes.dataset import make_shapes
 
-from .test_datasets import image_trees
-from .test_datasets.image_trees import write_images
+from .helpers import image_trees
+from .helpers.image_trees import write_images
 
 
 @pytest.fixture(scope='session')

@@ -6,7 +6,7 @@ from mmengine.config import Config
 from mmrsir.models import ARCHS
 from mmrsir.models.mixers import MIXERS
 
-from .test_engine.commands import ROOT
+from .helpers.commands import ROOT
 
 RUNS = {'cls': 'in1k', 'mask_rcnn': '1x_coco', 'upernet': '160k_ade20k_512x512'}
 ROWS = {name: (name,) for name in MIXERS if name not in ('rs', 'ir')} | {'rsir': ('rs', 'ir')}

@@ -18,10 +18,10 @@ from PIL import Image
 
 from mmrsir.apis import Predictor
 from mmrsir.apis.names import read_metafiles
-from mmrsir.checkpoint import CheckpointMismatchError
+from mmrsir.checkpoints.reading import CheckpointMismatchError
 from mmrsir.models import RSIRTransformer
 
-from .test_engine.commands import ROOT
+from .helpers.commands import ROOT
 
 CLASSES = {
     'mask_rcnn': ('circle', 'square', 'triangle', 'star'),

@@ -18,7 +18,7 @@ from PIL import Image
 from mmrsir.apis import Predictor, page
 from mmrsir.visualization.blocks import place, render_block
 
-from .test_engine.forks import ROOT, environment, free_port
+from .helpers.forks import ROOT, environment, free_port
 
 CONFIG = 'configs/upernet/rsir_n_shapes.py'
 CHROMIUM = shutil.which('chromium')

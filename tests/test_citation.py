@@ -4,7 +4,7 @@ import yaml
 
 from mmrsir import __version__
 
-from .test_engine.commands import ROOT
+from .helpers.commands import ROOT
 
 
 def test_version_is_that_of_the_package():

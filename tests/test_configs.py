@@ -9,12 +9,12 @@ import pytest
 from mmcv.cnn import is_norm
 from mmengine.registry import DATASETS, init_default_scope
 
-from mmrsir.checkpoint import match_weights
+from mmrsir.checkpoints.reading import match_weights
 from mmrsir.engine import launch
 from mmrsir.visualization.curves import read_scalars
 
-from .shrink import ITERATIONS, build_shapes, shrink
-from .test_engine.commands import METRIC, ROOT
+from .helpers.commands import METRIC, ROOT
+from .helpers.shrink import ITERATIONS, build_shapes, shrink
 from .test_model_index import CONFIGS, quick_search, read
 
 BASELINES = [path for path in CONFIGS if '/baselines/' in path]

@@ -5,7 +5,7 @@ import re
 import pytest
 import torch
 
-from .test_engine.commands import ROOT
+from .helpers.commands import ROOT
 
 DOCKERFILE = (ROOT / 'Dockerfile').read_text()
 

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from .test_engine.commands import tool
+from .helpers.commands import tool
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ from pkgutil import resolve_name
 import pytest
 import yaml
 
-from .test_engine.commands import ROOT
+from .helpers.commands import ROOT
 
 DOCS = ROOT / 'docs'
 PAGES = sorted(path.relative_to(DOCS).as_posix() for path in DOCS.rglob('*.md'))

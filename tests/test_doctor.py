@@ -12,12 +12,12 @@ from mmrsir.doctor import checks, supported
 from mmrsir.doctor.mending import FAMILY
 from mmrsir.doctor.probing import Outcome, Prober
 
-from .fake_environment import ROOT, TORCH, healthy
+from .helpers.fake_environment import ROOT, TORCH, healthy
 
 GPU_USABLE = ('is_available=lambda: False', 'is_available=lambda: True')
 SEGFAULT = 'import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)\n'
 TORCH_FILE = 'install -r requirements/torch.txt'
-BUILD = 'tools/build_mmcv.py'
+BUILD = 'dev/build_mmcv.py'
 
 
 @pytest.fixture(scope='module')

@@ -5,7 +5,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 
-from .test_engine.commands import ROOT, tool
+from .helpers.commands import ROOT, tool
 
 SHAPES = ('cross', 'disc', 'ring', 'triangle')
 CLASSES = {'mask_rcnn': SHAPES, 'upernet': (*SHAPES, 'background'), 'cls': SHAPES}

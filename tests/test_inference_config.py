@@ -7,7 +7,7 @@ import torch
 from mmrsir.apis import Predictor
 from mmrsir.apis.inference_config import NoPipelineError
 
-from .test_engine.commands import ROOT, tool
+from .helpers.commands import ROOT, tool
 from .test_engine.test_tools import CONFIGS
 
 PICTURE = np.random.default_rng(0).integers(0, 255, (60, 90, 3), dtype=np.uint8)

@@ -15,7 +15,7 @@ from mmengine.config import Config
 from mmrsir import __version__, inheritance
 from mmrsir.inheritance import find_config
 
-from .test_engine.commands import ROOT
+from .helpers.commands import ROOT
 
 NANO = [f'{task}/rsir_n_shapes.py' for task in ('mask_rcnn', 'upernet', 'cls')]
 PACKED = ('configs', 'tools', 'model-index.yml')

@@ -11,8 +11,8 @@ from mmengine.fileio import load
 
 from mmrsir.analysis.flops import count_config
 
-from .shrink import build_shapes
-from .test_engine.commands import ROOT
+from .helpers.commands import ROOT
+from .helpers.shrink import build_shapes
 
 CONFIGS = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob('configs/[!_]*/**/*.py'))
 METAINFO = cache(utils._get_cfg_metainfo)

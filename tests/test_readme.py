@@ -8,7 +8,7 @@ from mmengine.registry import MODELS, init_default_scope
 
 from mmrsir.models import RSIRTransformer
 
-from .test_engine.commands import ROOT
+from .helpers.commands import ROOT
 
 README = (ROOT / 'README.md').read_text()
 CONFIG, PLAIN = re.findall(r'```python\n(.*?)```', README, flags=re.DOTALL)

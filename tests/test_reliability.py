@@ -2,7 +2,7 @@
 
 import re
 
-from .test_engine.commands import ROOT
+from .helpers.commands import ROOT
 
 
 def named_tests():

@@ -11,7 +11,7 @@ from matplotlib.image import imread
 from mmrsir.engine import launch
 from mmrsir.visualization.dataset import draw_training_images
 
-from .test_engine.commands import ROOT, on_data
+from .helpers.commands import ROOT, on_data
 from .test_engine.test_tools import CONFIGS
 
 FOLDERS = {'mmdet': 'coco/train', 'mmseg': 'ade/images/training', 'mmpretrain': 'imagenet/train'}

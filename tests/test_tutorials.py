@@ -26,8 +26,8 @@ from mmrsir.engine import launch
 from mmrsir.models import PyramidTransformer
 from mmrsir.models.mixers import MIXERS
 
-from .shrink import build_shapes, shrink
-from .test_engine.commands import ROOT
+from .helpers.commands import ROOT
+from .helpers.shrink import build_shapes, shrink
 
 FENCED = re.compile(r'^```(\w+)\n(.*?)^```$', flags=re.MULTILINE | re.DOTALL)
 FILE = re.compile(r'# (\w+\.py)\n')

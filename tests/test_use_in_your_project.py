@@ -19,7 +19,7 @@ from mmseg.structures import SegDataSample
 
 from mmrsir.models import ARCHS, RSIRTransformer
 
-from .test_engine.commands import ROOT
+from .helpers.commands import ROOT
 
 DOCUMENT = (ROOT / 'docs/use_in_your_project.md').read_text()
 BLOCKS = re.findall(r'```python\n(.*?)```', DOCUMENT, flags=re.DOTALL)

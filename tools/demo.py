@@ -8,7 +8,7 @@ import argparse
 import time
 from pathlib import Path
 
-from mmrsir.datasets.shapes import make_shapes
+from mmrsir.datasets.shapes.dataset import make_shapes
 from mmrsir.engine import launch, scopes
 from mmrsir.visualization.contact_sheet import contact_sheet
 from mmrsir.visualization.curves import plot_runs

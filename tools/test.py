@@ -4,9 +4,9 @@ Example:
     python tools/test.py configs/mask_rcnn/rsir_t_1x_coco.py work_dirs/rsir_t_1x_coco/epoch_12.pth
 """
 
-from mmrsir import safe_loading
+from mmrsir.checkpoints import safe_loading
 from mmrsir.engine import launch, scopes
-from mmrsir.engine.config_files import check_file
+from mmrsir.utils.missing import check_file
 
 
 def main() -> None:

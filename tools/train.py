@@ -4,7 +4,7 @@ Example:
     python tools/train.py configs/mask_rcnn/rsir_t_1x_coco.py
 """
 
-from mmrsir import safe_loading
+from mmrsir.checkpoints import safe_loading
 from mmrsir.engine import launch
 
 

@@ -4,7 +4,7 @@ The images are 32 x 32 pixels in the first eight epochs, 48 x 48 in the next six
 
 Command    python tools/dataset_converters/tiny_imagenet.py tiny-imagenet-200.zip
            python tools/train.py configs/cls/rsir_n_tinyimagenet.py, or with all images in memory
-           python tools/analysis_tools/ablate.py --config cls/rsir_n_tinyimagenet --variants rsir \\
+           python benchmarks/ablate.py --config cls/rsir_n_tinyimagenet --variants rsir \\
                --seeds 1
 Cost       one CPU core, 67 minutes with all images in memory
 Published  nothing at this size

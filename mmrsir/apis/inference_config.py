@@ -9,8 +9,8 @@ from mmengine.config import Config, ConfigDict
 from mmengine.logging import print_log
 from mmengine.registry import DATASETS, init_default_scope
 
-from ..engine.scopes import visualizer_settings
-from ..errors import UserError
+from ..utils.errors import UserError
+from ..visualization.dataset import visualizer_settings
 
 # Data sets that the inferencers of the libraries take without files.
 STAND_INS = {'mmdet': 'BaseDetDataset', 'mmseg': 'BaseSegDataset', 'mmpretrain': 'BaseDataset'}

@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from PIL import Image
 
-from ..datasets.reading import Reading, ValueRangeError
-from ..errors import UserError
+from ..datasets.loading.reading import Reading, ValueRangeError
 from ..models import PyramidTransformer
+from ..utils.errors import UserError
 from ..visualization.backbone import normalize
 from ..visualization.blocks import place, render_block
 from .predictor import Predictor

@@ -8,8 +8,8 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from ..checkpoint import check_match, match_weights, read_checkpoint
-from ..datasets.reading import Reading
+from ..checkpoints.reading import check_match, match_weights, read_checkpoint
+from ..datasets.loading.reading import Reading
 from ..engine.config_check.built_model import class_heads
 from ..engine.launch import read_config
 from ..evaluation import RandomDraws

@@ -3,6 +3,6 @@
 Importing this package makes the configs' ``LoadImageFromFile`` refuse broken images.
 """
 
-from .loading import CorruptImageError, LoadImageFromFile
+from .loading.images import CorruptImageError, LoadImageFromFile
 
 __all__ = ['CorruptImageError', 'LoadImageFromFile']

@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .decoding import first_ten
+from .loading.decoding import first_ten
 
 _KEY = b'"categories"'
 

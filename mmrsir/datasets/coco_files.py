@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from pycocotools import mask as coco_mask
 
-from ..files import write_whole
-from .decoding import first_ten
-from .headers import open_image, orientation
-from .sources import check_exists
+from ..utils.files import write_whole
+from .converters.sources import check_exists
+from .loading.decoding import first_ten
+from .loading.headers import open_image, orientation
 from .splits import split_images
 
 SUFFIXES = frozenset(Image.registered_extensions())

@@ -20,7 +20,7 @@ from functools import partial
 from itertools import groupby
 from pathlib import Path
 
-from ..files import write_whole
+from ..utils.files import write_whole
 
 SEED = 0
 # The last number of a name, of which at most four digits change within a fold.

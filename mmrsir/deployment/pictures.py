@@ -11,7 +11,7 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS, init_default_scope
 
 from ..apis import Predictor
-from ..datasets.reading import Reading
+from ..datasets.loading.reading import Reading
 from ..visualization.backbone import read_picture
 from .precision import Feed
 

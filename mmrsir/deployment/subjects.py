@@ -7,7 +7,7 @@ import torch
 from mmengine.structures import BaseDataElement
 from torch import Tensor, nn
 
-from ..models.arguments import check_choice
+from ..utils.arguments import check_choice
 from .detector import Detector
 from .part import Part
 

@@ -23,7 +23,7 @@ PYTHON = 'python' if shutil.which('python') == sys.executable else shlex.quote(s
 PIP = f'{PYTHON} -m pip'
 PINNED = '-c requirements/openmmlab.txt'
 TORCH = f'{PIP} install -r requirements/torch.txt'
-BUILD_OPS = f'{PIP} install -r requirements/build.txt && {PYTHON} tools/build_mmcv.py'
+BUILD_OPS = f'{PIP} install -r requirements/build.txt && {PYTHON} dev/build_mmcv.py'
 
 
 def chain(*commands: str) -> str:

@@ -3,18 +3,18 @@
 Importing this package registers what needs none of the three: hooks, loops, optimizer wrappers.
 """
 
-from .amp import CPUAmpOptimWrapper
-from .batches import ResumableBatchSampler
-from .checkpoint_hook import ResumableCheckpointHook
-from .class_guard import ClassGuardHook
-from .dataset_guard import CheckedTestLoop, CheckedValLoop
-from .hooks import CheckpointMatchHook
-from .layer_decay import LayerDecayOptimWrapperConstructor
-from .loops import ResumableEpochBasedTrainLoop, ResumableIterBasedTrainLoop
-from .loss_guard import LossGuardHook
-from .prediction_pictures import PredictionPicturesHook
-from .progressive_resizing import ProgressiveResizeHook
-from .run_report import RunReportHook
+from .hooks.checkpoint import ResumableCheckpointHook
+from .hooks.checkpoint_match import CheckpointMatchHook
+from .hooks.class_guard import ClassGuardHook
+from .hooks.loss_guard import LossGuardHook
+from .hooks.prediction_pictures import PredictionPicturesHook
+from .hooks.progressive_resizing import ProgressiveResizeHook
+from .hooks.run_report import RunReportHook
+from .loops.batches import ResumableBatchSampler
+from .loops.checked import CheckedTestLoop, CheckedValLoop
+from .loops.resumable import ResumableEpochBasedTrainLoop, ResumableIterBasedTrainLoop
+from .optim.amp import CPUAmpOptimWrapper
+from .optim.layer_decay import LayerDecayOptimWrapperConstructor
 
 __all__ = [
     'CPUAmpOptimWrapper',

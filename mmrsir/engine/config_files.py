@@ -8,10 +8,10 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from ..encoding import encoding_problem
 from ..inheritance import root
-from ..missing import nearest
-from .config_check import ConfigError, MissingPathError
+from ..utils.encoding import encoding_problem
+from ..utils.missing import MissingPathError, nearest
+from .config_check import ConfigError
 
 FOLDERS = {'mmdet': 'mask_rcnn', 'mmseg': 'upernet', 'mmpretrain': 'cls'}
 
@@ -88,17 +88,3 @@ def _syntax_problem(path: Path) -> str:
     except SyntaxError as error:
         return f'line {error.lineno}: {error.msg}: {(error.text or "").strip()!r}'
     return ''
-
-
-def check_file(what: str, path: str) -> None:
-    """Check that a file exists.
-
-    Args:
-        what: What the file is, for the message.
-        path: Its path; an address such as ``https://…`` is not checked.
-
-    Raises:
-        MissingPathError: It does not exist; names the nearest file beside it.
-    """
-    if '://' not in path and not Path(path).is_file():
-        raise MissingPathError(f'{what} {path} does not exist{nearest(path)}')

@@ -17,13 +17,14 @@ from mmengine.config import Config, DictAction
 from mmengine.registry import RUNNERS
 from mmengine.runner import FlexibleRunner, Runner
 
-from ..errors import UserError
+from ..utils.errors import UserError
+from ..utils.missing import check_file
 from . import scopes
-from .class_guard import ClassGuardHook
 from .config_check import check_config, check_model
-from .config_files import check_file, find_config, read_file
-from .resumed_settings import ResumedSettingsHook
-from .resuming import newest_checkpoint
+from .config_files import find_config, read_file
+from .hooks.class_guard import ClassGuardHook
+from .hooks.resumed_settings import ResumedSettingsHook
+from .loops.resuming import newest_checkpoint
 
 SINGLE_VALUE = (
     'batch normalization met a single value a channel, as of one image in a batch: set '

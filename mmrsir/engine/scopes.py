@@ -11,17 +11,12 @@ from typing import Any
 from mmengine.config import Config, ConfigDict
 from mmengine.runner import Runner
 
-from ..errors import UserError
-from ..models.arguments import check_choice, check_int
+from ..utils.arguments import check_choice, check_int
+from ..utils.errors import UserError
 
 SCOPES = ('mmdet', 'mmseg', 'mmpretrain')
 DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 EVALUATORS = ('val_evaluator', 'test_evaluator')
-VISUALIZERS = {
-    'mmdet': 'DetLocalVisualizer',
-    'mmseg': 'SegLocalVisualizer',
-    'mmpretrain': 'UniversalVisualizer',
-}
 
 
 class NoTestError(UserError, ValueError):
@@ -60,18 +55,6 @@ def set_dataloader_defaults(cfg: Config) -> None:
             if cfg[name].get('num_workers', 0) > 0:
                 defaults['persistent_workers'] = True
             cfg[name] = ConfigDict(defaults, **cfg[name])
-
-
-def visualizer_settings(cfg: Config) -> ConfigDict:
-    """Return the settings of a config's visualizer, with what the library leaves to the runner.
-
-    Args:
-        cfg: The config; without a visualizer it gets its library's.
-    """
-    return ConfigDict(
-        {'type': VISUALIZERS[cfg.default_scope], 'name': 'visualizer'},
-        **(cfg.get('visualizer') or {}),
-    )
 
 
 def complete_test(cfg: Config) -> None:

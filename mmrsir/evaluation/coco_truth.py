@@ -8,7 +8,7 @@ number. Ids from 0 then lower AP; text, numbers below 0 and very large ones cras
 from collections.abc import Sequence
 from typing import Any
 
-from ..errors import UserError
+from ..utils.errors import UserError
 
 Record = dict[str, Any]
 

@@ -15,7 +15,7 @@ from mmengine.registry import MODELS
 from mmengine.structures import BaseDataElement, InstanceData, PixelData
 from torch import Tensor
 
-from ..models.arguments import check_int
+from ..utils.arguments import check_int
 
 SAME_OBJECT = 0.5  # IoU from which boxes of two draws are the same object
 

@@ -5,9 +5,9 @@ from typing import Any, TypeVar
 
 from mmengine.model import BaseModule, PretrainedInit
 
-from ..checkpoint import NOTHING, load_pretrained, read_checkpoint
-from ..config_text import read_settings
-from ..run_log import has_run_log, log_information
+from ..checkpoints.config_text import read_settings
+from ..checkpoints.reading import NOTHING, load_pretrained, read_checkpoint
+from ..utils.run_log import has_run_log, log_information
 
 Built = TypeVar('Built', bound='PretrainedModule')
 PRETRAINED = ('Pretrained', PretrainedInit)
@@ -19,8 +19,8 @@ class PretrainedModule(BaseModule):
     Args:
         init_cfg: Initialization. ``dict(type='Pretrained', checkpoint=…)`` takes the backbone
             out of a checkpoint of any model; its further settings are those of
-            :func:`mmrsir.checkpoint.load_pretrained`. With ``checkpoint=None`` the backbone
-            starts from scratch.
+            :func:`mmrsir.checkpoints.reading.load_pretrained`. With ``checkpoint=None`` the
+            backbone starts from scratch.
         scratch_init: Initialization before it.
 
     Attributes:
@@ -82,7 +82,7 @@ class PretrainedModule(BaseModule):
                 self._load(settings)
 
     def _load(self, settings: dict[str, Any]) -> None:
-        """Load a checkpoint, by arguments of :func:`mmrsir.checkpoint.load_pretrained`."""
+        """Load a checkpoint, by arguments of :func:`mmrsir.checkpoints.reading.load_pretrained`."""
         load_pretrained(self, **settings)
 
     def _dump_init_info(self) -> None:

@@ -17,7 +17,7 @@ from mmengine.model import ModuleList
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
-from .arguments import check_choice, check_images, check_int, check_ints, check_out_indices
+from ..utils.arguments import check_choice, check_images, check_int, check_ints, check_out_indices
 from .blocks import Stage
 from .importance import IMPORTANCE_MAPS
 from .mixers import MIXERS, MixerSettings

@@ -8,7 +8,7 @@ from typing import Any
 
 from mmengine.registry import MODELS
 
-from .arguments import check_choice
+from ..utils.arguments import check_choice
 from .pyramid import PyramidTransformer
 
 ARCHS: dict[str, dict[str, Any]] = {

@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
-from ..checkpoint import load_pretrained, read_checkpoint
-from .arguments import check_images, check_out_indices
+from ..checkpoints.reading import load_pretrained, read_checkpoint
+from ..utils.arguments import check_images, check_out_indices
 from .pretrained import PretrainedModule
 
 STRIDES = (4, 8, 16, 32)

@@ -10,10 +10,10 @@ from mmengine.registry import MODELS
 from PIL import Image
 from torch import Tensor
 
-from ..checkpoint import load_pretrained
-from ..datasets.reading import Reading
-from ..engine.config_files import check_file
+from ..checkpoints.reading import load_pretrained
+from ..datasets.loading.reading import Reading
 from ..models import PyramidTransformer
+from ..utils.missing import check_file
 
 
 def build_backbone(cfg: Config, checkpoint: str | None = None, seed: int = 0) -> PyramidTransformer:

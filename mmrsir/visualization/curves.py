@@ -9,7 +9,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 from matplotlib.figure import Figure
 
-from ..models.arguments import check_choice
+from ..utils.arguments import check_choice
 
 Curve = tuple[list[int], list[float]]
 

@@ -5,13 +5,30 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.registry import DATASETS, VISUALIZERS, init_default_scope
 from mmengine.runner import set_random_seed
 
-from ..engine.scopes import visualizer_settings
-from ..models.arguments import check_int
+from ..utils.arguments import check_int
 from .samples import draw_sample
+
+_DEFAULT_VISUALIZERS = {
+    'mmdet': 'DetLocalVisualizer',
+    'mmseg': 'SegLocalVisualizer',
+    'mmpretrain': 'UniversalVisualizer',
+}
+
+
+def visualizer_settings(cfg: Config) -> ConfigDict:
+    """Return the settings of a config's visualizer, with what the library leaves to the runner.
+
+    Args:
+        cfg: The config; without a visualizer it gets its library's.
+    """
+    return ConfigDict(
+        {'type': _DEFAULT_VISUALIZERS[cfg.default_scope], 'name': 'visualizer'},
+        **(cfg.get('visualizer') or {}),
+    )
 
 
 def draw_training_images(cfg: Config, number: int, out_dir: Path, seed: int = 0) -> Iterator[Path]:

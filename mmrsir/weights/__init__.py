@@ -15,8 +15,8 @@ from typing import Any
 
 from mmengine.runner import CheckpointLoader
 
-from ..errors import UserError
-from ..safe_loading import load_file
+from ..checkpoints.safe_loading import load_file
+from ..utils.errors import UserError
 
 SCHEME = 'mmrsir://'
 PACKAGED = Path(__file__).parent
@@ -56,7 +56,7 @@ def load_by_name(filename: str, map_location: Any = None) -> Any:
         map_location: Device of the tensors, as for ``torch.load``; None: the CPU.
 
     Returns:
-        What :func:`mmrsir.safe_loading.load_file` returns.
+        What :func:`mmrsir.checkpoints.safe_loading.load_file` returns.
 
     Raises:
         UnknownWeightsError: There are none of this name; says which there are, and where others

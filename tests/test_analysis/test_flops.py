@@ -15,7 +15,7 @@ from mmrsir.analysis import flops
 from mmrsir.analysis.flops import count_config, count_module
 from mmrsir.models import ARCHS, RSIRTransformer, fixed_order
 
-from ..test_engine.commands import ROOT
+from ..helpers.commands import ROOT
 
 
 def shapes_config(task):

@@ -16,14 +16,14 @@ from mmengine.structures import InstanceData, PixelData
 from mmpretrain.structures import DataSample
 from mmseg.structures import SegDataSample
 
-from mmrsir.analysis.results import confusion
-from mmrsir.analysis.results.hook import ResultsHook
-from mmrsir.analysis.results.picture import MAX_CLASSES, plot_confusion
-from mmrsir.analysis.results.tasks import TASKS, report_each_class
+from mmrsir.analysis.errors import confusion
+from mmrsir.analysis.errors.confusion_chart import MAX_CLASSES, plot_confusion
+from mmrsir.analysis.errors.hook import ResultsHook
+from mmrsir.analysis.errors.tasks import TASKS, report_each_class
 from mmrsir.engine import launch
-from mmrsir.errors import UserError
+from mmrsir.utils.errors import UserError
 
-from ..test_engine.commands import ROOT, on_data
+from ..helpers.commands import ROOT, on_data
 from ..test_engine.test_tools import CONFIGS
 
 BOX = (0, 0, 10, 10)

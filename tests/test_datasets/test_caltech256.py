@@ -6,11 +6,20 @@ import tarfile
 
 import pytest
 
-from mmrsir.datasets import conversion, sources
+from mmrsir.datasets.converters import conversion, sources
 from mmrsir.datasets.splits import read_manifest
 
-from ..test_engine.commands import ROOT
-from .image_trees import counts, files, image, images, link_images, read, tool, write_images
+from ..helpers.commands import ROOT
+from ..helpers.image_trees import (
+    counts,
+    files,
+    image,
+    images,
+    link_images,
+    read,
+    tool,
+    write_images,
+)
 
 CONFIG = 'configs/cls/rsir_t_caltech256.py'
 SIZES = {'001.ak47': 12, '056.dog': 8, '198.spider': 6}

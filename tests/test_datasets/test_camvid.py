@@ -9,10 +9,10 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS, init_default_scope
 from PIL import Image
 
-from mmrsir.datasets.camvid import _COLOURS, CLASSES, VOID, convert, read_split
+from mmrsir.datasets.converters.camvid import _COLOURS, CLASSES, VOID, convert, read_split
 
-from ..test_engine.commands import ROOT
-from .image_trees import CAMVID_SPLIT, camvid, files, noise, save, tool
+from ..helpers.commands import ROOT
+from ..helpers.image_trees import CAMVID_SPLIT, camvid, files, noise, save, tool
 
 SPLIT = ROOT / 'tools/dataset_converters/splits/camvid.json'
 

@@ -5,7 +5,7 @@ import shutil
 import pytest
 from PIL import Image
 
-from .small_sets import coco_record, config, picture, write_coco, write_folders, write_maps
+from ..helpers.small_sets import coco_record, config, picture, write_coco, write_folders, write_maps
 from .test_check_classes import CATEGORIES, CLASSES, OBJECTS, coco, details, kinds
 
 

@@ -5,9 +5,9 @@ import json
 import pytest
 
 from mmrsir.datasets.check.configs import check_config
-from mmrsir.datasets.check.report import to_json, to_text
+from mmrsir.datasets.check.findings import to_json, to_text
 
-from .small_sets import coco_record, config, write_coco, write_folders, write_maps
+from ..helpers.small_sets import coco_record, config, write_coco, write_folders, write_maps
 from .test_check_dataset import InProcess
 
 CLASSES = ['box', 'disc', 'star']

@@ -13,7 +13,7 @@ from pycocotools import mask as rle
 
 from mmrsir.datasets.check.faults import ERRORS
 
-from ..test_engine.commands import ROOT
+from ..helpers.commands import ROOT
 from .test_check_dataset import check, faults
 
 COCO_FILE = 'annotations/instances_train.json'

@@ -18,7 +18,7 @@ from PIL import Image
 
 from mmrsir.datasets.check.configs import check_config
 
-from ..test_engine.commands import ROOT
+from ..helpers.commands import ROOT
 
 CONFIGS = {
     'coco': 'configs/mask_rcnn/rsir_n_shapes.py',

@@ -20,7 +20,7 @@ from mmrsir.datasets.check.faults import Inspection
 from mmrsir.datasets.check.images import inspect_image as inspect
 from mmrsir.datasets.check.images import inspect_label_map
 from mmrsir.datasets.check.processes import Inspector
-from mmrsir.datasets.reading import Reading
+from mmrsir.datasets.loading.reading import Reading
 
 inspect_image = partial(inspect, reading=Reading())
 ENCODINGS = {

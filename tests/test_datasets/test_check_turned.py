@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, ImageDraw
 from skimage import data
 
-from mmrsir.datasets.headers import turn
+from mmrsir.datasets.loading.headers import turn
 
 from .test_check_dataset import check
 

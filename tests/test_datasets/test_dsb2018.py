@@ -9,10 +9,10 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS, init_default_scope
 from PIL import Image
 
-from mmrsir.datasets.dsb2018 import decode_runs
+from mmrsir.datasets.converters.dsb2018 import decode_runs
 
-from ..test_engine.commands import ROOT
-from .image_trees import files, nuclei, save, tool
+from ..helpers.commands import ROOT
+from ..helpers.image_trees import files, nuclei, save, tool
 
 NAMES = [f'{number:02}' for number in range(20)]
 main = tool('dsb2018')

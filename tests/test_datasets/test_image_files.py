@@ -9,13 +9,13 @@ import pytest
 from mmengine.registry import DATASETS, TRANSFORMS, init_default_scope
 from PIL import Image
 
-import mmrsir.datasets.mmpretrain_loading
-import mmrsir.datasets.mmseg_loading  # noqa: F401  # as the configs do
-from mmrsir.datasets.image_files import is_image, walk
-from mmrsir.datasets.passed_over import passed_over
+import mmrsir.datasets.loading.mmpretrain
+import mmrsir.datasets.loading.mmseg  # noqa: F401  # as the configs do
+from mmrsir.datasets.loading.image_files import is_image, walk
+from mmrsir.datasets.loading.passed_over import passed_over
 from mmrsir.engine.scopes import set_dataloader_defaults
 
-from .small_sets import CONFIGS
+from ..helpers.small_sets import CONFIGS
 from .test_check_dataset import check, load
 
 NAMES = {'a.jpg': 'JPEG', 'b.JPG': 'JPEG', 'c.jpeg': 'JPEG', 'd.webp': 'WEBP', 'e.jfif': 'JPEG'}

@@ -22,9 +22,9 @@ from mmpretrain.apis import ImageClassificationInferencer
 from mmseg.apis import MMSegInferencer
 from torch.utils.data import DataLoader
 
-import mmrsir.datasets.mmpretrain_loading  # noqa: F401  # as the configs do
+import mmrsir.datasets.loading.mmpretrain  # noqa: F401  # as the configs do
 from mmrsir.datasets import CorruptImageError, LoadImageFromFile
-from mmrsir.engine.batches import PlacedIndex, SampleError, load_samples
+from mmrsir.engine.loops.batches import PlacedIndex, SampleError, load_samples
 
 from ..test_model_index import CONFIGS, read
 
@@ -184,7 +184,7 @@ def test_importing_mmrsir_suffices():
         '*({"mmdet", "mmseg", "mmpretrain"} & set(sys.modules)))'
     )
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
-    assert done.stdout == 'mmrsir.datasets.loading\n'
+    assert done.stdout == 'mmrsir.datasets.loading.images\n'
 
 
 def loaders(settings: object) -> Iterator[dict]:
@@ -204,7 +204,7 @@ def test_every_config_refuses_broken_images(path):
     init_default_scope(cfg.default_scope)
     assert 'mmrsir' in cfg.custom_imports.imports
     if cfg.default_scope == 'mmpretrain':
-        assert 'mmrsir.datasets.mmpretrain_loading' in cfg.custom_imports.imports
+        assert 'mmrsir.datasets.loading.mmpretrain' in cfg.custom_imports.imports
     for part in ('train_dataloader', 'val_dataloader', 'test_dataloader', 'tta_pipeline'):
         found = list(loaders(cfg.get(part)))
         assert found or part not in cfg

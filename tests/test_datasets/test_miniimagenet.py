@@ -6,11 +6,20 @@ from pathlib import Path
 
 import pytest
 
-from mmrsir.datasets import conversion
+from mmrsir.datasets.converters import conversion
 from mmrsir.datasets.splits import read_manifest
 
-from ..test_engine.commands import ROOT
-from .image_trees import counts, files, image, images, link_images, read, tool, write_images
+from ..helpers.commands import ROOT
+from ..helpers.image_trees import (
+    counts,
+    files,
+    image,
+    images,
+    link_images,
+    read,
+    tool,
+    write_images,
+)
 
 CONFIG = 'configs/cls/rsir_t_miniin.py'
 CLASSES = {'n01532829': 'train', 'n01855672': 'val', 'n01930112': 'test'}  # of few-shot learning

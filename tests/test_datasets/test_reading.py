@@ -11,8 +11,8 @@ from PIL import Image
 from mmrsir.apis.page import read_url
 from mmrsir.datasets import LoadImageFromFile
 from mmrsir.datasets.check.images import inspect_image
-from mmrsir.datasets.headers import orientation, turn
-from mmrsir.datasets.reading import BrokenImageError, Reading, ValueRangeError
+from mmrsir.datasets.loading.headers import orientation, turn
+from mmrsir.datasets.loading.reading import BrokenImageError, Reading, ValueRangeError
 from mmrsir.visualization.backbone import read_picture
 
 from ..test_app import url

@@ -16,9 +16,8 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
-from mmrsir.datasets import shapes
-from mmrsir.datasets.shapes import CATEGORY_IDS, CLASSES, make_shapes
-from mmrsir.datasets.shapes_annotation import (
+from mmrsir.datasets.shapes import dataset as shapes
+from mmrsir.datasets.shapes.annotation import (
     BACKGROUND_LABEL,
     IGNORED_LABEL,
     annotate,
@@ -26,7 +25,8 @@ from mmrsir.datasets.shapes_annotation import (
     polygon_area,
     run_lengths,
 )
-from mmrsir.datasets.shapes_drawing import (
+from mmrsir.datasets.shapes.dataset import CATEGORY_IDS, CLASSES, make_shapes
+from mmrsir.datasets.shapes.drawing import (
     SUBPIXELS,
     Pose,
     fine_mask,
@@ -35,7 +35,7 @@ from mmrsir.datasets.shapes_drawing import (
     place_outline,
     unit_outline,
 )
-from mmrsir.datasets.shapes_scene import Scene
+from mmrsir.datasets.shapes.scene import Scene
 
 TINY: dict[str, Any] = {
     'num_train': 12,
@@ -248,7 +248,7 @@ def test_training_and_validation_place_their_objects_differently(root: Path) -> 
 
 def test_training_and_validation_cut_from_different_halves(monkeypatch: pytest.MonkeyPatch) -> None:
     halves = tuple(np.full((40, 40, 3), value, np.uint8) for value in (60, 200))
-    monkeypatch.setattr('mmrsir.datasets.shapes_drawing._photograph_halves', lambda: (halves,))
+    monkeypatch.setattr('mmrsir.datasets.shapes.drawing._photograph_halves', lambda: (halves,))
     train, val = (photograph_crop(np.random.default_rng(0), 32, v) for v in (False, True))
     assert train.max() < val.min()
 

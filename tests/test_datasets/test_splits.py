@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmrsir.datasets.caltech256 import CALTECH256
-from mmrsir.datasets.miniimagenet import MINIIMAGENET
+from mmrsir.datasets.converters.caltech256 import CALTECH256
+from mmrsir.datasets.converters.miniimagenet import MINIIMAGENET
 from mmrsir.datasets.splits import fold, read_manifest, split_images, unfold, write_manifest
 
-from ..test_engine.commands import ROOT
+from ..helpers.commands import ROOT
 
 FIFTH = Fraction(1, 5)
 PUBLISHED = {

@@ -5,7 +5,7 @@ import zipfile
 
 import pytest
 
-from .image_trees import counts, files, images, noise, read, save, tiny_imagenet, tool
+from ..helpers.image_trees import counts, files, images, noise, read, save, tiny_imagenet, tool
 
 CONFIG = 'configs/cls/rsir_n_tinyimagenet.py'
 main = tool('tiny_imagenet')

@@ -20,7 +20,7 @@ from mmrsir.deployment.picture_graphs import Reading, read_settings
 from mmrsir.deployment.pictures import prepare
 from mmrsir.deployment.subjects import take_part
 
-from ..test_engine.commands import ROOT
+from ..helpers.commands import ROOT
 
 CONFIG = ROOT / 'configs/mask_rcnn/rsir_n_shapes.py'
 SIZES = [(96, 128), (131, 77), (256, 256)]

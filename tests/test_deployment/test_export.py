@@ -18,7 +18,7 @@ from mmrsir.deployment import export
 from mmrsir.deployment.subjects import Backbone, take_part
 from mmrsir.models import RSIRTransformer
 
-from ..test_engine.commands import ROOT
+from ..helpers.commands import ROOT
 
 ARCH = dict(embed_dims=16, depths=(2, 2, 1, 1), num_heads=(1, 2, 4, 8))
 # Whole windows; a partial one, with all levels of odd sides; fewer tokens than a window.

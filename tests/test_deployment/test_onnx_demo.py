@@ -14,7 +14,7 @@ from PIL import Image
 
 from mmrsir.deployment.description import LEFT_OUT
 
-from ..test_engine.commands import ROOT
+from ..helpers.commands import ROOT
 
 DEMO = ROOT / 'demo/onnx_demo.py'
 OTHERS = ('torch', 'mmengine', 'mmcv', 'cv2', 'mmrsir')

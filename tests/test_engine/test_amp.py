@@ -8,7 +8,7 @@ import torch
 from mmdet.models.necks import ChannelMapper
 from torch import nn
 
-from mmrsir.engine.amp import CPUAmpOptimWrapper, _to_float32
+from mmrsir.engine.optim.amp import CPUAmpOptimWrapper, _to_float32
 
 
 class Pair(NamedTuple):

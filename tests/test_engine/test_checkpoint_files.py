@@ -10,20 +10,20 @@ import sys
 import pytest
 import torch
 
-from mmrsir import seal
+from mmrsir.checkpoints import seal
+from mmrsir.checkpoints.seal import CorruptCheckpointError, check_intact
 from mmrsir.engine import launch
-from mmrsir.engine.checkpoint_hook import POINTER, CheckpointNotSavedError
-from mmrsir.engine.resuming import newest_checkpoint
-from mmrsir.files import write_whole
-from mmrsir.seal import CorruptCheckpointError, check_intact
+from mmrsir.engine.hooks.checkpoint import POINTER, CheckpointNotSavedError
+from mmrsir.engine.loops.resuming import newest_checkpoint
+from mmrsir.utils.files import write_whole
 
-from .commands import on_data, run, tool
-from .resumed_trainings import CONFIGS, load_config
+from ..helpers.commands import on_data, run, tool
+from ..helpers.resumed_trainings import CONFIGS, load_config
 
 
 @pytest.mark.parametrize('kills', [10, pytest.param(50, marks=pytest.mark.slow)])
 def test_kill_at_any_moment_loses_nothing(tmp_path, kills):
-    command = ('-m', 'tests.test_engine.killed_trainings', tmp_path / 'run')
+    command = ('-m', 'tests.helpers.killed_trainings', tmp_path / 'run')
     output = run(sys.executable, *command, 'ResumableCheckpointHook', kills, timeout=600)
     results = [json.loads(line) for line in output.splitlines() if line.startswith('{')]
     assert len(results) == kills

@@ -15,11 +15,11 @@ from mmrsir.datasets import class_counts
 from mmrsir.datasets.class_counts import count_loaded
 from mmrsir.datasets.class_names import found_names
 from mmrsir.engine import launch, scopes
-from mmrsir.engine.class_guard import ClassGuardHook
 from mmrsir.engine.config_check import ConfigError
-from mmrsir.engine.dataset_guard import EmptyDatasetError
+from mmrsir.engine.hooks.class_guard import ClassGuardHook
+from mmrsir.engine.loops.checked import EmptyDatasetError
 
-from ..test_datasets.small_sets import coco_record, config, write_coco, write_folders, write_maps
+from ..helpers.small_sets import coco_record, config, write_coco, write_folders, write_maps
 from ..test_datasets.test_check_classes import CATEGORIES, CLASSES, OBJECTS, TREES, change, crowd
 
 LAYOUTS = ('coco', 'maps', 'folders')

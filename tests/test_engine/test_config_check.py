@@ -17,14 +17,14 @@ from mmengine.runner import Runner
 from mmpretrain.utils.dependency import WITH_MULTIMODAL
 from torch import nn
 
-from mmrsir.checkpoint import CheckpointMismatchError
+from mmrsir.checkpoints.reading import CheckpointMismatchError
 from mmrsir.engine import launch, scopes
 from mmrsir.engine.config_check import ConfigError, check_classes, check_config, check_model
 from mmrsir.models import RSIRTransformer
 
+from ..helpers.commands import ROOT
 from ..test_model_index import CONFIGS, quick_search
 from ..test_model_index import read as read_config
-from .commands import ROOT
 
 LIBRARIES = ('mmdet', 'mmseg', 'mmpretrain')
 SHAPES = {

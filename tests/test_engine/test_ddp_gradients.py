@@ -6,7 +6,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from mmrsir.models import RSIRTransformer
 
-from .forks import run_in_two_processes
+from ..helpers.forks import run_in_two_processes
 
 
 def gradients(with_cp, share=slice(None), wrap=None):

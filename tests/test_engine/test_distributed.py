@@ -13,8 +13,8 @@ import torch
 
 from mmrsir.engine.launch import _replace_sync_bn
 
-from .commands import ROOT, on_data, read_metrics, run, tool
-from .forks import environment, free_port
+from ..helpers.commands import ROOT, on_data, read_metrics, run, tool
+from ..helpers.forks import environment, free_port
 
 CONFIG = 'configs/mask_rcnn/rsir_n_shapes.py'
 

@@ -17,11 +17,11 @@ from torch.nn.utils import parameters_to_vector
 
 from mmrsir.engine import launch
 from mmrsir.engine.config_check import ConfigError
-from mmrsir.engine.dataset_guard import MissingMasksError, build_dataloader
+from mmrsir.engine.loops.checked import MissingMasksError, build_dataloader
 
-from ..shrink import shrink
+from ..helpers.forks import run_in_two_processes
+from ..helpers.shrink import shrink
 from ..test_model_index import read
-from .forks import run_in_two_processes
 
 DETECTION = 'configs/mask_rcnn/rsir_n_shapes.py'
 SEGMENTATION = 'configs/upernet/rsir_n_shapes.py'

@@ -7,13 +7,13 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from mmrsir.engine.fsdp import FSDP2Strategy
+from mmrsir.engine.strategies.fsdp import FSDP2Strategy
 
-from .commands import on_data, read_metrics, run, tool
-from .forks import run_in_two_processes
-from .fsdp_trainings import train_all
+from ..helpers.commands import on_data, read_metrics, run, tool
+from ..helpers.forks import run_in_two_processes
+from ..helpers.fsdp_trainings import train_all
 
-FSDP = ['runner_type=FlexibleRunner', 'strategy.type=mmrsir.engine.fsdp.FSDP2Strategy']
+FSDP = ['runner_type=FlexibleRunner', 'strategy.type=mmrsir.engine.strategies.fsdp.FSDP2Strategy']
 SMALL = 'configs/cls/rsir_n_shapes.py'
 BASE = 'configs/cls/rsir_b_in1k.py'
 

@@ -8,9 +8,10 @@ import torch
 from mmengine.config import Config
 
 from mmrsir.engine import launch, scopes
-from mmrsir.engine.config_files import check_file, find_config
+from mmrsir.engine.config_files import find_config
+from mmrsir.utils.missing import check_file
 
-from .commands import ROOT, tool
+from ..helpers.commands import ROOT, tool
 
 
 def load(config, *flags):

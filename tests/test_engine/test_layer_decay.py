@@ -10,7 +10,7 @@ from torch import nn
 
 from mmrsir.models import PyramidTransformer, RSIRTransformer
 
-from .commands import ROOT
+from ..helpers.commands import ROOT
 
 CONFIGS = [f'configs/{task}/rsir_n_shapes.py' for task in ('cls', 'mask_rcnn', 'upernet')]
 

@@ -7,10 +7,10 @@ import torch
 from mmengine.model import is_model_wrapper
 
 from mmrsir.engine import launch
-from mmrsir.engine.loss_guard import NonFiniteError
+from mmrsir.engine.hooks.loss_guard import NonFiniteError
 
-from .forks import run_in_two_processes
-from .resumed_trainings import CONFIGS, load_config
+from ..helpers.forks import run_in_two_processes
+from ..helpers.resumed_trainings import CONFIGS, load_config
 
 TERM = {'mmdet': 'loss_mask', 'mmseg': 'decode.loss_ce', 'mmpretrain': 'loss'}
 

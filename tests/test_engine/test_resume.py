@@ -5,12 +5,18 @@ import json
 import pytest
 import torch
 
-from mmrsir.engine import launch, random_state
-from mmrsir.engine.batches import PlacedIndex, ResumableBatchSampler, SampleError, load_samples
-from mmrsir.engine.checkpoint_hook import RESUMPTION
+from mmrsir.engine import launch
+from mmrsir.engine.hooks.checkpoint import RESUMPTION
+from mmrsir.engine.loops import random_state
+from mmrsir.engine.loops.batches import (
+    PlacedIndex,
+    ResumableBatchSampler,
+    SampleError,
+    load_samples,
+)
 
-from .forks import run_in_two_processes
-from .resumed_trainings import CONFIGS, load_config, train, train_and_resume
+from ..helpers.forks import run_in_two_processes
+from ..helpers.resumed_trainings import CONFIGS, load_config, train, train_and_resume
 
 # The others take a while.
 ONE_LIBRARY = pytest.mark.parametrize(

@@ -7,9 +7,9 @@ import torch
 from mmengine.hooks import Hook
 
 from mmrsir.engine import launch
-from mmrsir.engine.resumed_settings import CannotResumeError
+from mmrsir.engine.hooks.resumed_settings import CannotResumeError
 
-from .resumed_trainings import ITERATIONS, load_config, train
+from ..helpers.resumed_trainings import ITERATIONS, load_config, train
 
 DONE = 2  # iterations, which are an epoch
 TELLS = 'Resumed with another config'

@@ -11,14 +11,15 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from mmrsir.engine import launch, prediction_pictures, run_report
+from mmrsir.engine import launch
 from mmrsir.engine.config_check import check_config
-from mmrsir.engine.run_report import REPORT, git_state
+from mmrsir.engine.hooks import prediction_pictures, run_report
+from mmrsir.engine.hooks.run_report import REPORT, git_state
 from mmrsir.visualization.curves import LABELS
 from mmrsir.visualization.report import render_report
 
-from .commands import METRIC, ROOT
-from .resumed_trainings import CONFIGS, load_config
+from ..helpers.commands import METRIC, ROOT
+from ..helpers.resumed_trainings import CONFIGS, load_config
 
 
 class Stop(Hook):

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from .commands import ROOT
+from ..helpers.commands import ROOT
 
 
 @pytest.mark.parametrize(

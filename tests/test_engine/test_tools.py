@@ -5,9 +5,9 @@ import pickle
 import pytest
 import torch
 
-from mmrsir.checkpoint import read_checkpoint
+from mmrsir.checkpoints.reading import read_checkpoint
 
-from .commands import METRIC, on_data, read_metrics, tool
+from ..helpers.commands import METRIC, on_data, read_metrics, tool
 
 CONFIGS = {
     'mmdet': 'configs/mask_rcnn/rsir_n_shapes.py',

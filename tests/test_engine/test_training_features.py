@@ -9,11 +9,11 @@ import pytest
 import torch
 from mmengine.logging import MMLogger
 
-from mmrsir.checkpoint import CheckpointMismatchError
+from mmrsir.checkpoints.reading import CheckpointMismatchError
 from mmrsir.engine import launch
 
-from ..shrink import shrink
-from .commands import ROOT
+from ..helpers.commands import ROOT
+from ..helpers.shrink import shrink
 
 CONFIGS = {
     scope: f'configs/{task}/rsir_n_shapes.py'

@@ -6,7 +6,7 @@ from mmdet.structures import DetDataSample
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 
-from ..test_engine.commands import ROOT
+from ..helpers.commands import ROOT
 
 SIZE = (96, 128)
 

@@ -15,7 +15,7 @@ from mmrsir.apis import Predictor
 from mmrsir.engine import launch, scopes
 from mmrsir.evaluation import RandomDraws
 
-from ..test_engine.commands import ROOT
+from ..helpers.commands import ROOT
 
 FOLDERS = ('mask_rcnn', 'upernet', 'cls')
 PICTURE = np.random.default_rng(0).integers(0, 255, (60, 90, 3), dtype=np.uint8)

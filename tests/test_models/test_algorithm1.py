@@ -5,7 +5,7 @@ import torch
 
 from mmrsir.models import RSIRTransformer
 
-from .literal import rsir_forward
+from ..helpers.literal import rsir_forward
 
 ARCH = dict(embed_dims=8, depths=(2, 4), num_heads=(2, 4))
 

@@ -5,7 +5,7 @@ import torch
 
 from mmrsir.models import PyramidTransformer, RSIRTransformer, windows
 
-from .literal import window_attention
+from ..helpers.literal import window_attention
 
 ARCH = dict(embed_dims=8, depths=(2, 3), num_heads=(1, 2))
 

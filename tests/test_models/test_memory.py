@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).with_name('long_training.py')
+SCRIPT = Path(__file__).parents[1] / 'helpers/long_training.py'
 # oneDNN would keep what it made for up to 1024 shapes, and malloc the gaps between tensors.
 SETTINGS = {
     'OMP_NUM_THREADS': '1',

@@ -30,7 +30,7 @@ from mmrsir.models.order import (
 )
 from mmrsir.models.windows import WindowAttention
 
-from .literal import window_attention
+from ..helpers.literal import window_attention
 from .test_mixers import CHANNELS
 from .test_mixers import build as build_mixer
 

@@ -10,7 +10,7 @@ import torch
 from mmengine.registry import MODELS, init_default_scope
 from torch.nn import functional as F
 
-from mmrsir.checkpoint import CheckpointMismatchError
+from mmrsir.checkpoints.reading import CheckpointMismatchError
 from mmrsir.models import NormedAveragePooling, TimmPyramid
 
 # Small ones of RegNetY, of MaxViT (with windows of 2 x 2), and of those that round sizes down.

@@ -14,7 +14,7 @@ from mmrsir.models.windows import (
     without_cudnn,
 )
 
-from .literal import window_attention
+from ..helpers.literal import window_attention
 
 
 def attend(attn, x):

@@ -14,7 +14,7 @@ from PIL import Image, ImageSequence
 from mmrsir.models import PyramidTransformer
 from mmrsir.visualization import blocks
 
-from ..test_engine.commands import ROOT
+from ..helpers.commands import ROOT
 
 ARCH = dict(embed_dims=8, depths=(2, 1), num_heads=(2, 2))
 SIZE = (48, 64)

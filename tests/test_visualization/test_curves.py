@@ -10,7 +10,7 @@ from matplotlib.image import imread
 
 from mmrsir.visualization.curves import log_files, plot_runs, read_log, read_scalars
 
-from ..test_engine.commands import ROOT
+from ..helpers.commands import ROOT
 
 LINES = [
     {'loss': 3.0, 'lr': 0.1, 'time': 0.5, 'epoch': 1, 'iter': 10, 'step': 10},

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from mmrsir.analysis.results import picture
+from mmrsir.analysis.errors import confusion_chart as picture
 from mmrsir.visualization import contact_sheet, fonts
 
 USUAL = matplotlib.rcParams['font.family']

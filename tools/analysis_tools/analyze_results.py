@@ -16,14 +16,14 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from mmrsir import safe_loading
-from mmrsir.analysis.results.confusion import NO_OBJECT, SCORE_THR
-from mmrsir.analysis.results.hook import Rated, ResultsHook
-from mmrsir.analysis.results.picture import plot_confusion
-from mmrsir.analysis.results.tasks import TASKS, Row, report_each_class
+from mmrsir.analysis.errors.confusion import NO_OBJECT, SCORE_THR
+from mmrsir.analysis.errors.confusion_chart import plot_confusion
+from mmrsir.analysis.errors.hook import Rated, ResultsHook
+from mmrsir.analysis.errors.tasks import TASKS, Row, report_each_class
+from mmrsir.checkpoints import safe_loading
 from mmrsir.engine import launch, scopes
-from mmrsir.engine.config_files import check_file
-from mmrsir.models.arguments import check_int
+from mmrsir.utils.arguments import check_int
+from mmrsir.utils.missing import check_file
 from mmrsir.visualization.contact_sheet import contact_sheet
 from mmrsir.visualization.samples import draw_sample
 

@@ -7,14 +7,14 @@ python tools/dataset_converters/caltech256.py data/caltech256/256_ObjectCategori
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmrsir.datasets.caltech256 import CALTECH256
-from mmrsir.datasets.conversion import command_line
+from mmrsir.datasets.converters.caltech256 import CALTECH256
+from mmrsir.datasets.converters.conversion import command_line
 
 MANIFEST = Path(__file__).parent / 'splits/caltech256.json'
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Convert what the command line names; see mmrsir.datasets.conversion.command_line."""
+    """Convert what the command line names."""
     command_line(CALTECH256, __doc__, 'data/caltech256', MANIFEST, argv)
 
 

@@ -9,7 +9,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmrsir.datasets.camvid import convert, read_split
+from mmrsir.datasets.converters.camvid import convert, read_split
 
 SPLIT = Path(__file__).parent / 'splits/camvid.json'
 

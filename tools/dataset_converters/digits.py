@@ -6,7 +6,7 @@ Example:
 
 import argparse
 
-from mmrsir.datasets.digits import make_digits
+from mmrsir.datasets.converters.digits import make_digits
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ import argparse
 import os
 from collections.abc import Sequence
 
-from mmrsir.datasets.dsb2018 import SOLUTION, convert
+from mmrsir.datasets.converters.dsb2018 import SOLUTION, convert
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -9,7 +9,7 @@ import argparse
 import os
 from collections.abc import Sequence
 
-from mmrsir.datasets.shapes import make_shapes
+from mmrsir.datasets.shapes.dataset import make_shapes
 
 
 def _available_cores() -> int:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from mmrsir.datasets.coco_files import argument_parser, convert
-from mmrsir.datasets.mask_pictures import VALUES, read_masks
+from mmrsir.datasets.converters.mask_pictures import VALUES, read_masks
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -7,14 +7,14 @@ python tools/dataset_converters/miniimagenet.py data/miniimagenet/images
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmrsir.datasets.conversion import command_line
-from mmrsir.datasets.miniimagenet import MINIIMAGENET
+from mmrsir.datasets.converters.conversion import command_line
+from mmrsir.datasets.converters.miniimagenet import MINIIMAGENET
 
 MANIFEST = Path(__file__).parent / 'splits/miniimagenet.json'
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Convert what the command line names; see mmrsir.datasets.conversion.command_line."""
+    """Convert what the command line names."""
     command_line(MINIIMAGENET, __doc__, 'data/miniimagenet', MANIFEST, argv)
 
 

@@ -8,7 +8,7 @@ import argparse
 import os
 from collections.abc import Sequence
 
-from mmrsir.datasets.tiny_imagenet import convert
+from mmrsir.datasets.converters.tiny_imagenet import convert
 
 
 def main(argv: Sequence[str] | None = None) -> None:

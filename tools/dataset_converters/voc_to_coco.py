@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from mmrsir.datasets.coco_files import argument_parser, convert
-from mmrsir.datasets.voc import read_voc
+from mmrsir.datasets.converters.voc import read_voc
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from speed.cases import parse_size
 
-from mmrsir import safe_loading
-from mmrsir.analysis.benchmark.cases import parse_size
 from mmrsir.apis import Predictor
+from mmrsir.checkpoints import safe_loading
 from mmrsir.deployment import export, precision, whole_detector
 from mmrsir.deployment.accuracy import Measured, measure
 from mmrsir.deployment.description import describe
@@ -210,7 +210,7 @@ def report_loss(
     predictor: Predictor, out_file: Path, reduced: Path, args: argparse.Namespace
 ) -> None:
     """Print and keep what a file in another precision loses and gains."""
-    from mmrsir.analysis.benchmark.environment import describe_device, describe_environment
+    from speed.environment import describe_device, describe_environment
 
     print(f'wrote {reduced}; testing both')
     found = {

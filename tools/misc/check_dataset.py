@@ -17,11 +17,11 @@ from rich.console import Console
 
 from mmrsir.datasets.check.configs import SPLITS, check_config
 from mmrsir.datasets.check.faults import ERRORS, WARNINGS
+from mmrsir.datasets.check.findings import to_json, to_text
 from mmrsir.datasets.check.processes import Inspector
-from mmrsir.datasets.check.report import to_json, to_text
 from mmrsir.engine import launch
-from mmrsir.files import write_whole
-from mmrsir.models.arguments import check_int
+from mmrsir.utils.arguments import check_int
+from mmrsir.utils.files import write_whole
 
 
 def argument_parser() -> argparse.ArgumentParser:

@@ -7,8 +7,8 @@ Example:
 
 import argparse
 
-from mmrsir import safe_loading
-from mmrsir.engine.publish import publish
+from mmrsir.checkpoints import safe_loading
+from mmrsir.checkpoints.publishing import publish
 
 
 def main() -> None:

@@ -11,8 +11,8 @@ Example:
 
 import argparse
 
-from mmrsir import safe_loading
-from mmrsir.engine.swin_weights import convert_file
+from mmrsir.checkpoints import safe_loading
+from mmrsir.checkpoints.swin import convert_file
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ from mmengine.logging import MMLogger
 from rich.console import Console
 from rich.progress import track
 
-from mmrsir import safe_loading
+from mmrsir.checkpoints import safe_loading
 from mmrsir.engine import launch
 from mmrsir.visualization.backbone import build_backbone, normalize, read_picture
 from mmrsir.visualization.receptive_field import Field, draw_fields, receptive_fields

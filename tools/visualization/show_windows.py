@@ -11,8 +11,8 @@ from pathlib import Path
 import torch
 from mmengine.logging import MMLogger
 
-from mmrsir import safe_loading
-from mmrsir.datasets.reading import Reading
+from mmrsir.checkpoints import safe_loading
+from mmrsir.datasets.loading.reading import Reading
 from mmrsir.engine import launch
 from mmrsir.visualization.backbone import build_backbone, normalize, read_picture
 from mmrsir.visualization.blocks import VIEWS, animate, draw_sheet, place, write_json

@@ -1,6 +1,6 @@
 _base_ = 'mmpretrain::_base_/default_runtime.py'
 custom_imports = dict(
-    imports=['mmrsir', 'mmrsir.datasets.mmpretrain_loading'], allow_failed_imports=False
+    imports=['mmrsir', 'mmrsir.datasets.loading.mmpretrain'], allow_failed_imports=False
 )
 # Each process draws random windows of its own.
 randomness = dict(seed=None, diff_rank_seed=True)

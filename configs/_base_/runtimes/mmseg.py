@@ -1,7 +1,7 @@
 # mmseg's own bases are kept here, as `mmseg::` does not resolve in its maintained fork.
 default_scope = 'mmseg'
 custom_imports = dict(
-    imports=['mmrsir', 'mmrsir.datasets.mmseg_loading'], allow_failed_imports=False
+    imports=['mmrsir', 'mmrsir.datasets.loading.mmseg'], allow_failed_imports=False
 )
 env_cfg = dict(
     cudnn_benchmark=True,

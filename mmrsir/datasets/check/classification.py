@@ -5,10 +5,10 @@ from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ...encoding import encoding_problem
+from ...utils.encoding import encoding_problem
 from ..class_counts import ClassCounts
 from ..class_names import Naming, names_of_folders, surplus
-from ..reading import Reading
+from ..loading.reading import Reading
 from .content import Content, Findings
 from .faults import Fault
 from .pictures import check_pictures, digests

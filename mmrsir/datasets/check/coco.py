@@ -7,9 +7,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ...encoding import encoding_problem
+from ...utils.encoding import encoding_problem
 from ..class_names import Naming
-from ..reading import Reading
+from ..loading.reading import Reading
 from .content import Content, Findings
 from .drawing import draw_objects
 from .faults import Fault, Inspection

@@ -10,12 +10,12 @@ from typing import Any
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import DATASETS, init_default_scope
 
-from ...missing import nearest
-from ...models.arguments import check_choice
+from ...utils.arguments import check_choice
+from ...utils.missing import nearest
 from ..class_counts import ClassCounts
 from ..class_names import Naming
-from ..passed_over import passed_over
-from ..reading import Reading
+from ..loading.passed_over import passed_over
+from ..loading.reading import Reading
 from . import classification, coco, segmentation
 from .across import TRAIN, Part, compare_images, compare_names
 from .content import Content, Findings

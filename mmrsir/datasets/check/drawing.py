@@ -6,7 +6,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from ..headers import Pixels
+from ..loading.headers import Pixels
 
 Record = dict[str, Any]
 

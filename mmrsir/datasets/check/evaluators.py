@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..class_names import Naming, difference
-from ..decoding import first_ten
+from ..loading.decoding import first_ten
 from .faults import Fault
 
 _READ = 'the evaluator reads this file, the data set reads'

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ...missing import nearest
-from ..decoding import first_ten
-from ..headers import Pixels, num_frames, open_image, orientation
-from ..jpeg import BrokenImageError, capture_standard_error
-from ..reading import Reading, ValueRangeError, describe_values
+from ...utils.missing import nearest
+from ..loading.decoding import first_ten
+from ..loading.headers import Pixels, num_frames, open_image, orientation
+from ..loading.jpeg import BrokenImageError, capture_standard_error
+from ..loading.reading import Reading, ValueRangeError, describe_values
 from .faults import Fault, Inspection
 
 

@@ -5,7 +5,7 @@ from functools import partial
 
 import numpy as np
 
-from ..reading import Reading, range_hint
+from ..loading.reading import Reading, range_hint
 from .faults import Fault, Inspection
 from .images import inspect_image
 from .processes import Inspector

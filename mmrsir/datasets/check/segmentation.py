@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from ..class_counts import ClassCounts
-from ..headers import open_image
-from ..reading import Reading
+from ..loading.headers import open_image
+from ..loading.reading import Reading
 from .content import Content, Findings
 from .faults import Fault
 from .images import inspect_label_map

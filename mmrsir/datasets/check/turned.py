@@ -10,8 +10,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from ..headers import Pixels, orientation, turn
-from ..reading import Reading
+from ..loading.headers import Pixels, orientation, turn
+from ..loading.reading import Reading
 from .faults import Fault, Inspection
 from .processes import Inspector
 

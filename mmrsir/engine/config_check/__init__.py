@@ -7,12 +7,11 @@ alone with all below.
 """
 
 from .built_model import check_classes, check_model
-from .check import ConfigError, MissingPathError, check_config, refuse
+from .check import ConfigError, check_config, refuse
 from .mistakes import Mistake
 
 __all__ = [
     'ConfigError',
-    'MissingPathError',
     'Mistake',
     'check_classes',
     'check_config',

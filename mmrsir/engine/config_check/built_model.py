@@ -10,10 +10,10 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 from torch import nn
 
-from ...checkpoint import load_pretrained, read_checkpoint
-from ...datasets.decoding import first_ten
+from ...checkpoints.reading import load_pretrained, read_checkpoint
+from ...datasets.loading.decoding import first_ten
 from ...models.pretrained import PretrainedModule
-from ..hooks import unwrap
+from ..hooks.checkpoint_match import unwrap
 from .check import ConfigError
 from .paths import is_pretrained
 

@@ -4,7 +4,8 @@ from collections.abc import Collection, Iterable
 
 from mmengine.config import Config
 
-from ...errors import UserError
+from ...utils.errors import UserError
+from ...utils.missing import MissingPathError
 from .mistakes import Mistake
 from .paths import check_paths
 from .setting_names import check_names
@@ -13,10 +14,6 @@ from .type_names import check_types
 
 class ConfigError(UserError, ValueError):
     """Settings of a config are unknown."""
-
-
-class MissingPathError(UserError, FileNotFoundError):
-    """Files or folders that a config names do not exist."""
 
 
 def check_config(cfg: Config, splits: Collection[str]) -> None:

@@ -12,7 +12,7 @@ from mmengine.model import PretrainedInit
 from mmengine.registry import DATASETS
 from mmengine.utils import is_abs
 
-from ...missing import nearest
+from ...utils.missing import nearest
 from .mistakes import Mistake
 from .registered import find
 from .sections import sections

@@ -1,0 +1,233 @@
+"""Train and test a classifier by its config, with all images on one device.
+
+What tools/train.py does image by image in worker processes, this does for whole batches: on a GPU
+the network, not the loading, takes the time. A training is kept after each epoch and goes on
+from there. Its checkpoint is one of mmengine's: ``tools/test.py CONFIG CHECKPOINT`` reads it.
+
+Shape suffixes: N images, K classes.
+"""
+
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.runner import save_checkpoint
+from torch import Tensor, nn
+
+from mmrsir.analysis.flops import count_module
+from mmrsir.checkpoints.reading import read_checkpoint
+from mmrsir.datasets.batch_transforms import resize
+from mmrsir.engine.loops import random_state
+from mmrsir.utils.files import draft_of, settle
+
+from .recipe import Recipe, Scores
+from .results import Row
+from .tasks import Task
+from .variants import CONFIG_VARIANTS
+
+TEST_BATCH = 500
+
+
+@dataclass(frozen=True)
+class ConfigSettings:
+    """What is the same for all trainings that are compared.
+
+    Args:
+        config: Path or name of the config.
+        draws: Draws of random windows whose predictions are averaged.
+        device: Where the trainings run.
+    """
+
+    config: str
+    draws: int
+    device: str
+
+
+def train_config(
+    variant: str, task: Task, seed: int, settings: ConfigSettings, checkpoint: Path
+) -> list[Row]:
+    """Train a variant of a config's classifier, and test it.
+
+    Args:
+        variant: A key of :data:`.variants.CONFIG_VARIANTS`.
+        task: The images.
+        seed: Seed of the weights, of the order of the images, of random windows and augmentation.
+        settings: What all trainings share.
+        checkpoint: Where the training is kept; if the file is there, it goes on from it.
+
+    Returns:
+        What it reached: one row, with random windows one for each way of evaluation.
+    """
+    training = _Training(Recipe(settings.config), variant, task, seed, settings.device, checkpoint)
+    training.run()
+    return training.test(settings.draws)
+
+
+class _Training:
+    def __init__(
+        self, recipe: Recipe, variant: str, task: Task, seed: int, device: str, checkpoint: Path
+    ) -> None:
+        torch.manual_seed(seed)
+        self.recipe, self.variant, self.seed, self.checkpoint = recipe, variant, seed, checkpoint
+        self.device = torch.device(device)
+        self.task = task.to(self.device)
+        self.steps = len(task.train.answers) // recipe.batch_size
+        self.model = recipe.build_model(variant).to(self.device)
+        self.optimizer, self.schedulers = recipe.build_optimizer(self.model, self.steps)
+        self.ema = recipe.build_ema(self.model)
+        self.augments = self.model.data_preprocessor.batch_augments
+        self.scores = Scores(self.model)
+        # Both take a while, and are the same for each checkpoint.
+        self.described = dict(dataset_meta=recipe.dataset_meta(), cfg=recipe.config_text(variant))
+        self.epoch, self.seconds = 0, 0.0
+        if checkpoint.exists():
+            self._resume()
+
+    def run(self) -> None:
+        """Train from the present epoch to the last."""
+        side: int | None = None
+        forward: Callable[[Tensor], Tensor] | None = None
+        while self.epoch < self.recipe.epochs:
+            begun = time.perf_counter()
+            self.model.train()
+            resizing = self.recipe.resizing
+            wanted = None if resizing is None else resizing.side(self.epoch)
+            if forward is None or wanted != side:
+                side = wanted
+                forward = self._recorded(side)
+            loss = self._run_epoch(forward, side)
+            for scheduler in self.schedulers:
+                if scheduler.by_epoch:
+                    scheduler.step()
+            self.epoch += 1
+            self.seconds += time.perf_counter() - begun
+            self._save()
+            left = (self.recipe.epochs - self.epoch) * self.seconds / self.epoch
+            tested = ''
+            if self.epoch % 5 == 0 or self.epoch == self.recipe.epochs:
+                tested = f', top-1 {self._accuracy(self._test(self.model)):.2f}'
+            print(
+                f'{self.recipe.name}, {self.variant}, seed {self.seed}: epoch {self.epoch} of '
+                f'{self.recipe.epochs}, loss {loss:.3f}{tested}, {self.seconds / 60:.0f} minutes, '
+                f'about {left / 60:.0f} more',
+                file=sys.stderr,
+                flush=True,
+            )
+
+    def _run_epoch(self, forward: Callable[[Tensor], Tensor], side: int | None) -> float:
+        train, size = self.task.train, self.recipe.batch_size
+        shuffled = torch.randperm(len(train.answers))[: self.steps * size].to(self.device)
+        total = torch.zeros((), device=self.device)
+        for chosen in shuffled.split(size):
+            images = train.images[chosen]
+            for transform in self.recipe.transforms:
+                images = transform(images)
+            images = images.float() if side is None else resize(images, side)
+            total += self._step(forward, images, train.answers[chosen])
+        return (total / self.steps).item()
+
+    def _step(self, forward: Callable[[Tensor], Tensor], images: Tensor, target: Tensor) -> Tensor:
+        """Take one step of the optimizer, and return its loss."""
+        if self.augments is not None:
+            one_hot_NK = nn.functional.one_hot(target, self.task.classes).float()
+            images, target = self.augments(images, one_hot_NK)
+        with self.optimizer.optim_context(self.model):
+            scores_NK = forward(images)
+            loss = self.model.head.loss_module(scores_NK, target, avg_factor=len(images))
+        self.optimizer.update_params(loss)
+        if self.ema is not None:
+            self.ema.update_parameters(self.model)
+        for scheduler in self.schedulers:
+            if not scheduler.by_epoch:
+                scheduler.step()
+        return loss.detach()
+
+    def _recorded(self, side: int | None) -> Callable[[Tensor], Tensor]:
+        """Return the network, on a GPU recorded as a graph: single calls do not keep it busy."""
+        if self.device.type != 'cuda':
+            return self.scores
+        shape = list(self.task.train.images.shape[1:])
+        sample = torch.zeros(
+            self.recipe.batch_size, shape[0], side or shape[1], side or shape[2], device='cuda'
+        )
+        with self.optimizer.optim_context(self.model):
+            graphed: Callable[[Tensor], Tensor] = torch.cuda.make_graphed_callables(  # type: ignore[assignment]
+                self.scores, (sample,)
+            )
+        return graphed
+
+    def test(self, draws: int) -> list[Row]:
+        """Test the trained classifier in each way that its windows allow."""
+        image = torch.zeros(1, *self.task.test.images.shape[1:])
+        trained = self.model if self.ema is None else self.ema.module
+        cost = count_module(Scores(self.recipe.build_model(self.variant)).eval(), image)
+
+        def row(evaluation: str, probabilities_NK: Tensor) -> Row:
+            return Row(
+                task=self.task.name,
+                variant=self.variant,
+                evaluation=evaluation,
+                seed=self.seed,
+                accuracy=self._accuracy(probabilities_NK),
+                params=cost.params,
+                flops=cost.flops,
+                seconds=round(self.seconds, 1),
+            )
+
+        rows = [row('fixed', self._test(trained))]
+        if 'rs' in CONFIG_VARIANTS[self.variant].get('mixers', ('rs',)):
+            drawing = self.recipe.build_model(self.variant, eval_sampling='random')
+            drawing.load_state_dict(trained.state_dict())
+            drawing.to(self.device)
+            drawn = torch.stack([self._test(drawing) for _ in range(draws)])
+            rows += [row('random', drawn[0]), row(f'mean of {draws} draws', drawn.mean(0))]
+        return rows
+
+    @torch.inference_mode()
+    def _test(self, model: nn.Module) -> Tensor:
+        """Return the probabilities of the classes, (N, K)."""
+        scores = Scores(model).eval()
+        parts = self.task.test.images.split(TEST_BATCH)
+        return torch.cat([scores(part.float()).softmax(1) for part in parts])
+
+    def _accuracy(self, probabilities_NK: Tensor) -> float:
+        return 100 * (probabilities_NK.argmax(1) == self.task.test.answers).float().mean().item()
+
+    def _save(self) -> None:
+        """Keep the training, in the form of mmengine's checkpoints."""
+        model = self.model if self.ema is None else self.ema.module
+        state: dict[str, Any] = dict(
+            meta=dict(
+                epoch=self.epoch,
+                iter=self.epoch * self.steps,
+                seed=self.seed,
+                seconds=self.seconds,
+                **self.described,
+            ),
+            state_dict=model.state_dict(),
+            optimizer=self.optimizer.state_dict(),
+            param_schedulers=[one.state_dict() for one in self.schedulers],
+            random_state=random_state.capture(),
+        )
+        if self.ema is not None:
+            state['trained'] = self.model.state_dict()
+            state['ema_steps'] = self.ema.steps
+        self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
+        save_checkpoint(state, str(draft_of(self.checkpoint)))
+        settle(self.checkpoint)
+
+    def _resume(self) -> None:
+        state = read_checkpoint(str(self.checkpoint))
+        self.model.load_state_dict(state.get('trained', state['state_dict']))
+        if self.ema is not None:
+            self.ema.module.load_state_dict(state['state_dict'])
+            self.ema.steps.copy_(state['ema_steps'])
+        self.optimizer.load_state_dict(state['optimizer'])
+        for scheduler, kept in zip(self.schedulers, state['param_schedulers'], strict=True):
+            scheduler.load_state_dict(kept)
+        random_state.restore(state['random_state'])
+        self.epoch, self.seconds = state['meta']['epoch'], state['meta']['seconds']

@@ -1,0 +1,227 @@
+"""A training as the config of a classifier describes it, with all of its images in memory.
+
+Shape suffixes: N images, S side in pixels, K classes.
+"""
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from copy import deepcopy
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.config import Config, ConfigDict
+from mmengine.model import ExponentialMovingAverage
+from mmengine.optim import OptimWrapper, build_optim_wrapper
+from mmengine.registry import HOOKS, MODELS, PARAM_SCHEDULERS, DefaultScope
+from mmpretrain.registry import DATASETS
+from rich.console import Console
+from rich.progress import track
+from torch import Tensor, nn
+
+from mmrsir.datasets.batch_transforms import BatchTransform, batch_transform
+from mmrsir.engine import ProgressiveResizeHook
+from mmrsir.engine.config_files import find_config
+from mmrsir.models import ARCHS
+
+from .tasks import Pictures, Task
+from .variants import CONFIG_VARIANTS
+
+LOADING = (
+    'LoadImageFromFile',
+    'Resize',
+    'ResizeEdge',
+    'CenterCrop',
+    'NumpyToPIL',
+    'PILToNumpy',
+    'PackInputs',
+)
+
+
+class Recipe:
+    """What the config of a classifier says about its training.
+
+    Args:
+        config: Path or name of the config.
+
+    Attributes:
+        cfg: The config.
+        batch_size: Images of a step.
+        epochs: Epochs.
+        transforms: The random part of its training pipeline, for whole batches.
+        resizing: Says how large the images are in an epoch; None: as the pipeline gives them.
+
+    Raises:
+        ValueError: It is no config of a classifier, or asks for something that is done image by
+            image.
+    """
+
+    def __init__(self, config: str) -> None:
+        self.path = find_config(config)
+        self.name = self.path.stem
+        self.cfg = Config.fromfile(self.path)
+        if self.cfg.get('default_scope') != 'mmpretrain':
+            raise ValueError(
+                f'--config={config} is no config of mmpretrain; only classifiers are compared'
+            )
+        loader = self.cfg.train_dataloader
+        if not loader.get('drop_last'):
+            raise ValueError(f'{config} needs train_dataloader.drop_last=True: all steps are alike')
+        self.batch_size = loader.batch_size
+        self.epochs = self.cfg.train_cfg.max_epochs
+        self.transforms: list[BatchTransform] = [
+            batch_transform(one) for one in loader.dataset.pipeline if one['type'] not in LOADING
+        ]
+        self.resizing: ProgressiveResizeHook | None = None
+        self.ema: Mapping[str, Any] | None = None
+        for hook in self.cfg.get('custom_hooks', []):
+            if hook['type'] == 'ProgressiveResizeHook':
+                self.resizing = HOOKS.build(hook)
+            elif hook['type'] == 'EMAHook':
+                self.ema = {key: value for key, value in hook.items() if key in ('momentum',)}
+            else:
+                raise ValueError(f'{config} has {hook["type"]}, which a comparison does not run')
+
+    def load(self) -> Task:
+        """Read all images, in the order of the channels that the pipeline gives.
+
+        Returns:
+            Images for training and for validation.
+        """
+        splits = [
+            _load(self.cfg[f'{split}_dataloader'].dataset, split) for split in ('train', 'val')
+        ]
+        return Task(self.name, self.cfg.model.head.num_classes, *splits)
+
+    def dataset_meta(self) -> dict[str, Any]:
+        """Return what a checkpoint keeps of the data set: the names of its classes."""
+        settings = dict(deepcopy(self.cfg.val_dataloader.dataset), lazy_init=False)
+        with DefaultScope.overwrite_default_scope('mmpretrain'):
+            return dict(DATASETS.build(settings).metainfo)
+
+    def build_model(self, variant: str, **changes: Any) -> Any:
+        """Build the classifier with initial weights.
+
+        Args:
+            variant: A key of :data:`.variants.CONFIG_VARIANTS`.
+            **changes: Further settings of the backbone.
+
+        Returns:
+            The classifier, of mmpretrain.
+        """
+        cfg = self._model_settings(variant, changes)
+        cfg.setdefault('data_preprocessor', self.cfg.get('data_preprocessor'))
+        with DefaultScope.overwrite_default_scope('mmpretrain'):
+            model = MODELS.build(cfg)
+        model.init_weights()
+        return model
+
+    def config_text(self, variant: str) -> str:
+        """Return the config of a variant, which its checkpoint keeps."""
+        cfg = deepcopy(self.cfg)
+        cfg.model = self._model_settings(variant, {})
+        return cfg.pretty_text
+
+    def _model_settings(self, variant: str, changes: dict[str, Any]) -> ConfigDict:
+        """Return the config's classifier with the backbone of a variant."""
+        cfg = deepcopy(self.cfg.model)
+        cfg.backbone = backbone_settings(cfg.backbone, variant, changes)
+        return cfg
+
+    def build_optimizer(self, model: nn.Module, steps: int) -> tuple[OptimWrapper, list[Any]]:
+        """Build the optimizer and the schedules of its settings.
+
+        Args:
+            model: The classifier.
+            steps: Steps of an epoch.
+        """
+        with DefaultScope.overwrite_default_scope('mmpretrain'):
+            wrapper = build_optim_wrapper(model, deepcopy(self.cfg.optim_wrapper))
+            schedulers = [
+                PARAM_SCHEDULERS.build(
+                    deepcopy(one), default_args=dict(optimizer=wrapper, epoch_length=steps)
+                )
+                for one in self.cfg.param_scheduler
+            ]
+        return wrapper, schedulers
+
+    def build_ema(self, model: nn.Module) -> ExponentialMovingAverage | None:
+        """Build the average of the weights that an ``EMAHook`` of the config would keep."""
+        return None if self.ema is None else ExponentialMovingAverage(model, **self.ema)
+
+
+def backbone_settings(
+    backbone: Mapping[str, Any], variant: str, changes: Mapping[str, Any]
+) -> ConfigDict:
+    """Return the settings of a backbone that differs in its variant.
+
+    Args:
+        backbone: Settings of an ``RSIRTransformer`` or ``PyramidTransformer``.
+        variant: A key of :data:`.variants.CONFIG_VARIANTS`.
+        changes: Further settings.
+    """
+    settings = dict(backbone, type='PyramidTransformer')
+    arch = settings.get('arch', 'tiny')
+    settings['arch'] = ARCHS[arch] if isinstance(arch, str) else arch
+    return ConfigDict(settings, **CONFIG_VARIANTS[variant], **changes)
+
+
+def _load(dataset: Mapping[str, Any], split: str) -> Pictures:
+    """Decode a data set with the part of its pipeline that is the same at each call."""
+    settings = deepcopy(dict(dataset))
+    settings['pipeline'] = [
+        one
+        for one in settings['pipeline']
+        if one['type'] in LOADING and one['type'] != 'PackInputs'
+    ]
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        built = DATASETS.build(settings)
+    console = Console(stderr=True)
+
+    def decode(index: int) -> np.ndarray:
+        return built[index]['img']
+
+    with ThreadPoolExecutor(2) as pool:
+        images = list(
+            track(
+                pool.map(decode, range(len(built)), chunksize=256),
+                f'reading {len(built)} images ({split})',
+                total=len(built),
+                console=console,
+                disable=not console.is_terminal,
+            )
+        )
+    if len({image.shape for image in images}) > 1:
+        raise ValueError(
+            f'the images of {settings.get("data_root", split)} differ in size; add a Resize to '
+            'the pipeline'
+        )
+    answers = torch.tensor([built.get_data_info(i)['gt_label'] for i in range(len(built))])
+    pixels_NSS3 = torch.from_numpy(np.stack(images))
+    return Pictures(pixels_NSS3.permute(0, 3, 1, 2), answers)
+
+
+class Scores(nn.Module):
+    """A classifier as a function of pixels.
+
+    Args:
+        model: Of mmpretrain.
+    """
+
+    mean: Tensor
+    std: Tensor
+    model: Any
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+        preprocessor = model.data_preprocessor
+        self.to_rgb = preprocessor.to_rgb
+        self.register_buffer('mean', preprocessor.mean)
+        self.register_buffer('std', preprocessor.std)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the scores of the classes, (N, K), for pixels of 0 to 255, (N, 3, S, S)."""
+        if self.to_rgb:
+            images = images.flip(1)
+        return self.model.head(self.model.extract_feat((images - self.mean) / self.std))

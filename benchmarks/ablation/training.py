@@ -1,0 +1,152 @@
+"""Train a backbone on a task, and test it.
+
+Shape suffixes: N pictures, S side in pixels, K classes.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mmrsir.analysis.flops import count_module
+from mmrsir.models import PyramidTransformer
+
+from .results import Row
+from .tasks import Pictures, Task, vary
+from .variants import build_backbone
+
+LEARNING_RATE = 1e-3
+WEIGHT_DECAY = 0.05
+WARMUP = 0.1  # share of the steps
+MAX_NORM = 5.0  # of the gradient
+TEST_BATCH = 500
+SAMPLED = 'rsir'  # the variant whose ways of evaluation are compared
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is the same for all trainings that are compared.
+
+    Args:
+        side: Side of the pictures in pixels.
+        pairs: Pairs to learn from.
+        steps: Steps of the optimizer.
+        batch: Pictures of a step.
+        draws: Draws of random windows whose predictions are averaged.
+        window_size: Side of a window in tokens.
+        device: Where the trainings run.
+    """
+
+    side: int
+    pairs: int
+    steps: int
+    batch: int
+    draws: int
+    window_size: int
+    device: str
+
+
+class Classifier(nn.Module):
+    """A backbone with a linear layer on the mean of its last stage.
+
+    Args:
+        backbone: The backbone, with one output.
+        task: The task, whose pictures are normalized.
+    """
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, backbone: PyramidTransformer, task: Task) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.head = nn.Linear(backbone.out_channels[-1], task.classes)
+        pixels = task.train.images.float()
+        self.register_buffer('mean', pixels.mean())
+        self.register_buffer('deviation', pixels.std())
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the scores of the classes, (N, K), for pictures of 0 to 255, (N, 3, S, S)."""
+        maps = self.backbone((images - self.mean) / self.deviation)
+        return self.head(maps[-1].mean((2, 3)))
+
+
+def train(variant: str, task: Task, seed: int, settings: Settings) -> list[Row]:
+    """Train a variant, and test it.
+
+    Args:
+        variant: A key of :data:`.variants.VARIANTS`.
+        task: The task.
+        seed: Seed of the weights, of the order of the pictures and of random windows.
+        settings: What all trainings share.
+
+    Returns:
+        What it reached: one row, for :data:`SAMPLED` one for each way of evaluation.
+    """
+    torch.manual_seed(seed)
+    begun = time.perf_counter()
+    device = torch.device(settings.device)
+    network = Classifier(build_backbone(variant, settings.window_size), task)
+    image = torch.zeros(1, 3, settings.side, settings.side)
+    cost = count_module(network.eval(), image)
+    network.to(device)
+    task = task.to(device)
+    _fit(network.train(), task, settings)
+
+    def row(evaluation: str, probabilities_NK: Tensor) -> Row:
+        correct = probabilities_NK.argmax(1) == task.test.answers
+        return Row(
+            task=task.name,
+            variant=variant,
+            evaluation=evaluation,
+            seed=seed,
+            accuracy=100 * correct.float().mean().item(),
+            params=cost.params,
+            flops=cost.flops,
+            seconds=round(time.perf_counter() - begun, 1),
+        )
+
+    rows = [row('fixed', _test(network, task.test))]
+    if variant == SAMPLED:
+        backbone = build_backbone(variant, settings.window_size, eval_sampling='random')
+        drawing = Classifier(backbone, task)
+        drawing.load_state_dict(network.state_dict())
+        drawing.to(device)
+        draws = torch.stack([_test(drawing, task.test) for _ in range(settings.draws)])
+        rows += [row('random', draws[0]), row(f'mean of {settings.draws} draws', draws.mean(0))]
+    return rows
+
+
+def _fit(network: Classifier, task: Task, settings: Settings) -> None:
+    device = task.train.images.device
+    step: Callable[..., Any] = network
+    if device.type == 'cuda':  # recorded once: these networks are too small to keep a GPU busy
+        sample = torch.zeros(settings.batch, 3, settings.side, settings.side, device=device)
+        step = torch.cuda.make_graphed_callables(network, (sample,))
+    optimizer = torch.optim.AdamW(
+        network.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY, fused=True
+    )
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, LEARNING_RATE, settings.steps, pct_start=WARMUP, cycle_momentum=False
+    )
+    for _ in range(settings.steps):
+        chosen = torch.randint(len(task.train.answers), (settings.batch,), device=device)
+        images = vary(task.train.images[chosen].float(), task.name)
+        loss = F.cross_entropy(step(images), task.train.answers[chosen])
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(network.parameters(), MAX_NORM)
+        optimizer.step()
+        schedule.step()
+
+
+@torch.inference_mode()
+def _test(network: Classifier, pictures: Pictures) -> Tensor:
+    """Return the probabilities of the classes, (N, K)."""
+    network.eval()
+    parts = pictures.images.split(TEST_BATCH)
+    return torch.cat([network(part.float()).softmax(1) for part in parts])

@@ -1,0 +1,124 @@
+"""Print the paper's Tables 2 to 7 beside what is counted, timed and reached here.
+
+Example:
+    python benchmarks/paper_report.py --table 3
+"""
+
+import argparse
+import sys
+from datetime import date
+from pathlib import Path
+
+import torch
+from mmengine.logging import MMLogger
+from paper.rows import EXPERIMENTS, Row, count, read_notes, read_rows
+from paper.tables import DOCUMENT, document, render, replace_table
+from paper.throughput import RECORDED, Throughput, measure, record
+from rich.console import Console
+from rich.progress import track
+from speed.cases import PRECISIONS
+from speed.environment import describe_device, describe_environment
+
+from mmrsir.utils.arguments import check_int
+
+ROOT = Path(__file__).resolve().parents[1]
+PROGRESS = Console(stderr=True)
+
+
+def argument_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        '--table',
+        type=int,
+        choices=list(EXPERIMENTS),
+        help="one of the paper's tables (default: all of them)",
+    )
+    choice = parser.add_mutually_exclusive_group()
+    choice.add_argument('--no-throughput', action='store_true', help='time nothing')
+    choice.add_argument('--record', action='store_true', help=f'keep throughput in {RECORDED}')
+    choice.add_argument(
+        '--update',
+        action='store_true',
+        help=f'write all tables into {DOCUMENT}, with the costs of the metafiles and the '
+        'throughput that is recorded',
+    )
+    timing = parser.add_argument_group('throughput')
+    timing.add_argument(
+        '--batch', type=int, help='images (default: 4 of 224 x 224 pixels, 1 of the larger ones)'
+    )
+    devices = ['cpu', 'cuda'] if torch.cuda.is_available() else ['cpu']
+    timing.add_argument(
+        '--device', choices=devices, default=devices[-1], help='(default: %(default)s)'
+    )
+    timing.add_argument(
+        '--precision', choices=PRECISIONS, default='fp32', help='(default: %(default)s)'
+    )
+    timing.add_argument(
+        '--repeats', type=int, default=5, help='rounds that count (default: %(default)s)'
+    )
+    timing.add_argument(
+        '--warmup', type=int, default=1, help='rounds before them (default: %(default)s)'
+    )
+    return parser
+
+
+def main() -> None:
+    """Parse the command line, measure, and print or write the tables."""
+    parser = argument_parser()
+    args = parser.parse_args()
+    if args.update and args.table is not None:
+        parser.error('--update writes all tables: not allowed with --table')
+    if args.record and args.table is not None and EXPERIMENTS[args.table].reference is None:
+        parser.error(f'Table {args.table} has the networks of Table 2: --record that one')
+    try:
+        for name in ('batch', 'repeats', 'warmup'):
+            if (value := getattr(args, name)) is not None:
+                check_int(f'--{name}', value, minimum=1)
+    except ValueError as error:
+        parser.error(str(error))
+
+    MMLogger.get_instance('mmengine', log_level='ERROR')  # its notes would stand in the tables
+    if args.update:
+        update()
+        return
+    refused = []
+    for table in EXPERIMENTS if args.table is None else [args.table]:
+        rows = read_rows(ROOT, table)
+        counted = track(rows, f'Table {table}: counting', console=PROGRESS, transient=True)
+        costs = [count(row) for row in counted]
+        timed = not args.no_throughput and EXPERIMENTS[table].reference is not None
+        throughput = time_all(rows, args) if timed else None
+        print(render(rows, costs, read_notes(ROOT, table), throughput), end='\n\n')
+        if throughput is not None and args.record:
+            try:
+                record(ROOT, table, throughput, args.repeats)
+            except ValueError as error:
+                refused.append(f'Table {table} is not recorded: {error}')
+    if refused:
+        sys.exit('\n'.join(refused))
+
+
+def update() -> None:
+    """Write the tables into their document."""
+    path = ROOT / DOCUMENT
+    path.write_text(replace_table(path.read_text(), document(ROOT)))
+    print(f'wrote into {DOCUMENT}')
+
+
+def time_all(rows: list[Row], args: argparse.Namespace) -> Throughput:
+    """Time the models of a table in turn."""
+    batch = args.batch or EXPERIMENTS[rows[0].table].batch
+    known = describe_environment(torch.device(args.device))
+    if args.device == 'cuda':
+        torch.backends.cudnn.benchmark = True
+    speeds = measure(rows, batch, args.precision, args.device, args.warmup, args.repeats, PROGRESS)
+    return Throughput(
+        speeds,
+        f'batch {batch}, {args.precision}, median and quartiles of {args.repeats} rounds; '
+        f'{describe_device(known)}, torch {known["versions"]["torch"]}, {date.today()}',
+    )
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,207 @@
+"""Break the core by small patches, one at a time: the tests must notice each of them.
+
+mutants.yml beside this file lists the patches and the tests that are to fail. The exit code is 1
+where one is not noticed, 2 where the command or the list is wrong, and 0 otherwise.
+
+Example:
+    python dev/mutation_check.py --only nan_first order_forgotten
+"""
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+
+import yaml  # type: ignore[import-untyped]
+from rich import box
+from rich.console import Console
+from rich.progress import track
+from rich.table import Column, Table
+from rich.text import Text
+
+from mmrsir.utils.arguments import check_choice
+
+ROOT = Path(__file__).parents[1]
+MUTANTS = Path(__file__).with_name('mutants.yml')
+COPIED = ('mmrsir', 'tests', 'configs', 'pyproject.toml')
+TESTS_FAILED = 1  # pytest's exit code
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A patch that breaks something.
+
+    Args:
+        name: Its name.
+        breaks: What does not hold any more.
+        file: The file that is patched, from the repository's root.
+        old: Text in it.
+        new: What replaces that.
+        tests: Files with the tests that are to fail.
+    """
+
+    name: str
+    breaks: str
+    file: str
+    old: str
+    new: str
+    tests: list[str]
+
+    def patch(self, source: str) -> str:
+        """Return the patched source of the file.
+
+        Args:
+            source: What is in the file.
+
+        Raises:
+            ValueError: ``old`` is not in it exactly once.
+        """
+        count = source.count(self.old)
+        if count != 1:
+            raise ValueError(f'{self.name}: {self.old!r} is {count} times in {self.file}, not once')
+        return source.replace(self.old, self.new)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of a mutant.
+
+    Args:
+        mutant: The mutant.
+        killer: The test that failed; None if the mutant survived.
+        seconds: How long the tests took.
+    """
+
+    mutant: Mutant
+    killer: str | None
+    seconds: float
+
+
+def read_mutants(path: Path) -> list[Mutant]:
+    """Read a list of mutants.
+
+    Args:
+        path: The file.
+    """
+    return [Mutant(**fields) for fields in yaml.safe_load(path.read_text())]
+
+
+def check(mutants: Sequence[Mutant], root: Path) -> Iterator[Result]:
+    """Run tests on each mutant, in a copy.
+
+    Args:
+        mutants: The mutants.
+        root: The repository's root.
+
+    Yields:
+        What became of each.
+
+    Raises:
+        ValueError: A patch does not fit.
+        RuntimeError: Tests fail without a mutant, or do not run.
+    """
+    patched = [mutant.patch((root / mutant.file).read_text()) for mutant in mutants]
+    files = sorted({file for mutant in mutants for file in mutant.tests})
+    with tempfile.TemporaryDirectory() as folder:
+        failed = first_failure(copy(root, Path(folder)), files)
+    if failed is not None:
+        raise RuntimeError(f'{failed} fails without a mutant')
+    for mutant, source in zip(mutants, patched, strict=True):
+        with tempfile.TemporaryDirectory() as folder:
+            mutated = copy(root, Path(folder))
+            (mutated / mutant.file).write_text(source)
+            start = monotonic()
+            killer = first_failure(mutated, mutant.tests)
+            yield Result(mutant, killer, monotonic() - start)
+
+
+def copy(root: Path, folder: Path) -> Path:
+    """Copy what the tests need, and return the folder."""
+    for name in COPIED:
+        if (root / name).is_dir():
+            ignore = shutil.ignore_patterns('__pycache__', '.mim')
+            shutil.copytree(root / name, folder / name, ignore=ignore)
+        elif (root / name).exists():
+            shutil.copy(root / name, folder)
+    return folder
+
+
+def first_failure(root: Path, files: Iterable[str]) -> str | None:
+    """Return the first test that fails in a copy, or None.
+
+    Args:
+        root: The copy, whose package is imported.
+        files: Files of tests.
+
+    Raises:
+        RuntimeError: They do not run.
+    """
+    # conftest.py has the data sets of other tests and imports the libraries that read them.
+    command = [sys.executable, '-m', 'pytest', '-x', '-q', '-rfE', '--noconftest', *files]
+    environment = {**os.environ, 'PYTHONPATH': str(root)}
+    done = subprocess.run(
+        command, cwd=root, env=environment, capture_output=True, text=True, check=False
+    )
+    if done.returncode == 0:
+        return None
+    failed = re.search(r'^FAILED (.+?)(?: - .*)?$', done.stdout, re.MULTILINE)
+    if done.returncode != TESTS_FAILED or failed is None:
+        raise RuntimeError(f'{" ".join(command)} does not run:\n{done.stdout}{done.stderr}')
+    return failed[1]
+
+
+def render(results: Sequence[Result]) -> Table:
+    """Show what became of the mutants.
+
+    Args:
+        results: What became of each.
+    """
+    test = Column('caught by', overflow='fold')
+    table = Table('mutant', 'what it breaks', 'result', test, 's', box=box.MARKDOWN)
+    for result in results:
+        outcome = 'survived' if result.killer is None else 'killed'
+        name = Path((result.killer or '').partition('[')[0]).name  # without folder and parameters
+        cells = (result.mutant.name, result.mutant.breaks, outcome, name)
+        table.add_row(*map(Text, cells), f'{result.seconds:.0f}')
+    return table
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Check all mutants, or those named.
+
+    Args:
+        argv: The command line; None for this process's own.
+
+    Raises:
+        SystemExit: Always; the code is as above.
+    """
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('--only', nargs='+', metavar='NAME', help='mutants (default: all)')
+    args = parser.parse_args(argv)
+    mutants = {mutant.name: mutant for mutant in read_mutants(MUTANTS)}
+    progress = Console(stderr=True)
+    try:
+        for name in args.only or ():
+            check_choice('--only', name, mutants)
+        chosen = [mutants[name] for name in args.only or mutants]
+        checked = check(chosen, ROOT)
+        results = list(track(checked, 'testing', total=len(chosen), console=progress))
+    except (ValueError, RuntimeError) as error:
+        parser.error(str(error))
+    Console().print(render(results))
+    survivors = sum(result.killer is None for result in results)
+    print(f'{len(results) - survivors} killed, {survivors} survived')
+    raise SystemExit(survivors > 0)
+
+
+if __name__ == '__main__':
+    main()

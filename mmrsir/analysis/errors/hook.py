@@ -1,0 +1,64 @@
+"""Gathering results while a model is tested."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from ...engine.scopes import class_names
+from ...utils.errors import UserError
+from .tasks import Task
+
+
+class Rated(NamedTuple):
+    """A data sample and how well the model does on it."""
+
+    score: float
+    sample: Any
+
+
+class ResultsHook(Hook):
+    """Gathers what is taken for what, and the worst images. For a test by a single process.
+
+    Args:
+        task: The task.
+        num_worst: Images to keep.
+
+    Attributes:
+        classes: Names of the classes.
+        matrix: Confusion matrix of all images.
+        worst: The worst images, the worst first.
+    """
+
+    def __init__(self, task: Task, num_worst: int) -> None:
+        self.task = task
+        self.num_worst = num_worst
+        self.classes: list[str] = []
+        self.matrix: Any = 0
+        self.worst: list[Rated] = []
+
+    def before_test_epoch(self, runner: Runner) -> None:
+        """Look up the classes."""
+        classes = class_names(runner.test_dataloader.dataset)
+        if classes is None:
+            raise UserError('the data set names no classes: give it metainfo=dict(classes=(…))')
+        self.classes = [str(name) for name in classes]
+
+    def after_test_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: Any = None,
+        outputs: Sequence[Any] | None = None,
+    ) -> None:
+        """Count the images of a batch, and keep those that are worse than the kept ones."""
+        for sample in outputs or ():
+            matrix = self.task.count(sample, len(self.classes))
+            self.matrix = self.matrix + matrix
+            score = self.task.rate(sample, matrix)
+            if len(self.worst) < self.num_worst or score < self.worst[-1].score:
+                kept = sample.new()
+                kept.pop('seg_logits', None)  # hundreds of megabytes, which are not drawn
+                rated = [*self.worst, Rated(score, kept.cpu())]
+                self.worst = sorted(rated, key=lambda one: one.score)[: self.num_worst]

@@ -1,0 +1,1 @@
+"""Checkpoints: reading without running them, matching, sealing, publishing, those of Swin."""

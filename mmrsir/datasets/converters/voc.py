@@ -1,0 +1,171 @@
+"""Boxes from the XML files of Pascal VOC, which labelImg, CVAT and others write too."""
+
+import math
+import os
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+from ..coco_files import SUFFIXES, Picture, loaded_size
+from ..loading.decoding import first_ten
+from .sources import check_exists
+
+_CORNERS = ('xmin', 'ymin', 'xmax', 'ymax')
+_TOLERANCE = 1.0  # how far a box may reach out of its picture, in pixels
+
+
+def read_voc(
+    annotations: Path,
+    images: Path,
+    classes: Sequence[str] | None = None,
+    first_pixel: int | None = None,
+    any_size: bool = False,
+) -> tuple[list[Picture], list[str], Path, list[str]]:
+    """Read the boxes of pictures.
+
+    An XML file belongs to the picture with its name; where there is none, to the one that it names.
+    Objects that are ``difficult`` become crowds.
+
+    Args:
+        annotations: Folder of the XML files, at any depth.
+        images: Folder of the pictures, at any depth.
+        classes: Names of the classes; objects of others are left out. None: all, sorted by name.
+        first_pixel: The coordinate of the first pixel: 1 as in VOC, where boxes include their last
+            pixel, or 0. None: 0 if a box begins at 0, otherwise 1.
+        any_size: Take the sizes of the pictures where XML files have others.
+
+    Returns:
+        The pictures, the classes, the folder of the pictures, and what is to be said of them.
+
+    Raises:
+        FileNotFoundError: A folder does not exist.
+        ValueError: Files cannot be used; names what is wrong with the first ten.
+    """
+    check_exists(annotations)
+    check_exists(images)
+    files = sorted(annotations.rglob('*.xml'))
+    if not files:
+        raise ValueError(f'{annotations} holds no XML file')
+    of_name, of_stem = _pictures(images)
+    problems: list[str] = []
+    read: list[tuple[Path, tuple[int, int], list[dict[str, Any]]]] = []
+    for file in files:
+        try:
+            root = ElementTree.parse(file).getroot()
+            picture = _picture_of(file, root, of_name, of_stem)
+            size = loaded_size(picture)
+            if not any_size:
+                _check_size(root, picture, size)
+            read.append((picture, size, list(_objects(root))))
+        except (ElementTree.ParseError, OSError, ValueError) as error:
+            problems.append(f'{file}: {error}')
+    objects = [one for _, _, found in read for one in found]
+    if first_pixel is None:
+        first_pixel = int(all(min(one['corners']) > 0 for one in objects))
+    for picture, size, found in read:
+        for one in found:
+            try:
+                one['bbox'] = _box(one.pop('corners'), size, first_pixel)
+                one['area'] = one['bbox'][2] * one['bbox'][3]
+            except ValueError as error:
+                problems.append(f'{picture}: {one["name"]}: {error}')
+    if problems:
+        shown = '\n  '.join(problems[:10])
+        raise ValueError(f'{len(problems)} things are wrong; the first are:\n  {shown}')
+
+    names = sorted({one['name'] for one in objects}) if classes is None else list(classes)
+    others = Counter(one['name'] for one in objects if one['name'] not in names)
+    pictures = [
+        Picture(path, *size, [one for one in found if one['name'] in names])
+        for path, size, found in read
+    ]
+    used = {picture.path for picture in pictures}
+    bare = sorted(path.name for path in of_name.values() if path not in used)
+    said = [f'the first pixel of a picture counts as {first_pixel}']
+    if others:
+        said.append('left out, as of other classes: ' + first_ten([*map(str, others.items())]))
+    if bare:
+        said.append(f'left out, as without an XML file: {len(bare)} pictures: {first_ten(bare)}')
+    return pictures, names, images, said
+
+
+def _pictures(folder: Path) -> tuple[dict[str, Path], dict[str, list[Path]]]:
+    """Return the pictures below a folder by their name and by their name without suffix."""
+    of_name: dict[str, Path] = {}
+    of_stem = defaultdict(list)
+    for parent, _, names in os.walk(folder, followlinks=True):
+        for name in sorted(names):
+            path = Path(parent, name)
+            if path.suffix.lower() in SUFFIXES:
+                of_name[str(path.relative_to(folder))] = path
+                of_stem[path.stem].append(path)
+    if not of_name:
+        raise ValueError(f'{folder} holds no picture')
+    return of_name, of_stem
+
+
+def _picture_of(
+    file: Path,
+    root: ElementTree.Element,
+    of_name: dict[str, Path],
+    of_stem: dict[str, list[Path]],
+) -> Path:
+    named = (root.findtext('filename') or '').strip().replace('\\', '/').rpartition('/')[2]
+    found = of_stem.get(file.stem) or of_stem.get(Path(named).stem) or []
+    exact = [path for path in found if path.name == named]
+    if len(exact) == 1:
+        return exact[0]
+    if len(found) != 1:
+        number = len(found) or 'no'
+        raise ValueError(f'{number} pictures are called {file.stem!r}, as the file, or {named!r}')
+    return found[0]
+
+
+def _check_size(root: ElementTree.Element, picture: Path, size: tuple[int, int]) -> None:
+    annotated = tuple(_number(root, f'size/{side}', 0) for side in ('width', 'height'))
+    if all(annotated) and annotated != size:
+        turned = '; turned by EXIF data' if annotated[::-1] == size else ''
+        raise ValueError(
+            f'the file is for {annotated[0]:g} x {annotated[1]:g} pixels, {picture} is loaded with '
+            f'{size[0]} x {size[1]}{turned}. If the boxes are right all the same: --any-size'
+        )
+
+
+def _objects(root: ElementTree.Element) -> Iterator[dict[str, Any]]:
+    for position, element in enumerate(root.iterfind('object'), start=1):
+        name = (element.findtext('name') or '').strip()
+        if not name:
+            raise ValueError(f'object {position} has no name')
+        corners = [_number(element, f'bndbox/{corner}') for corner in _CORNERS]
+        if corners[2] < corners[0] or corners[3] < corners[1]:
+            raise ValueError(f'object {position}: {corners} ends before it begins')
+        crowd = int(_number(element, 'difficult', 0) != 0)
+        yield dict(name=name, corners=corners, iscrowd=crowd)
+
+
+def _number(element: ElementTree.Element, path: str, default: float | None = None) -> float:
+    text = (element.findtext(path) or '').strip()
+    if not text and default is not None:
+        return default
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise ValueError(f'{path} is {text!r} and must be a number')
+    return number
+
+
+def _box(corners: Sequence[float], size: tuple[int, int], first_pixel: int) -> list[float]:
+    """Return x, y, width, height from 0; what is just outside of the picture is cut off."""
+    left, top = corners[0] - first_pixel, corners[1] - first_pixel
+    right, bottom = corners[2], corners[3]
+    width, height = size
+    if min(left, top) < -_TOLERANCE or right > width + _TOLERANCE or bottom > height + _TOLERANCE:
+        raise ValueError(f'the box {list(corners)} reaches out of {width} x {height} pixels')
+    left, top, right, bottom = max(left, 0), max(top, 0), min(right, width), min(bottom, height)
+    if right <= left or bottom <= top:
+        raise ValueError(f'the box {list(corners)} has no area')
+    return [left, top, right - left, bottom - top]

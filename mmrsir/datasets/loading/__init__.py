@@ -1,0 +1,1 @@
+"""Loading of images and masks, which refuses damaged files."""

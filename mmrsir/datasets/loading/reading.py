@@ -1,0 +1,278 @@
+"""Decoding of images: one way for training, tests, the check, the demo and the page."""
+
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import cv2
+import mmcv
+import numpy as np
+from mmcv.image.io import imread_flags
+
+from ...utils.errors import UserError
+from .headers import SIGNATURES, Pixels, open_image, orientation, turn, type_of_tiff
+from .jpeg import BrokenImageError, capture_standard_error, decode_jpeg
+
+# OpenCV turns JPEG and PNG unless it is told not to, TIFF always, and these never.
+_NOT_TURNED = ('WEBP', 'AVIF')
+_OPPOSITE = {6: 8, 8: 6}
+_MAX_PIXELS = 2**30  # as of OpenCV
+
+
+class ValueRangeError(UserError, ValueError):
+    """An image of which nobody has said what is black and what is white."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How the content of a file becomes an image.
+
+    Images of every format are turned as their EXIF orientation says.
+
+    Args:
+        color_type: Flag of mmcv's ``imfrombytes``. With ``'color_ignore_orientation'`` and
+            ``'grayscale_ignore_orientation'`` the image stays as it is stored.
+        backend: Backend of mmcv's ``imfrombytes``. What OpenCV cannot decode, Pillow decodes.
+        value_range: The values that become 0 and 255, for images of more than 8 bits, such as
+            ``(0, 4095)`` for 12 bits or ``(0, 1)`` for floats. None: of 16 bits the upper eight
+            are taken, and other types are refused.
+
+    Raises:
+        TypeError: ``value_range`` is no pair of numbers.
+        ValueError: Its first number is not below its second, or one is not finite.
+    """
+
+    color_type: str = 'color'
+    backend: str = 'cv2'
+    value_range: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        if self.value_range is None:
+            return
+        given = self.value_range
+        numbers = isinstance(given, (list, tuple)) and all(
+            isinstance(one, (int, float)) and not isinstance(one, bool) for one in given
+        )
+        if not numbers or len(given) != 2:
+            raise TypeError(
+                f'value_range={given!r} must be two numbers, of black and of white: (0, 4095)'
+            )
+        if not (np.isfinite(given).all() and given[0] < given[1]):
+            raise ValueError(f'value_range={given!r} must be finite, the lower number first')
+        object.__setattr__(self, 'value_range', (given[0], given[1]))
+
+    @classmethod
+    def of(cls, settings: Any) -> 'Reading | None':
+        """Return how the first ``LoadImageFromFile`` in settings reads; None if there is none.
+
+        Args:
+            settings: A pipeline, or any part of a config around it.
+        """
+        if isinstance(settings, dict):
+            if str(settings.get('type')).rpartition('.')[2] == 'LoadImageFromFile':
+                return cls(
+                    settings.get('color_type', 'color'),
+                    settings.get('imdecode_backend', 'cv2'),
+                    settings.get('value_range'),
+                )
+            settings = list(settings.values())
+        if isinstance(settings, (list, tuple)):
+            return next((found for one in settings if (found := cls.of(one))), None)
+        return None
+
+    @classmethod
+    def of_config(cls, cfg: Any) -> 'Reading':
+        """Return how a config reads images when it tests; for color images, whatever it trains on.
+
+        Args:
+            cfg: A config; one without data sets reads as by default.
+        """
+        loaders = (cfg.get(f'{split}_dataloader') for split in ('test', 'val', 'train'))
+        found = next((one for one in map(cls.of, loaders) if one), cls())
+        return replace(found, color_type=f'color{"" if found.turns else "_ignore_orientation"}')
+
+    @property
+    def turns(self) -> bool:
+        """Whether images are turned as their EXIF orientation says."""
+        return self.color_type in ('color', 'grayscale')
+
+    def decode(self, data: bytes, exact: bool = False) -> Pixels:
+        """Decode an image to its last byte.
+
+        Args:
+            data: Content of its file.
+            exact: Do not round the values of an image of more than 8 bits.
+
+        Returns:
+            (H, W, 3), BGR, or (H, W), as ``color_type`` says; uint8, or float32 if ``exact`` and
+            the image has more than 8 bits.
+
+        Raises:
+            BrokenImageError: It is cut, damaged, or no image.
+            ValueRangeError: It needs ``value_range``.
+        """
+        return self.to_eight_bits(self.pixels(data), exact)
+
+    def pixels(self, data: bytes) -> Pixels:
+        """Decode an image to its last byte, with the values of its file.
+
+        Args:
+            data: Content of its file.
+
+        Returns:
+            As :meth:`decode`, of the type that the file has.
+
+        Raises:
+            BrokenImageError: It is cut, damaged, or no image.
+        """
+        form = next((name for name, start in SIGNATURES.items() if start.match(data)), '')
+        try:
+            if self.backend != 'cv2':
+                return self._with_other_backend(data, form)
+            return self._with_opencv(data, form)
+        except BrokenImageError:
+            raise
+        except Exception as error:  # what a broken file makes a decoder raise is not bounded
+            raise BrokenImageError(_in_one_line(error)) from error
+
+    def to_eight_bits(self, pixels: Pixels, exact: bool = False) -> Pixels:
+        """Bring the values of an image to 0 to 255.
+
+        Args:
+            pixels: What :meth:`pixels` returned.
+            exact: As of :meth:`decode`.
+
+        Returns:
+            The image; that of 8 bits itself.
+
+        Raises:
+            ValueRangeError: There is no ``value_range``, and the type does not tell it.
+        """
+        if pixels.dtype == np.uint8 or (
+            self.color_type == 'unchanged' and self.value_range is None
+        ):
+            return pixels
+        if self.value_range is not None:
+            low, high = self.value_range
+            scaled = (pixels.astype(np.float64) - low) * (255.0 / (high - low))
+            scaled = np.nan_to_num(np.clip(scaled, 0.0, 255.0)).astype(np.float32)
+            return scaled if exact else scaled.round().astype(np.uint8)
+        if pixels.dtype == np.uint16:
+            return (pixels >> 8).astype(np.uint8)
+        raise ValueRangeError(describe_values(pixels))
+
+    def _with_opencv(self, data: bytes, form: str) -> Pixels:
+        flag = imread_flags[self.color_type]
+        if form == 'JPEG':
+            return _whole(decode_jpeg(partial(_opencv, data, flag)), data)
+        if form == 'PNG' and data[24:25] != b'\x10':  # its bits a sample
+            return _whole(_opencv(data, flag), data)
+        if form in _NOT_TURNED:
+            pixels = _opencv(data, flag)
+        else:
+            any_depth = flag if flag < 0 else flag | cv2.IMREAD_ANYDEPTH
+            pixels, said = capture_standard_error(partial(_opencv, data, any_depth))
+            if pixels is None and form == 'TIFF':  # of one channel, 32 bits or more
+                unchanged = partial(_opencv, data, cv2.IMREAD_UNCHANGED)
+                pixels, said = capture_standard_error(unchanged)
+            if pixels is None and form == 'PNG':
+                raise BrokenImageError(_in_one_line(said.decode(errors='replace')) or 'cut')
+        if pixels is None:
+            return self._with_pillow(data)
+        if form in _NOT_TURNED and self.turns:
+            pixels = turn(pixels, orientation(data))
+        if form == 'TIFF' and not self.turns:
+            stored = orientation(data)
+            pixels = turn(pixels, _OPPOSITE.get(stored, stored))
+        return self._with_channels(pixels)
+
+    def _with_pillow(self, data: bytes) -> Pixels:
+        image = open_image(data)
+        if image is None:
+            raise BrokenImageError(
+                f'{len(data)} bytes that cannot be decoded, of no format that Pillow or OpenCV '
+                f'knows{type_of_tiff(data)}; the first are {data[:16]!r}'
+            )
+        if image.width * image.height > _MAX_PIXELS:
+            raise BrokenImageError(f'{image.width} x {image.height} pixels are too many')
+        stored = 1 if image.format == 'TIFF' else orientation(data)  # it is turned when loaded
+        image.load()
+        if image.mode in ('I', 'F') or image.mode.startswith('I;16'):
+            pixels = np.asarray(image)
+        elif self.color_type.startswith('grayscale'):
+            pixels = np.asarray(image.convert('L'))
+        else:
+            pixels = np.asarray(image.convert('RGB'))[..., ::-1]
+        return self._with_channels(turn(pixels, stored) if self.turns else pixels)
+
+    def _with_other_backend(self, data: bytes, form: str) -> Pixels:
+        if self.backend == 'pillow' and self.color_type != 'unchanged':
+            image = open_image(data)
+            if image is not None and image.mode[:1] in 'IF':
+                return self._with_pillow(data)
+            flag = f'{self.color_type.partition("_")[0]}_ignore_orientation'
+            turned = form == 'TIFF'
+        else:
+            flag, turned = self.color_type, self.backend == 'tifffile'
+        decode = partial(mmcv.imfrombytes, data, flag=flag, backend=self.backend)
+        pixels = _whole(decode_jpeg(decode) if form == 'JPEG' else decode(), data)
+        return turn(pixels, orientation(data)) if self.turns and not turned else pixels
+
+    def _with_channels(self, pixels: Pixels) -> Pixels:
+        """Bring what was decoded without regard to color to the channels of ``color_type``."""
+        if self.color_type == 'unchanged':
+            return pixels
+        if pixels.ndim == 3 and pixels.shape[2] not in (1, 3, 4):
+            raise BrokenImageError(
+                f'an image of {pixels.shape[2]} channels; those of 1, 3 and 4 can be read'
+            )
+        if self.color_type.startswith('grayscale'):
+            if pixels.ndim == 2:
+                return pixels
+            return (pixels[..., :3] @ np.array([0.114, 0.587, 0.299])).astype(pixels.dtype)
+        if pixels.ndim == 2:
+            pixels = pixels[..., None]
+        return np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else pixels[..., :3]
+
+
+def is_nearly_black(pixels: Pixels) -> bool:
+    """Whether an image of 16 bits uses twelve of them at most, of which four are left of eight."""
+    return pixels.dtype == np.uint16 and bool(pixels.max() < 1 << 12)
+
+
+def describe_values(pixels: Pixels) -> str:
+    """Return the type and the range of an image's values, and what to do, for a message."""
+    finite = pixels[np.isfinite(pixels)]
+    if not finite.size:
+        return f'its pixels are {pixels.dtype}, and none is a number'
+    low, high = finite.min(), finite.max()
+    strange = '' if finite.size == pixels.size else ', some are not finite'
+    return (
+        f'its pixels are {pixels.dtype} from {low:g} to {high:g}{strange}: '
+        f'{range_hint(float(low), float(high))}'
+    )
+
+
+def range_hint(low: float, high: float) -> str:
+    """Return what to do about images that have values in a range."""
+    usual = (1, 255, 1023, 4095, 16383, 65535)
+    top = next((one for one in usual if high <= one), None) if low >= 0 else None
+    given = f'({low:g}, {high:g})' if top is None else f'(0, {top})'
+    return f'say which are black and white by value_range={given} of LoadImageFromFile, or others'
+
+
+def _opencv(data: bytes, flag: int) -> Pixels | None:
+    return cv2.imdecode(np.frombuffer(data, np.uint8), flag)
+
+
+def _whole(pixels: Pixels | None, data: bytes) -> Pixels:
+    if pixels is None:
+        raise BrokenImageError(f'{len(data)} bytes that cannot be decoded')
+    return pixels
+
+
+def _in_one_line(error: object) -> str:
+    text = ' '.join(str(error).split())
+    if 'CV_IO_MAX_IMAGE' in text:
+        return 'it has more pixels than OpenCV reads; OPENCV_IO_MAX_IMAGE_PIXELS sets the limit'
+    return text

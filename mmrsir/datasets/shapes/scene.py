@@ -1,0 +1,223 @@
+"""Composition of the synthetic shapes: what a picture holds, and what of it lies in front."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mmrsir.datasets.shapes.drawing import (
+    CLASSES,
+    SUBPIXELS,
+    Mask,
+    Picture,
+    Pose,
+    fine_mask,
+    outline_area,
+    paint,
+    photograph_crop,
+    place_outline,
+)
+
+# Of every EMPTY_EVERY pictures one has no object and of every CROWD_EVERY one has a crowd. They sit
+# at fixed places, so that a small data set has both kinds.
+EMPTY_EVERY, EMPTY_AT = 25, 3
+CROWD_EVERY, CROWD_AT = 12, 5
+
+# Diameter of an object as a fraction of the picture's side: 36 to 110 pixels of 256.
+SMALLEST, LARGEST = 0.14, 0.43
+
+# An object that would leave less than this of an earlier one in sight is moved, if there is room.
+LEAST_LEFT = 0.45
+
+
+@dataclass(frozen=True)
+class Instance:
+    """One thing to annotate: an object, or a crowd of tiny ones.
+
+    Attributes:
+        label: index into `CLASSES`.
+        layers: the values of `Scene.layers` that belong to it; of a crowd, the first is the ground
+            between its shapes.
+        area: pixels that it would have if nothing hid it and the picture did not end.
+        crowd: whether it is a crowd.
+    """
+
+    label: int
+    layers: range
+    area: float
+    crowd: bool = False
+
+
+@dataclass
+class Scene:
+    """A picture and what lies where in it.
+
+    Attributes:
+        picture: RGB values in 0..255, (size, size, 3).
+        layers: number of the frontmost thing at each fine pixel, 0 for the background; a larger
+            number lies in front of a smaller, (size * SUBPIXELS, size * SUBPIXELS).
+        instances: what there is, from back to front.
+    """
+
+    picture: Picture
+    layers: NDArray[np.uint8] = field(init=False)
+    instances: list[Instance] = field(default_factory=list)
+    _last_layer: int = 0
+
+    def __post_init__(self) -> None:
+        self.layers = np.zeros((self.size * SUBPIXELS,) * 2, np.uint8)
+
+    @property
+    def size(self) -> int:
+        """Side of the picture in pixels."""
+        return int(self.picture.shape[0])
+
+    def cover(self, mask: Mask) -> int:
+        """Put a mask in front of everything.
+
+        Args:
+            mask: zeros and ones on the fine canvas.
+
+        Returns:
+            The number of its layer.
+        """
+        self._last_layer += 1
+        self.layers[mask > 0] = self._last_layer
+        return self._last_layer
+
+    def visible_area(self, instance: Instance, hidden_by: Mask | None = None) -> float:
+        """Pixels of an instance that are in sight.
+
+        Args:
+            instance: one of `instances`.
+            hidden_by: a mask on the fine canvas to take away.
+
+        Returns:
+            The area in pixels of the picture.
+        """
+        seen = (self.layers >= instance.layers.start) & (self.layers < instance.layers.stop)
+        if hidden_by is not None:
+            seen &= hidden_by == 0
+        return float(np.count_nonzero(seen)) / SUBPIXELS**2
+
+    def add_object(self, label: int, pose: Pose, rng: np.random.Generator) -> None:
+        """Draw one object in front of all others.
+
+        Args:
+            label: index into `CLASSES`.
+            pose: where it goes.
+            rng: source of its colours and texture.
+        """
+        contours = place_outline(CLASSES[label], pose)
+        mask = fine_mask(contours, self.size)
+        self.picture = paint(self.picture, mask, pose, rng)
+        layer = self.cover(mask)
+        self.instances.append(Instance(label, range(layer, layer + 1), outline_area(contours)))
+
+    def add_crowd(self, label: int, poses: list[Pose], rng: np.random.Generator) -> None:
+        """Draw many tiny objects of one class as one crowd, whose region is their convex hull.
+
+        Args:
+            label: index into `CLASSES`.
+            poses: where they go.
+            rng: source of their colours and textures.
+        """
+        members = [place_outline(CLASSES[label], pose) for pose in poses]
+        hull = cv2.convexHull(np.concatenate([m[0] for m in members]).astype(np.float32))[:, 0]
+        region = [hull.astype(np.float64)]
+        first = self.cover(fine_mask(region, self.size))
+        for member, pose in zip(members, poses, strict=True):
+            mask = fine_mask(member, self.size)
+            self.picture = paint(self.picture, mask, pose, rng)
+            last = self.cover(mask)
+        layers = range(first, last + 1)
+        self.instances.append(Instance(label, layers, outline_area(region), crowd=True))
+
+
+def _random_pose(rng: np.random.Generator, size: int) -> Pose:
+    radius = size * math.exp(rng.uniform(math.log(SMALLEST), math.log(LARGEST))) / 2.0
+    # The centre keeps 0.7 radii from the border: few objects are cut, and none by much.
+    x, y = rng.uniform(0.7 * radius, size - 0.7 * radius, 2)
+    angle, squeeze = rng.uniform(0.0, 2.0 * math.pi), rng.uniform(0.85, 1.0)
+    return Pose(float(x), float(y), radius, angle, squeeze)
+
+
+def _free_pose(rng: np.random.Generator, scene: Scene, label: int) -> Pose:
+    """A pose that leaves enough of every earlier instance in sight, or the last of twelve tried."""
+    for _ in range(12):
+        pose = _random_pose(rng, scene.size)
+        mask = fine_mask(place_outline(CLASSES[label], pose), scene.size)
+        if all(scene.visible_area(i, mask) >= LEAST_LEFT * i.area for i in scene.instances):
+            break
+    return pose
+
+
+def _crowd_poses(rng: np.random.Generator, size: int) -> list[Pose]:
+    """Tiny poses scattered over a disc, none much over another."""
+    reach = size * rng.uniform(0.16, 0.22)
+    radius = size * rng.uniform(0.028, 0.036)
+    x, y = rng.uniform(reach + radius, size - reach - radius, 2)
+    poses: list[Pose] = []
+    for _ in range(150):
+        far, turn = reach * math.sqrt(rng.random()), rng.uniform(0.0, 2.0 * math.pi)
+        pose = Pose(
+            float(x) + far * math.cos(turn),
+            float(y) + far * math.sin(turn),
+            radius * rng.uniform(0.85, 1.15),
+            rng.uniform(0.0, 2.0 * math.pi),
+        )
+        if all(math.hypot(pose.x - p.x, pose.y - p.y) > 2.1 * radius for p in poses):
+            poses.append(pose)
+    return poses
+
+
+def compose_scene(seed: int, index: int, size: int, validation: bool) -> Scene:
+    """Make the picture number `index` of a split; it depends on the arguments and on nothing else.
+
+    Args:
+        seed: seed of the data set.
+        index: number of the picture in its split, from 0.
+        size: side of the picture in pixels.
+        validation: which split.
+
+    Returns:
+        A scene of no object, or of 1 to 5 objects, or of a crowd and 1 to 3 objects.
+    """
+    rng = np.random.default_rng([seed, int(validation), index])
+    scene = Scene(photograph_crop(rng, size, validation))
+    if index % EMPTY_EVERY == EMPTY_AT:
+        return scene
+    count = int(rng.integers(1, 6))
+    if index % CROWD_EVERY == CROWD_AT:
+        scene.add_crowd(int(rng.integers(len(CLASSES))), _crowd_poses(rng, size), rng)
+        count = (count + 1) // 2
+    for _ in range(count):
+        label = int(rng.integers(len(CLASSES)))
+        scene.add_object(label, _free_pose(rng, scene, label), rng)
+    return scene
+
+
+def compose_single(seed: int, label: int, index: int, size: int, validation: bool) -> Picture:
+    """Make the classification picture number `index` of a class in a split.
+
+    Args:
+        seed: seed of the data set.
+        label: index into `CLASSES`.
+        index: number of the picture in its class, from 0.
+        size: side of the picture in pixels.
+        validation: which split.
+
+    Returns:
+        A photograph crop with one whole object, RGB values in 0..255, (size, size, 3).
+    """
+    rng = np.random.default_rng([seed, 2 + int(validation), label, index])
+    scene = Scene(photograph_crop(rng, size, validation))
+    radius = size * rng.uniform(0.25, 0.42)
+    x, y = rng.uniform(radius, size - radius, 2)
+    angle, squeeze = rng.uniform(0.0, 2.0 * math.pi), rng.uniform(0.85, 1.0)
+    scene.add_object(label, Pose(float(x), float(y), radius, angle, squeeze), rng)
+    return scene.picture

@@ -1,0 +1,248 @@
+"""A guard of classes: what data, config and checkpoint call them, and how often they occur."""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from mmengine.dist import all_gather_object, is_main_process
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
+from mmengine.runner import BaseLoop, Runner
+
+from ...datasets.class_counts import ClassCounts, count_loaded, to_table
+from ...datasets.class_names import (
+    Naming,
+    contradiction,
+    declared_names,
+    difference,
+    found_names,
+    leaves,
+)
+from ...datasets.loading.decoding import first_ten
+from ..config_check import Mistake, refuse
+from ..loops.checked import EmptyDatasetError
+from ..scopes import class_names
+
+SPLITS = ('train', 'val', 'test')
+# Names that differ are a mistake of this setting of a data loader.
+SETTING = 'dataset.metainfo'
+
+
+@HOOKS.register_module()
+class ClassGuardHook(Hook):
+    """Compares the names of classes, and says which of them occur.
+
+    Before the first iteration the classes of training and validation are compared, name by name,
+    with those of the files; a checkpoint that is tested or resumed likewise with the data. Then the
+    log has how often each class occurs: of a large data set a sample is looked at. After an
+    evaluation, classes without ground truth are named.
+
+    Attributes:
+        rests_on_too_few: Whether the last validation's ground truth was of one of several classes,
+            or of none: its metrics are not to be compared.
+    """
+
+    priority = 'LOW'  # after the hook that logs metrics, before the one that saves checkpoints
+
+    def __init__(self) -> None:
+        self.rests_on_too_few = False
+        self._counts: dict[str, ClassCounts] = {}
+        self._seen: set[int] | None = None
+
+    def before_run(self, runner: Runner) -> None:
+        """Compare and count the classes of the data that the run uses.
+
+        Raises:
+            ConfigError: A label stands for several classes.
+            EmptyDatasetError: The training data has no object or pixel of any class.
+        """
+        loops = dict(_loops(runner))
+        refuse(runner.cfg, 'mixes up classes', list(_mistakes(loops)))
+        for split, loop in loops.items():
+            names = class_names(loop.dataloader.dataset)
+            counts = names and count_loaded(loop.dataloader.dataset, names)
+            if counts:
+                self._counts[split] = counts
+        if self._counts and is_main_process():
+            _log_counts(runner, self._counts)
+        train = self._counts.get('train')
+        for kind, detail in train.findings() if train else ():
+            if kind == 'nothing-to-learn':
+                raise EmptyDatasetError(f'train_dataloader: {detail}')
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        """Compare the classes of a checkpoint with those of the data.
+
+        A training that only starts from its weights may have other classes.
+
+        Raises:
+            ConfigError: A label stands for another class.
+        """
+        classes = _classes_of(checkpoint)
+        loops = dict(_loops(runner))
+        if classes is None or ('train' in loops and not runner._resume):
+            return
+        learned = Naming('the checkpoint', classes)
+        mistakes = []
+        for split, loop in loops.items():
+            for dataset in leaves(loop.dataloader.dataset):
+                declared, found = _names(dataset, split)
+                said = None
+                if declared is not None:
+                    said = difference(learned, declared)
+                elif found is not None:
+                    said = difference(learned, found, may_lack_last=True)
+                if said is not None:
+                    mistakes.append(Mistake(f'{split}_dataloader.{SETTING}', said))
+        refuse(runner.cfg, 'has other classes than the checkpoint', mistakes)
+
+    def before_val(self, runner: Runner) -> None:
+        """Begin to look which classes label maps have."""
+        self._seen = None
+
+    def before_test(self, runner: Runner) -> None:
+        """Begin to look which classes label maps have."""
+        self._seen = None
+
+    def after_val_iter(self, runner: Runner, batch_idx: int, **kwargs: Any) -> None:
+        """Note the classes of label maps, of which only some are looked at before."""
+        self._look('val', kwargs.get('outputs'))
+
+    def after_test_iter(self, runner: Runner, batch_idx: int, **kwargs: Any) -> None:
+        """Note the classes of label maps."""
+        self._look('test', kwargs.get('outputs'))
+
+    def after_val_epoch(self, runner: Runner, metrics: Mapping[str, float] | None = None) -> None:
+        """Name the classes without ground truth beside the metrics."""
+        present = self._say(runner, 'val', metrics or {})
+        self.rests_on_too_few = present is not None and present < min(
+            2, len(self._counts['val'].names)
+        )
+
+    def after_test_epoch(self, runner: Runner, metrics: Mapping[str, float] | None = None) -> None:
+        """Name the classes without ground truth beside the metrics."""
+        self._say(runner, 'test', metrics or {})
+
+    def _look(self, split: str, outputs: Sequence[Any] | None) -> None:
+        counts = self._counts.get(split)
+        if counts is None or counts.learned != 'pixels':
+            return
+        for sample in outputs or ():
+            if 'gt_sem_seg' not in sample:
+                continue
+            self._seen = self._seen or set()
+            labels = sample.gt_sem_seg.data
+            for label in set(range(len(counts.names))) - self._seen:
+                if (labels == label).any():
+                    self._seen.add(label)
+
+    def _say(self, runner: Runner, split: str, metrics: Mapping[str, float]) -> int | None:
+        """Log which classes have no ground truth; return how many have some, if that is known."""
+        counts = self._counts.get(split)
+        if counts is None:
+            return None
+        present = set(counts.occurring)
+        if counts.learned == 'pixels':
+            seen = all_gather_object(self._seen)
+            if all(one is None for one in seen):  # there are no label maps
+                return None
+            present = set().union(*(one for one in seen if one))
+        absent = [repr(name) for i, name in enumerate(counts.names) if i not in present]
+        if not absent or (counts.is_sample and counts.learned != 'pixels' and len(present) > 1):
+            return len(present)
+        named = f'{first_ten(list(metrics))} of {split}'
+        if not present:
+            text = f'{named}: no class has ground truth, so that they mean nothing'
+        elif len(present) == 1:
+            name = counts.names[next(iter(present))]
+            text = f'{named}: all ground truth is of {name!r}, none of {first_ten(absent)}'
+        else:
+            text = f'{named} say nothing of {first_ten(absent)}, which have no ground truth'
+        if split == 'val' and len(present) < 2:
+            text += '; no checkpoint is saved as the best one'
+        runner.logger.warning(text)
+        return len(present)
+
+
+def rests_on_too_few_classes(runner: Runner) -> bool:
+    """Say whether the metrics of the last validation rest on one of several classes, or on none."""
+    return any(isinstance(one, ClassGuardHook) and one.rests_on_too_few for one in runner.hooks)
+
+
+def _loops(runner: Runner) -> Iterator[tuple[str, BaseLoop]]:
+    """Iterate over the loops that are built: those that the run uses."""
+    for split in SPLITS:
+        loop = getattr(runner, f'_{split}_loop')
+        if isinstance(loop, BaseLoop) and hasattr(loop.dataloader.dataset, 'metainfo'):
+            yield split, loop
+
+
+def _names(dataset: Any, split: str) -> tuple[Naming | None, Naming | None]:
+    """Return what the config and what the files of a data set call its labels."""
+    place = f'{split}_dataloader'
+    return declared_names(dataset, place), found_names(dataset, place)
+
+
+def _mistakes(loops: Mapping[str, BaseLoop]) -> Iterator[Mistake]:
+    """Compare the classes of data sets with the config, with training and with the evaluator."""
+    first: tuple[Naming | None, Naming | None] = None, None
+    for split, loop in loops.items():
+        setting = f'{split}_dataloader.{SETTING}'
+        for position, dataset in enumerate(leaves(loop.dataloader.dataset)):
+            declared, found = names = _names(dataset, split)
+            said = declared and found and contradiction(declared, found)
+            if split == 'train' and position == 0:
+                first = names
+            if not said and first[1] and found:
+                said = difference(first[1], found, may_lack_last=True)
+            if not said and first[0] and declared:
+                said = difference(first[0], declared)
+            if said:
+                yield Mistake(setting, said)
+            elif split != 'train' and declared:
+                yield from _evaluator_mistakes(split, loop, dataset, found or declared)
+
+
+def _evaluator_mistakes(split: str, loop: Any, dataset: Any, names: Naming) -> Iterator[Mistake]:
+    """Compare a COCO file that an evaluator has read with the data set."""
+    setting = f'{split}_evaluator.ann_file'
+    for metric in loop.evaluator.metrics:
+        truth = getattr(metric, 'truth', None)
+        if truth is None or not hasattr(dataset, 'cat_ids'):
+            continue
+        said = difference(names, Naming(metric.ann_file, truth.names))
+        image = dataset.get_data_info(0)
+        if not said and truth.image(image['img_id']) is None:
+            said = f'{metric.ann_file} has no image {image["img_path"]}'
+        if said:
+            yield Mistake(setting, said)
+
+
+def _classes_of(checkpoint: Mapping[str, Any]) -> Sequence[str] | None:
+    """Return the classes that a checkpoint was trained on; None if it does not say."""
+    meta = checkpoint.get('meta')
+    if not isinstance(meta, Mapping):
+        return None
+    described = meta.get('dataset_meta', meta)  # of OpenMMLab's first versions: the meta itself
+    if isinstance(described, (list, tuple)):
+        described = described[0] if described else {}
+    classes = described.get('classes', described.get('CLASSES'))
+    return None if isinstance(classes, str) else classes
+
+
+def _log_counts(runner: Runner, counts: Mapping[str, ClassCounts]) -> None:
+    """Log how often classes occur, and warn of those that occur too seldom."""
+    tables: dict[tuple[str, ...], dict[str, ClassCounts]] = {}
+    for split, one in counts.items():
+        tables.setdefault(tuple(one.names), {})[split] = one
+    samples = [
+        f'{one.num_images:,} of {one.total:,} images of {split}'
+        for split, one in counts.items()
+        if one.is_sample
+    ]
+    said = f' in {" and ".join(samples)}; tools/misc/check_dataset.py counts all' if samples else ''
+    lines = [line for group in tables.values() for line in to_table(group)]
+    runner.logger.info('\n'.join([f'classes{said}:', *lines]))
+    for split, one in counts.items():
+        for kind, detail in one.findings():
+            runner.logger.log(logging.WARNING, f'{split}_dataloader: {kind}: {detail}')

@@ -1,0 +1,318 @@
+"""What holds when a training is resumed: settings of the config, or those of the checkpoint."""
+
+import warnings
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from mmengine.dist import is_main_process
+from mmengine.hooks import Hook
+from mmengine.optim import OptimWrapper, OptimWrapperDict
+from mmengine.runner import EpochBasedTrainLoop, Runner
+from torch import nn
+
+from ...checkpoints.reading import match_weights, strip_wrapper
+from ...datasets.loading.decoding import first_ten
+from ...utils.arguments import check_choice
+from ...utils.errors import UserError
+from .checkpoint_match import unwrap
+
+SCHEDULES = ('checkpoint', 'config')
+# What of a scheduler's state moves while it runs; its first values are those of the optimizer.
+MOVING = {
+    '_global_step',
+    '_last_value',
+    'base_values',
+    'best',
+    'cooldown_counter',
+    'last_step',
+    'num_bad_epochs',
+    'verbose',
+}
+COUNTED = {'T_max', 'begin', 'end', 'milestones', 'periods', 'restarts', 'step_size', 'total_iters'}
+FOREVER = 10**9  # how mmengine writes that a scheduler never ends
+SHOWN = 3
+START_ANEW = (
+    'To start a new training from these weights: --cfg-options load_from=CHECKPOINT, without '
+    '--resume'
+)
+TAKE_NEW = (
+    'To go on from here by the schedule of the config: --cfg-options resume_schedule=config. '
+    f'{START_ANEW}'
+)
+
+
+class CannotResumeError(UserError, ValueError):
+    """A checkpoint is of another training than the one that the config describes."""
+
+
+class ResumedSettingsHook(Hook):
+    """Says which settings hold when a training is resumed, and refuses what cannot be meant.
+
+    mmengine takes learning rates, their schedule and all other settings of the optimizer from the
+    checkpoint, and the length of the training from the config, in silence.
+
+    Args:
+        schedule: ``'checkpoint'`` does as mmengine. ``'config'`` takes settings and schedule of the
+            config, at the place that they would have reached by now; states of the optimizer, such
+            as momentum, stay.
+
+    Raises:
+        ValueError: ``schedule`` is neither.
+    """
+
+    def __init__(self, schedule: str = 'checkpoint') -> None:
+        check_choice('resume_schedule', schedule, SCHEDULES)
+        self.schedule = schedule
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        """Compare a checkpoint that is resumed with what the config has made.
+
+        Args:
+            runner: The runner.
+            checkpoint: What was read; with ``schedule='config'`` its schedule is replaced.
+
+        Raises:
+            CannotResumeError: It is of another model, of another kind of optimizer or schedule,
+                holds none, or has trained longer than the config says.
+        """
+        if not runner._resume:
+            return
+        if isinstance(runner, Runner):  # mmengine's FlexibleRunner has no whole model yet
+            _check_model(unwrap(runner.model), checkpoint)
+            _check_optimizers(runner, checkpoint)
+        elif self.schedule == 'config':
+            raise CannotResumeError(
+                f'resume_schedule=config is not known to runner_type={type(runner).__name__}'
+            )
+        length = _compare_length(runner, checkpoint)
+        if self.schedule == 'config':
+            _take_schedule(runner, checkpoint)
+            runner.logger.info('resume_schedule=config: the schedule is that of the config')
+            return
+        self._report(runner, length, list(_compare_schedules(runner, checkpoint)))
+
+    def _report(self, runner: Runner, length: str, ignored: list[str]) -> None:
+        lines = [length] if length else []
+        if ignored:
+            lines.append('These settings of the checkpoint hold, not those of the config:')
+            lines += [f'  {one}' for one in ignored]
+            lines.append(f'{TAKE_NEW}.')
+            _note(runner, lines)
+        if lines:
+            runner.logger.warning('\n'.join(['Resumed with another config:', *lines]))
+
+
+def _check_model(model: nn.Module, checkpoint: dict[str, Any]) -> None:
+    weights = strip_wrapper(checkpoint.get('state_dict', {}))
+    match = match_weights(model, weights)
+    parameters = dict(model.named_parameters())
+    present = model.state_dict()
+    wrong = [
+        f'{key} is {tuple(present[key].shape)} in the config, {tuple(weights[key].shape)} in the '
+        'checkpoint'
+        for key in match.mismatched
+    ]
+    wrong += [f'{key} is missing in the checkpoint' for key in match.missing if key in parameters]
+    if wrong:
+        classes = (checkpoint['meta'].get('dataset_meta') or {}).get('classes')
+        learned = (
+            f'. The checkpoint is of {len(classes)} classes: {first_ten(classes)}'
+            if classes
+            else ''
+        )
+        raise CannotResumeError(
+            f'a resumed training goes on with the same model: {_first(wrong)}'
+            f'{learned}. {START_ANEW}'
+        )
+
+
+def _check_optimizers(runner: Runner, checkpoint: dict[str, Any]) -> None:
+    if 'optimizer' not in checkpoint:
+        raise CannotResumeError(
+            'the checkpoint holds no optimizer, as those that are the best ones or published: '
+            f'it cannot be resumed. {START_ANEW}'
+        )
+    for place, wrapper, state in _optimizers(runner, checkpoint):
+        fresh, saved = wrapper.optimizer.param_groups, state['param_groups']
+        sizes = [[len(group['params']) for group in groups] for groups in (fresh, saved)]
+        if sizes[0] != sizes[1]:
+            counts = [f'{sum(one)} parameters in {len(one)} groups' for one in sizes]
+            raise CannotResumeError(
+                f'{place} has {counts[0]}, the checkpoint {counts[1]}: other parameters are '
+                f'trained, or paramwise_cfg is another. {START_ANEW}'
+            )
+        names = [set(groups[0]) for groups in (fresh, saved)]
+        # Each version of torch adds settings; an optimizer of another kind also lacks some.
+        if names[1] - names[0] - {'initial_lr', 'initial_momentum'} and names[0] - names[1]:
+            differ = ', '.join(sorted(names[0] ^ names[1]))
+            raise CannotResumeError(
+                f'{place}: the optimizer of the checkpoint is of another kind; not both have '
+                f'{differ}. {START_ANEW}'
+            )
+
+
+def _compare_length(runner: Any, checkpoint: dict[str, Any]) -> str:
+    """Say which length holds where it is another; refuse one that is over."""
+    by_epoch = isinstance(runner.train_loop, EpochBasedTrainLoop)
+    setting, unit = ('max_epochs', 'epoch') if by_epoch else ('max_iters', 'iter')
+    length = getattr(runner.train_loop, setting)
+    done = checkpoint['meta'][unit]
+    if done > length:
+        raise CannotResumeError(
+            f'the checkpoint is of {unit} {done}, which is beyond train_cfg.{setting}={length}: '
+            f'nothing is left to train. Raise {setting}, or resume an earlier checkpoint'
+        )
+    if done == length:
+        return f'train_cfg.{setting}={length} is reached: nothing is left to train.'
+    hub = checkpoint.get('message_hub') or {}
+    before = (hub.get('runtime_info') or {}).get(setting)
+    if before is None or before == length:
+        return ''
+    return f'train_cfg.{setting}: {length} of the config holds, not {before} of the checkpoint.'
+
+
+def _compare_schedules(runner: Any, checkpoint: dict[str, Any]) -> Iterator[str]:
+    """Yield the settings of optimizer and schedule that differ."""
+    if isinstance(runner, Runner):
+        for place, wrapper, saved_state in _optimizers(runner, checkpoint):
+            fresh, saved = wrapper.optimizer.param_groups, saved_state['param_groups']
+            for name in sorted(set(fresh[0]) & set(saved[0]) - {'params'}):
+                if name in ('lr', 'momentum') and f'initial_{name}' in fresh[0]:
+                    continue  # the schedule moves it
+                of_config, of_checkpoint = (
+                    [group.get(name) for group in one] for one in (fresh, saved)
+                )
+                if _values(of_config) != _values(of_checkpoint):
+                    yield (
+                        f'{place}.optimizer.{name.removeprefix("initial_")}: '
+                        f'{_range(of_checkpoint)}, not {_range(of_config)}'
+                    )
+    for place, fresh, saved in _schedulers(runner, checkpoint):
+        if len(fresh) != len(saved):
+            raise CannotResumeError(
+                f'{place} has {len(fresh)} schedules, the checkpoint {len(saved)}, which cannot go '
+                f'on as it is. {TAKE_NEW}'
+            )
+        for index, (scheduler, state) in enumerate(zip(fresh, saved, strict=True)):
+            own = scheduler.state_dict()
+            if own.keys() != state.keys():
+                differ = ', '.join(sorted((own.keys() ^ state.keys()) - MOVING))
+                raise CannotResumeError(
+                    f'{place}.{index} is a {type(scheduler).__name__}, that of the checkpoint is '
+                    f'of another kind; not both have {differ}. {TAKE_NEW}'
+                )
+            for name in sorted(own.keys() - MOVING):
+                if own[name] != state[name]:
+                    unit = (
+                        ''
+                        if name not in COUNTED
+                        else ' epochs'
+                        if own['by_epoch']
+                        else ' iterations'
+                    )
+                    yield (
+                        f'{place}.{index}.{name}: {_plain(state[name])}{unit}, '
+                        f'not {_plain(own[name])}{unit}'
+                    )
+
+
+def _take_schedule(runner: Runner, checkpoint: dict[str, Any]) -> None:
+    """Let the config's schedule come to where the checkpoint is, and put it into that."""
+    by_epoch = isinstance(runner.train_loop, EpochBasedTrainLoop)
+    epochs = checkpoint['meta']['epoch'] if by_epoch else 0
+    schedulers = [one for _, fresh, _ in _schedulers(runner, checkpoint) for one in fresh]
+    _step(schedulers, checkpoint['meta']['iter'], epochs, len(runner.train_dataloader))
+    for _, wrapper, state in _optimizers(runner, checkpoint):
+        for group, old in zip(wrapper.optimizer.param_groups, state['param_groups'], strict=True):
+            old.update({name: value for name, value in group.items() if name != 'params'})
+        if wrapper.base_param_settings is not None:
+            state['base_param_settings'] = wrapper.base_param_settings
+    present = runner.param_schedulers
+    if isinstance(present, dict):
+        states: Any = {name: [one.state_dict() for one in each] for name, each in present.items()}
+    else:
+        states = [one.state_dict() for one in present or ()]
+    checkpoint['param_schedulers'] = states
+
+
+def _step(schedulers: list[Any], iterations: int, epochs: int, epoch_length: int) -> None:
+    """Step schedulers as a training does: most know their next value by their last one alone."""
+    by_iteration = [one for one in schedulers if not one.by_epoch]
+    by_epoch = [one for one in schedulers if one.by_epoch]
+    ended = 0
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # of schedulers that step before their optimizer
+        for iteration in range(1, iterations + 1):
+            for scheduler in by_iteration:
+                scheduler.step()
+            if ended < epochs and iteration % epoch_length == 0:
+                ended += 1
+                for scheduler in by_epoch:
+                    scheduler.step()
+        for _ in range(ended, epochs):  # of other lengths
+            for scheduler in by_epoch:
+                scheduler.step()
+
+
+def _optimizers(
+    runner: Runner, checkpoint: dict[str, Any]
+) -> Iterator[tuple[str, OptimWrapper, dict[str, Any]]]:
+    """Iterate over optimizers with the states that the checkpoint has of them."""
+    wrapper, state = runner.optim_wrapper, checkpoint['optimizer']
+    if not isinstance(wrapper, OptimWrapperDict):
+        yield 'optim_wrapper', wrapper, state
+        return
+    for name, one in wrapper.items():
+        if name not in state:
+            raise CannotResumeError(
+                f'the checkpoint holds no optimizer for optim_wrapper.{name}. {START_ANEW}'
+            )
+        yield f'optim_wrapper.{name}', one, state[name]
+
+
+def _schedulers(
+    runner: Any, checkpoint: dict[str, Any]
+) -> Iterator[tuple[str, list[Any], list[dict[str, Any]]]]:
+    """Iterate over lists of schedulers with the states that the checkpoint has of them."""
+    fresh, saved = runner.param_schedulers or [], checkpoint.get('param_schedulers') or []
+    if not isinstance(fresh, dict):
+        yield 'param_scheduler', fresh, saved if isinstance(saved, list) else []
+        return
+    for name, schedulers in fresh.items():
+        yield f'param_scheduler.{name}', schedulers, dict(saved).get(name, [])
+
+
+def _note(runner: Any, lines: list[str]) -> None:
+    """Write into the run's copy of the config what does not hold of it."""
+    dumped = Path(runner.work_dir, Path(runner.cfg.filename or f'{runner.timestamp}.py').name)
+    if is_main_process() and dumped.is_file():
+        note = ''.join(f'# {line}\n' for line in lines)
+        dumped.write_text(note + dumped.read_text(encoding='utf-8'), encoding='utf-8')
+
+
+def _values(settings: list[Any]) -> list[Any]:
+    """Return settings so that lists and tuples of the same values are equal."""
+    return [tuple(one) if isinstance(one, list) else one for one in settings]
+
+
+def _range(values: list[Any]) -> str:
+    """Return a setting of all groups of parameters."""
+    numbers = [value for value in values if isinstance(value, (int, float))]
+    if len(numbers) == len(values) and min(numbers) != max(numbers):
+        return f'{min(numbers):.6g} to {max(numbers):.6g}'
+    return _plain(values[0])
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, Counter):  # milestones
+        return str(sorted(value.elements()))
+    if value == FOREVER:
+        return 'no'
+    return f'{value:.6g}' if isinstance(value, float) else str(value)
+
+
+def _first(reasons: list[str]) -> str:
+    rest = len(reasons) - SHOWN
+    return '; '.join(reasons[:SHOWN]) + (f'; and {rest} more' if rest > 0 else '')

@@ -1,0 +1,1 @@
+"""Loops that can be resumed inside an epoch, and loops that refuse an empty data set."""

@@ -1,0 +1,239 @@
+"""Data loaders that are refused where no image is left, and loops that evaluate on all of them."""
+
+import logging
+import os
+from collections.abc import Iterator
+from json import JSONDecodeError
+from pathlib import Path
+from typing import Any
+
+from mmengine.dist import is_main_process
+from mmengine.logging import print_log
+from mmengine.registry import DATASETS, LOOPS
+from mmengine.runner import BaseLoop, Runner, TestLoop, ValLoop
+from torch import nn
+from torch.utils.data import DataLoader
+
+from ...datasets.check.configs import loads_masks
+from ...datasets.check.faults import BOXES_ONLY
+from ...datasets.class_counts import MOST_RECORDS
+from ...datasets.class_names import surplus
+from ...datasets.loading.decoding import first_ten
+from ...datasets.loading.passed_over import passed_over
+from ...utils.encoding import encoding_problem
+from ...utils.errors import UserError
+from ..config_check import ConfigError, check_classes
+from ..scopes import class_names
+
+
+class UnreadableDatasetError(UserError, ValueError):
+    """Annotations of a data set are in another form than the library reads."""
+
+
+class EmptyDatasetError(UserError, ValueError):
+    """A data set has no images, or none that its filters leave."""
+
+
+class MissingMasksError(UserError, ValueError):
+    """Objects of a data set have no mask, and its pipeline loads masks."""
+
+
+def build_dataloader(runner: Runner, settings: DataLoader | dict, name: str) -> DataLoader:
+    """Build a data loader as mmengine does, unless its data set holds nothing.
+
+    Heads of the runner's model that predict another number of classes are warned of, except with
+    mmengine's FlexibleRunner, which builds the model later; and images in its folders that are not
+    read.
+
+    Args:
+        runner: The runner.
+        settings: Settings of the data loader, or one that is built already.
+        name: What the config calls it.
+
+    Returns:
+        The data loader.
+
+    Raises:
+        ConfigError: The names of the data set's classes are a text, or there are more or fewer of
+            them than class folders.
+        EmptyDatasetError: No image is left; says of how many, and what left them out.
+        MissingMasksError: The pipeline loads masks, and objects have none.
+        UnreadableDatasetError: Its annotations are not UTF-8, not JSON, or lack a field.
+    """
+    if isinstance(settings, DataLoader):
+        return settings
+    try:
+        loader = runner.build_dataloader(
+            settings,
+            seed=runner.seed,
+            diff_rank_seed=runner._randomness_cfg.get('diff_rank_seed', False),
+        )
+    except AssertionError as error:
+        if 'number of subfolders' not in str(error):
+            raise
+        raise ConfigError(f'{name}: {_what_folders(settings["dataset"])}') from error
+    except ValueError as error:
+        # mmengine packs the records of a data set into one array, and fails where it has none.
+        if 'need at least one array' not in str(error):
+            _explain(settings['dataset'], name, error)
+            raise
+        loader = None
+    except KeyError as error:
+        _explain(settings['dataset'], name, error)
+        raise
+    if loader is None or len(loader.dataset) == 0:
+        raise EmptyDatasetError(f'{name}: {_what_is_left(settings["dataset"])}')
+    if loads_masks(settings):
+        for part in _parts(loader.dataset):
+            _check_masks(part, name)
+    if isinstance(runner.model, nn.Module):
+        check_classes(runner.model, name, class_names(loader.dataset))
+    if is_main_process():
+        for dataset in _parts(loader.dataset):
+            _warn_of_unread_images(dataset, name)
+    return loader
+
+
+class _CheckedLoop(BaseLoop):
+    """What the two loops share, in front of mmengine's."""
+
+    loader: str
+
+    def __init__(
+        self, runner: Runner, dataloader: DataLoader | dict, *args: Any, **kwargs: Any
+    ) -> None:
+        _check_skips_nothing(dataloader, self.loader)
+        super().__init__(runner, build_dataloader(runner, dataloader, self.loader), *args, **kwargs)
+
+
+@LOOPS.register_module()
+class CheckedValLoop(_CheckedLoop, ValLoop):
+    """Validates on every image of a data set that has some.
+
+    Args:
+        runner: The runner.
+        dataloader: Settings of the data loader.
+        *args: Further arguments of mmengine's ``ValLoop``.
+        **kwargs: Further arguments of mmengine's ``ValLoop``.
+
+    Raises:
+        ValueError: No image is left, or broken ones would be skipped.
+    """
+
+    loader = 'val_dataloader'
+
+
+@LOOPS.register_module()
+class CheckedTestLoop(_CheckedLoop, TestLoop):
+    """Tests as :class:`CheckedValLoop` validates."""
+
+    loader = 'test_dataloader'
+
+
+def _explain(settings: dict[str, Any], name: str, error: Exception) -> None:
+    """Raise an error that says what is wrong with the annotations of a data set, if they are it."""
+    for part in _innermost(settings):
+        path = Path(part.get('data_root') or '', part.get('ann_file') or '')
+        if not part.get('ann_file') or not path.is_file():
+            continue
+        problem = encoding_problem(path.read_bytes())
+        if isinstance(error, JSONDecodeError):
+            problem = problem or f'it is no JSON: {error}'
+        elif isinstance(error, KeyError) and path.suffix == '.json':
+            problem = problem or f'a record has no {error}'
+        if problem:
+            raise UnreadableDatasetError(
+                f'{name}: {path}: {problem}; tools/misc/check_dataset.py says more'
+            ) from error
+
+
+def _parts(dataset: Any) -> Iterator[Any]:
+    """Iterate over the data sets below built wrappers."""
+    for one in getattr(dataset, 'datasets', None) or [getattr(dataset, 'dataset', None)]:
+        if one is None:
+            yield dataset
+        else:
+            yield from _parts(one)
+
+
+def _warn_of_unread_images(dataset: Any, name: str) -> None:
+    """Warn of images in the folders of a data set that lists the files of folders."""
+    if hasattr(dataset, 'extensions'):
+        used = None
+    elif hasattr(dataset, 'img_suffix') and hasattr(dataset, 'seg_map_suffix'):
+        samples = map(dataset.get_data_info, range(len(dataset)))
+        paths = (sample.get(key) for sample in samples for key in ('img_path', 'seg_map_path'))
+        used = {os.path.abspath(path) for path in paths if path}
+    else:
+        return
+    unread = passed_over(dataset, used, listed=False)
+    if unread:
+        print_log(f'{name}: {unread}', logger='current', level=logging.WARNING)
+
+
+def _what_is_left(settings: dict[str, Any]) -> str:
+    """Say of how many images none is left, for the first such data set below the wrappers."""
+    for part in _innermost(settings):
+        dataset = DATASETS.build({**part, 'serialize_data': False})
+        if len(dataset) == 0:
+            break
+    total = len(dataset.load_data_list())
+    classes = first_ten([str(one) for one in class_names(dataset) or ['none']])
+    place = dataset.ann_file or dataset.data_root
+    return (
+        f'0 of {total} images left after filter_cfg={dataset.filter_cfg}, '
+        f'indices={part.get("indices")}, of {place} with the classes {classes}'
+    )
+
+
+def _what_folders(settings: dict[str, Any]) -> str:
+    """Say which class folders are too many or missing, for the first such data set."""
+    for part in _innermost(settings):
+        dataset = DATASETS.build({**part, 'lazy_init': True})
+        folders = sorted(one.name for one in Path(dataset.img_prefix).iterdir() if one.is_dir())
+        classes = class_names(dataset) or []
+        if len(folders) != len(classes):
+            break
+    return (
+        f'{dataset.img_prefix} has {len(folders)} class folders, and the config has '
+        f'{len(classes)} classes; {surplus(folders, classes)}'
+    )
+
+
+def _innermost(settings: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Iterate over the data sets below their wrappers."""
+    if 'dataset' in settings:
+        yield from _innermost(settings['dataset'])
+    elif 'datasets' in settings:
+        for one in settings['datasets']:
+            yield from _innermost(one)
+    else:
+        yield settings
+
+
+def _check_masks(dataset: Any, name: str) -> None:
+    """Look for a mask of each object, in at most some thousand images spread over the data set."""
+    step = -(-len(dataset) // MOST_RECORDS)
+    records = (dataset.get_data_info(index) for index in range(0, len(dataset), step))
+    objects = [one for record in records for one in record.get('instances') or ()]
+    num_bare = sum('mask' not in one for one in objects)
+    if num_bare:
+        raise MissingMasksError(
+            f'{name}: {num_bare} of {len(objects)} objects in {dataset.ann_file} have no mask, and '
+            f'the pipeline loads masks (with_mask=True). For boxes alone train Faster R-CNN, see '
+            f'{BOXES_ONLY}'
+        )
+
+
+def _check_skips_nothing(settings: Any, name: str) -> None:
+    """Check that no loading of images anywhere in the settings skips broken ones."""
+    if isinstance(settings, dict):
+        if settings.get('on_corrupt') == 'skip':
+            raise ValueError(
+                f"{name}: on_corrupt='skip' is for training only: a metric would be that of other "
+                "images; allowed here: 'raise'"
+            )
+        settings = list(settings.values())
+    if isinstance(settings, (list, tuple)):
+        for one in settings:
+            _check_skips_nothing(one, name)

@@ -1,0 +1,1 @@
+"""Strategies of mmengine's FlexibleRunner."""

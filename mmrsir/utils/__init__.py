@@ -1,0 +1,1 @@
+"""What all other packages use: checks of arguments, errors for users, files, encodings."""

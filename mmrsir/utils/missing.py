@@ -1,0 +1,144 @@
+"""Paths that do not exist, and the file or folder that was probably meant."""
+
+import os
+import unicodedata
+from collections.abc import Callable, Iterator
+from difflib import get_close_matches
+from functools import lru_cache
+from itertools import groupby, islice
+from pathlib import Path
+from urllib.parse import unquote
+
+from .errors import UserError
+
+# Names of a folder, which may hold millions: so many are read, and compared letter by letter.
+MAX_LISTED = 100_000
+MAX_COMPARED = 1000
+_INVISIBLE = dict.fromkeys(map(ord, '\ufeff\u200b\u200e\u200f'))
+
+
+class MissingPathError(UserError, FileNotFoundError):
+    """A file or folder that the user names does not exist."""
+
+
+def _strip_parts(path: str) -> str:
+    return '/'.join(part.strip() for part in path.split('/'))
+
+
+def _drop_repeated(path: str) -> str:
+    return '/'.join(part for part, _ in groupby(path.split('/')))
+
+
+# In what two writings of a path may differ, and what makes them alike; in this order.
+_DIFFERENCES: dict[str, Callable[[str], str]] = {
+    'folders are separated by /, not by a backslash': lambda path: path.replace('\\', '/'),
+    '%20 and its like belong to web addresses': unquote,
+    'it has an invisible mark, as a byte order mark is': lambda path: path.translate(_INVISIBLE),
+    'a name begins or ends with a blank': _strip_parts,
+    'accents are encoded in another way, NFC or NFD (macOS)': (
+        lambda path: unicodedata.normalize('NFC', path)
+    ),
+    'capital and small letters differ': str.casefold,
+    'a folder is named twice: data_root or data_prefix has it already': _drop_repeated,
+}
+
+
+def nearest(path: str | Path, folder: str | Path | None = None) -> str:
+    """Return the end of a message: what is there instead of a path, and in what it differs.
+
+    Args:
+        path: A path that does not exist.
+        folder: Where it should be, if it may be a path of another computer.
+
+    Returns:
+        ``'; did you mean …?'``, with the reason where both are the same but for the way in which
+        they are written; empty where nothing is near.
+    """
+    wanted = os.path.expanduser(str(path))
+    for candidate in _readings(wanted):
+        found = _resolve(candidate)
+        if found is not None:
+            return f'; did you mean {found}?{_reasons(wanted, found)}'
+    parts = [part for part in _alike(wanted).split('/') if part]
+    for start in range(1, len(parts)) if folder is not None else ():
+        found = _resolve(os.path.join(str(folder), *parts[start:]))
+        if found is not None:
+            return f'; did you mean {found}? (the path is of another folder or computer)'
+    parent, name = os.path.split(wanted.rstrip('/'))
+    while parent and not os.path.isdir(parent):  # a folder is missing: name that one
+        parent, name = os.path.split(parent)
+    names = [one for one in _listing(parent)[0][:MAX_COMPARED] if one != name]
+    near = [one for one in names if Path(one).stem == Path(name).stem]
+    near = near[:1] or get_close_matches(name, names, n=1)
+    return f'; did you mean {os.path.join(parent, near[0])}?' if near else ''
+
+
+def check_file(what: str, path: str) -> None:
+    """Check that a file exists.
+
+    Args:
+        what: What the file is, for the message.
+        path: Its path; an address such as ``https://…`` is not checked.
+
+    Raises:
+        MissingPathError: It does not exist; names the nearest file beside it.
+    """
+    if '://' not in path and not Path(path).is_file():
+        raise MissingPathError(f'{what} {path} does not exist{nearest(path)}')
+
+
+def _readings(path: str) -> Iterator[str]:
+    """Yield what a path may stand for: itself, and without a folder that is named twice."""
+    for one in dict.fromkeys((path, unquote(path).replace('\\', '/'))):
+        yield one
+        parts = one.split('/')
+        for at in range(1, len(parts)):
+            if parts[at] and _alike(parts[at]) == _alike(parts[at - 1]):
+                yield '/'.join(parts[:at] + parts[at + 1 :])
+
+
+def _resolve(path: str) -> str | None:
+    """Return the one path that is there and is alike; None if there is none, or several."""
+    found = '/' if path.startswith('/') else ''
+    for part in filter(None, path.split('/')):
+        joined = os.path.join(found, part)
+        if not os.path.exists(joined):
+            alike = _listing(found)[1].get(_alike(part), ())
+            if len(alike) != 1:
+                return None
+            joined = os.path.join(found, alike[0])
+        found = joined
+    return found
+
+
+def _alike(path: str, but: str = '') -> str:
+    """Return a path without the differences that programs and systems make, but for one."""
+    for difference, drop in _DIFFERENCES.items():
+        if difference != but:
+            path = drop(path)
+    return path
+
+
+def _reasons(wanted: str, found: str) -> str:
+    """Name the differences between a path and the one that is there."""
+    reasons = [one for one in _DIFFERENCES if _alike(wanted, one) != _alike(found, one)]
+    return f' ({"; ".join(reasons)})' if reasons else ''
+
+
+def _listing(folder: str) -> tuple[list[str], dict[str, list[str]]]:
+    """Return the names in a folder, sorted, and the same by what they are alike to."""
+    try:
+        return _read_listing(folder or '.', os.stat(folder or '.').st_mtime_ns)
+    except (OSError, ValueError):
+        return [], {}
+
+
+@lru_cache(maxsize=16)
+def _read_listing(folder: str, changed: int) -> tuple[list[str], dict[str, list[str]]]:
+    """Read a folder again only where its time of change is another."""
+    with os.scandir(folder) as entries:
+        names = sorted(entry.name for entry in islice(entries, MAX_LISTED))
+    alike: dict[str, list[str]] = {}
+    for name in names:
+        alike.setdefault(_alike(name), []).append(name)
+    return names, alike

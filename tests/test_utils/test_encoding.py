@@ -1,0 +1,121 @@
+"""Texts that training cannot read are named with what to do, in configs and in annotations."""
+
+import json
+
+import pytest
+import torch
+
+from mmrsir.engine import launch
+from mmrsir.engine.config_check import ConfigError
+from mmrsir.engine.loops.batches import PlacedIndex, UnusableSampleError, load_samples
+from mmrsir.engine.loops.checked import UnreadableDatasetError, _explain
+from mmrsir.utils.encoding import encoding_problem
+
+from ..helpers.small_sets import coco_record, write_coco
+from ..test_datasets.test_check_dataset import check
+
+NAME = 'Kästchen'
+ENCODINGS = {
+    'utf-8-sig': 'UTF-8 with a byte order mark',
+    'utf-16': 'UTF-16',
+    'utf-32': 'UTF-32',
+    'cp1252': "cp1252, it reads .*'.*Kästchen.*'",
+}
+
+
+@pytest.mark.parametrize('encoding', ENCODINGS)
+def test_other_encodings_are_named(encoding):
+    assert encoding_problem(NAME.encode()) == ''
+    problem = encoding_problem(NAME.encode(encoding))
+    assert problem.startswith('it is') and problem.endswith(
+        'save it as UTF-8 without a byte order mark'
+    )
+
+
+@pytest.mark.parametrize('encoding', ENCODINGS)
+def test_config_and_its_bases_in_other_encodings_are_named(encoding, tmp_path):
+    text = f"default_scope = 'mmseg'\nname = '{NAME}'\n"
+    (tmp_path / 'base.py').write_bytes(text.encode(encoding))
+    (tmp_path / 'child.py').write_text("_base_ = './base.py'\n")
+    for name in ('base', 'child'):
+        with pytest.raises(ConfigError, match=rf'base\.py cannot be read: .*{ENCODINGS[encoding]}'):
+            launch.read_config(str(tmp_path / f'{name}.py'), None)
+
+
+def test_syntax_error_of_a_config_is_named_with_its_line(tmp_path):
+    (tmp_path / 'config.py').write_text("default_scope = 'mmseg'\nx = (1,\n")
+    with pytest.raises(ConfigError, match=r"config\.py cannot be read: line 2: .* 'x = \(1,'"):
+        launch.read_config(str(tmp_path / 'config.py'), None)
+
+
+@pytest.fixture
+def small(tmp_path):
+    content = coco_record('train', [(1, NAME)], [[1], [1]])
+    return write_coco(tmp_path, train=content), content
+
+
+@pytest.mark.parametrize('encoding', ENCODINGS)
+def test_annotations_in_other_encodings_are_named(encoding, small):
+    root, content = small
+    path = root / 'train.json'
+    path.write_bytes(json.dumps(content, ensure_ascii=False).encode(encoding))
+    settings = dict(ann_file='train.json', data_prefix=dict(img='train'))
+    (report,) = check('coco', root, metainfo=dict(classes=[NAME]), **settings)
+    (fault,) = (one for one in report.faults if one.is_error)
+    assert fault.kind == 'encoding'
+    with pytest.raises(UnreadableDatasetError, match=rf'^train_dataloader: {path}: it is'):
+        _explain(dict(settings, data_root=str(root)), 'train_dataloader', ValueError())
+
+
+def test_records_without_area_are_one_finding(small):
+    root, content = small
+    for annotation in content['annotations']:
+        del annotation['area']
+    (root / 'train.json').write_text(json.dumps(content))
+    settings = dict(ann_file='train.json', data_prefix=dict(img='train'))
+    (report,) = check('coco', root, metainfo=dict(classes=[NAME]), **settings)
+    (fault,) = (one for one in report.faults if one.is_error)
+    assert fault.detail.startswith(
+        "2 of 2 annotations have no 'area': mmdet stops without it; write"
+    )
+
+
+def test_test_set_without_annotations_is_no_error(small):
+    root, content = small
+    for change in ({'annotations': []}, None):
+        if change is None:
+            del content['annotations']
+        (root / 'train.json').write_text(json.dumps({**content, **(change or {})}))
+        settings = dict(ann_file='train.json', data_prefix=dict(img='train'), test_mode=True)
+        (report,) = check('coco', root, metainfo=dict(classes=[NAME]), **settings)
+        kinds = {fault.kind for fault in report.faults}
+        assert 'no-ground-truth' in kinds and 'no-annotations' not in kinds
+        assert not report.has_errors
+
+
+class OneMissing:
+    def __getitem__(self, index):
+        from mmrsir.datasets import LoadImageFromFile
+
+        return LoadImageFromFile()(dict(img_path=f'/nowhere/{index}.jpg'))
+
+
+def test_worker_and_training_say_in_one_line_what_a_user_can_mend():
+    with pytest.raises(SystemExit) as stopped, launch.plain_errors():
+        try:
+            load_samples(OneMissing(), [PlacedIndex(3, (0,))])
+        except UnusableSampleError as error:  # as torch raises it again
+            raise UnusableSampleError(
+                f'Caught UnusableSampleError in worker\nOriginal Traceback:\n'
+                f'mmrsir.engine.loops.batches.UnusableSampleError: {error}\n'
+            ) from error
+    message = str(stopped.value)
+    assert message.startswith('error: sample 3: MissingImageError: /nowhere/3.jpg does not exist')
+    assert '\n' not in message
+
+
+def test_batch_norm_on_a_single_value_says_what_to_do():
+    with pytest.raises(SystemExit, match='batch_size to 2 or more'), launch.plain_errors():
+        torch.nn.BatchNorm2d(3)(torch.zeros(1, 3, 1, 1))
+    with pytest.raises(ValueError, match='other'), launch.plain_errors():
+        raise ValueError('other')
