@@ -14,7 +14,7 @@ COMMANDS = {
     'test': ('test.py {config} {checkpoint}', '*.json'),
     'analyze_results': ('analysis_tools/analyze_results.py {config} {checkpoint}', 'per_class.csv'),
     'benchmark': (
-        'analysis_tools/benchmark.py config:{config} --sizes 64:1 --steps forward --repeats 1',
+        '../benchmarks/benchmark.py config:{config} --sizes 64:1 --steps forward --repeats 1',
         '*.png',
     ),
     'get_flops': ('analysis_tools/get_flops.py {config} --shape 64 96', None),

@@ -8,7 +8,14 @@ from .helpers.commands import ROOT
 
 FILES = sorted(
     path.relative_to(ROOT).as_posix()
-    for pattern in ('setup.py', 'mmrsir/**/*.py', 'tools/**/*.py', 'configs/**/*.py')
+    for pattern in (
+        'setup.py',
+        'mmrsir/**/*.py',
+        'tools/**/*.py',
+        'configs/**/*.py',
+        'benchmarks/**/*.py',
+        'dev/*.py',
+    )
     for path in ROOT.glob(pattern)
     if '.mim' not in path.parts
 )

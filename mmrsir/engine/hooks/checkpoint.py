@@ -38,11 +38,12 @@ class CheckpointNotSavedError(UserError, RuntimeError):
 class ResumableCheckpointHook(CheckpointHook):
     """Saves checkpoints as mmengine's hook does, so that no training is lost or changed.
 
-    A file is written under another name, sealed with its hash
-    (:mod:`mmrsir.checkpoints.seal`), brought to the disk and then renamed; the pointer ``last_checkpoint`` follows, and older files are deleted
-    last. It holds the states of the random generators of all processes and the place in the
-    samples' order: a training that is resumed ends with the parameters of one that never stopped,
-    if a loop of :mod:`mmrsir.engine.loops` runs it. Validation leaves the generators as they were.
+    A file is written under another name, sealed with its hash (:mod:`mmrsir.checkpoints.seal`),
+    brought to the disk and then renamed; the pointer ``last_checkpoint`` follows, and older files
+    are deleted last. It holds the states of the random generators of all processes and the place
+    in the samples' order: a training that is resumed ends with the parameters of one that never
+    stopped, if a loop of :mod:`mmrsir.engine.loops` runs it. Validation leaves the generators as
+    they were.
 
     Args:
         on_error: ``'stop'`` ends the training where a file cannot be written, as on a full disk;
