@@ -21,31 +21,14 @@ GROUP = 8  # images that share what TrivialAugment draws
 
 
 def resize(images: Tensor, side: int) -> Tensor:
-    """Resize square images without aliasing.
-
-    Args:
-        images: (N, 3, H, W), any type.
-        side: New height and width in pixels.
-
-    Returns:
-        float32, (N, 3, side, side); the values are not rounded.
-    """
+    """Resize square images without aliasing."""
     if images.shape[-2:] == (side, side):
         return images.float()
     return F.interpolate(images.float(), (side, side), mode='bilinear', antialias=True)
 
 
 def crop(images: Tensor, crop_size: int, padding: int = 0) -> Tensor:
-    """Pad images with zeros and cut a square at a random place (mmpretrain's ``RandomCrop``).
-
-    Args:
-        images: (N, 3, H, W).
-        crop_size: Side of the square in pixels.
-        padding: Pixels added on each side.
-
-    Returns:
-        (N, 3, crop_size, crop_size).
-    """
+    """Pad images with zeros and cut a square at a random place (mmpretrain's ``RandomCrop``)."""
     padded = F.pad(images, (padding,) * 4)
     number, device = len(images), images.device
     rows_NH, columns_NW = (
@@ -64,17 +47,7 @@ def resized_crop(
     crop_ratio_range: tuple[float, float] = (0.08, 1.0),
     aspect_ratio_range: tuple[float, float] = (3 / 4, 4 / 3),
 ) -> Tensor:
-    """Cut a random part and enlarge it (mmpretrain's ``RandomResizedCrop``), bilinearly.
-
-    Args:
-        images: (N, 3, H, W).
-        scale: Side of the result in pixels.
-        crop_ratio_range: Least and largest share of the area.
-        aspect_ratio_range: Least and largest ratio of width to height.
-
-    Returns:
-        float32, (N, 3, scale, scale).
-    """
+    """Cut a random part and enlarge it (mmpretrain's ``RandomResizedCrop``), bilinearly."""
     number, device = len(images), images.device
 
     def between(low: float, high: float) -> Tensor:
@@ -111,21 +84,7 @@ def erase(
     fill_color: Sequence[float] = (128, 128, 128),
     fill_std: Sequence[float] = (0, 0, 0),
 ) -> Tensor:
-    """Fill a random rectangle with a colour or with noise (mmpretrain's ``RandomErasing``).
-
-    Args:
-        images: (N, 3, H, W), values of 0 to 255.
-        erase_prob: Share of the images that lose a rectangle.
-        min_area_ratio: Least share of the area.
-        max_area_ratio: Largest share of the area.
-        aspect_range: Least and largest ratio of height to width.
-        mode: ``'const'``, or ``'rand'`` for normal noise around the colour.
-        fill_color: Colour, a value for each channel.
-        fill_std: Standard deviation of the noise.
-
-    Returns:
-        float32, (N, 3, H, W).
-    """
+    """Fill a random rectangle with a colour or with noise (mmpretrain's ``RandomErasing``)."""
     number, device = len(images), images.device
     height, width = images.shape[-2:]
 
@@ -153,14 +112,7 @@ def erase(
 
 
 def trivial_augment(images: Tensor) -> Tensor:
-    """Apply torchvision's ``TrivialAugmentWide``; :data:`GROUP` images share a draw.
-
-    Args:
-        images: (N, 3, H, W), values of 0 to 255.
-
-    Returns:
-        uint8, (N, 3, H, W).
-    """
+    """Apply torchvision's ``TrivialAugmentWide``; :data:`GROUP` images share a draw."""
     policy = v2.TrivialAugmentWide()
     mixed = torch.randperm(len(images), device=images.device)
     parts = images.round().to(torch.uint8)[mixed].split(GROUP)
@@ -168,17 +120,7 @@ def trivial_augment(images: Tensor) -> Tensor:
 
 
 def batch_transform(settings: Mapping[str, Any]) -> BatchTransform:
-    """Make the batch form of a random transform of a config.
-
-    Args:
-        settings: An entry of a training pipeline of mmpretrain.
-
-    Returns:
-        A function of images, (N, 3, H, W).
-
-    Raises:
-        ValueError: There is no batch form of it, or it does not know a setting.
-    """
+    """Make the batch form of a random transform of a config."""
     rest = dict(settings)
     kind = rest.pop('type')
     if kind not in BATCH_FORMS:

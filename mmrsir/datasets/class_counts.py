@@ -24,30 +24,18 @@ SHOWN_CLASSES = 30
 
 @dataclass
 class ClassCounts:
-    """What a data set has of each class.
-
-    Attributes:
-        names: Name of each class by its label.
-        learned: What a model learns from: ``'images'``, ``'boxes'`` or ``'pixels'``.
-        columns: Numbers by label: ``images``, and for detection ``boxes``, ``masks`` (the boxes
-            that have one), ``crowd`` (``iscrowd=1``) and ``ignored`` (``ignore``, or without an
-            area), for segmentation ``pixels``.
-        num_images: Images that were looked at.
-        total: Images that there are.
-        ignored_pixels: Pixels that have no class.
-        ignored_values: For segmentation, how many pixels each value of the files has that stands
-            for no class.
-        reduces_zero: For segmentation, whether ``reduce_zero_label`` is set.
-    """
+    """What a data set has of each class."""
 
     names: list[str]
-    learned: str
+    learned: str  # what a model learns from: 'images', 'boxes' or 'pixels'
+    # Numbers by label: images; for detection boxes, masks (the boxes that have one), crowd
+    # (iscrowd=1) and ignored (ignore, or without an area); for segmentation pixels.
     columns: dict[str, list[int]]
-    num_images: int = 0
-    total: int = 0
+    num_images: int = 0  # that were looked at
+    total: int = 0  # that there are
     ignored_pixels: int = 0
-    ignored_values: dict[int, int] = field(default_factory=dict)
-    reduces_zero: bool = False
+    ignored_values: dict[int, int] = field(default_factory=dict)  # pixels of each value
+    reduces_zero: bool = False  # reduce_zero_label
 
     @classmethod
     def empty(cls, names: Sequence[str], learned: str, *columns: str) -> 'ClassCounts':
@@ -71,12 +59,7 @@ class ClassCounts:
         return len(self.occurring) < min(2, len(self.names))
 
     def add_objects(self, instances: Sequence[dict[str, Any]]) -> None:
-        """Count an image's objects.
-
-        Args:
-            instances: As mmdet holds them: ``bbox_label``, ``ignore_flag``, ``mask`` if there is
-                one; those that it leaves out have ``left_out``.
-        """
+        """Count an image's objects."""
         seen = set()
         for one in instances:
             label = one['bbox_label']
@@ -110,11 +93,7 @@ class ClassCounts:
         self.num_images += 1
 
     def findings(self) -> Iterator[tuple[str, str]]:
-        """Say which classes a model cannot learn, or not be measured by.
-
-        Yields:
-            A kind of fault of :mod:`mmrsir.datasets.check.faults`, and its detail.
-        """
+        """Say which classes a model cannot learn, or not be measured by."""
         where = f'the {self.num_images:,} images'
         if self.is_sample:
             where = f'the {self.num_images:,} of {self.total:,} images that were looked at'
@@ -185,14 +164,6 @@ def count_loaded(dataset: Any, names: Sequence[str]) -> ClassCounts | None:
     """Count the classes of a data set that a training has loaded.
 
     At most ``MOST_RECORDS`` records are looked at, evenly spaced, and ``MOST_MAPS`` label maps.
-
-    Args:
-        dataset: The data set, with or without wrappers.
-        names: Names of its classes.
-
-    Returns:
-        The counts; None where its records hold neither objects nor labels nor label maps, or
-        where none of them can be loaded.
     """
     counts = None
     parts = [part for part in leaves(dataset) if len(part)]
@@ -247,15 +218,7 @@ def _label_map_loader(dataset: Any) -> Any:
 
 
 def to_table(counts: dict[str, ClassCounts]) -> list[str]:
-    """Lay out counts of data sets that have the same classes, side by side.
-
-    Args:
-        counts: The counts by the name of a split.
-
-    Returns:
-        The lines: a head, and a line for each class; of many classes, the ``SHOWN_CLASSES`` that
-        the first split has least of.
-    """
+    """Lay out counts of data sets that have the same classes, side by side."""
     first = next(iter(counts.values()))
     names, order = first.names, list(range(len(first.names)))
     rest = ''

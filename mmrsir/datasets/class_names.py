@@ -20,12 +20,7 @@ _KEY = b'"categories"'
 
 
 class Naming(NamedTuple):
-    """What a place calls the labels.
-
-    Args:
-        place: Where the names stand, for messages.
-        names: Name of each label; None where it is not known.
-    """
+    """What a place calls the labels."""
 
     place: str
     names: Sequence[str | None]
@@ -40,13 +35,6 @@ def contradiction(given: Naming, found: Naming) -> str | None:
     """Say where a name that both places know stands for two labels.
 
     Names that only one place knows are no contradiction: folders may have codes for names.
-
-    Args:
-        given: The names of the config.
-        found: The names that the data has.
-
-    Returns:
-        The first label that differs, and how many do; None if none does.
     """
     places = _labels(given)
     differ = [
@@ -58,15 +46,7 @@ def contradiction(given: Naming, found: Naming) -> str | None:
 
 
 def unmatched(given: Naming, found: Naming) -> str | None:
-    """Say which labels the data calls otherwise than the config, where most are called alike.
-
-    Args:
-        given: The names of the config.
-        found: The names that the data has, no :func:`contradiction`.
-
-    Returns:
-        The names; None if there are none, or if the data has codes for names.
-    """
+    """Say which labels the data calls otherwise than the config, where most are called alike."""
     pairs = [
         (one, other)
         for one, other in zip(given.names, found.names, strict=False)
@@ -77,16 +57,7 @@ def unmatched(given: Naming, found: Naming) -> str | None:
 
 
 def difference(first: Naming, second: Naming, may_lack_last: bool = False) -> str | None:
-    """Say where two places call a label differently.
-
-    Args:
-        first: One place.
-        second: The other.
-        may_lack_last: The second may end before the first: its last classes are just absent.
-
-    Returns:
-        The first label that differs, and how many do; None if none does.
-    """
+    """Say where two places call a label differently."""
     one, other = first.names, second.names
     differ = [
         label
@@ -110,15 +81,7 @@ def similar(names: Sequence[str | None]) -> list[list[str]]:
 
 
 def surplus(found: Collection[str], classes: Collection[str]) -> str:
-    """Say which names are too many and which are missing, where their number differs.
-
-    Args:
-        found: The names that the data has.
-        classes: The names of the config.
-
-    Returns:
-        The end of a sentence.
-    """
+    """Say which names are too many and which are missing, where their number differs."""
     known, there = set(map(folded, classes)), set(map(folded, found))
     if known & there:
         more = [repr(name) for name in found if folded(name) not in known]
@@ -146,15 +109,7 @@ def leaves(dataset: Any) -> Iterator[Any]:
 
 
 def declared_names(dataset: Any, place: str) -> Naming | None:
-    """Return the names that a config gives the classes of a data set that is no wrapper.
-
-    Args:
-        dataset: The data set, built and loaded.
-        place: What the config calls it.
-
-    Returns:
-        The names; None where it gives none. Names of class folders are not the config's.
-    """
+    """Return the names that a config gives the classes of a data set that is no wrapper."""
     classes = dataset.metainfo.get('classes')
     if classes is None or list(classes) == list(getattr(dataset, 'folder_to_idx', ())):
         return None
@@ -162,15 +117,7 @@ def declared_names(dataset: Any, place: str) -> Naming | None:
 
 
 def found_names(dataset: Any, place: str) -> Naming | None:
-    """Return the names that the files of a data set give its labels.
-
-    Args:
-        dataset: The data set, built and loaded, no wrapper.
-        place: What the config calls it.
-
-    Returns:
-        The names: those of a COCO file's categories or of class folders; None for others.
-    """
+    """Return the names that the files of a data set give its labels."""
     if hasattr(dataset, 'folder_to_idx'):
         return Naming(f'the folders of {place} ({dataset.img_prefix})', (*dataset.folder_to_idx,))
     ids, path = getattr(dataset, 'cat_ids', None), getattr(dataset, 'ann_file', '')
@@ -181,16 +128,7 @@ def found_names(dataset: Any, place: str) -> Naming | None:
 
 
 def names_of_folders(labels: dict[str, int], root: str) -> tuple[str | None, ...]:
-    """Return what a list's labels are called by the folders that their images lie in.
-
-    Args:
-        labels: The label of each image by its path.
-        root: The folder that the class folders would be in.
-
-    Returns:
-        The folder of each label; None for a label whose images lie in several, or in one that has
-        images of other labels.
-    """
+    """Return what a list's labels are called by the folders that their images lie in."""
     folders: dict[int, set[str]] = {}
     for path, label in labels.items():
         folder, _, rest = path.removeprefix(root).lstrip('/').partition('/')

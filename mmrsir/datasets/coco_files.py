@@ -42,15 +42,7 @@ class Picture:
 
 
 def loaded_size(path: Path) -> tuple[int, int]:
-    """Return the width and height of a picture as it is loaded: turned as EXIF data say.
-
-    Args:
-        path: The file.
-
-    Raises:
-        OSError: It cannot be read.
-        ValueError: It is no picture.
-    """
+    """Return the width and height of a picture as it is loaded: turned as EXIF data say."""
     data = path.read_bytes()
     image = open_image(data)
     if image is None:
@@ -60,14 +52,7 @@ def loaded_size(path: Path) -> tuple[int, int]:
 
 
 def encode_mask(mask: NDArray[np.bool_]) -> dict[str, Any]:
-    """Return a mask's box (x, y, width, height), area and COCO encoding.
-
-    Args:
-        mask: (H, W).
-
-    Raises:
-        ValueError: It is empty.
-    """
+    """Return a mask's box (x, y, width, height), area and COCO encoding."""
     if not mask.any():
         raise ValueError('the mask is empty')
     runs = coco_mask.encode(np.asfortranarray(mask, np.uint8))
@@ -81,21 +66,7 @@ def encode_mask(mask: NDArray[np.bool_]) -> dict[str, Any]:
 def parts_of(
     pictures: Sequence[Picture], lists: Sequence[Path], val_share: Fraction
 ) -> dict[str, list[Picture]]:
-    """Split pictures.
-
-    Args:
-        pictures: The pictures.
-        lists: Files with a name a line, with or without suffix. Each makes a part that is called
-            as the file.
-        val_share: Without lists, the share that is for validation, by the rule of :mod:`.splits`.
-
-    Returns:
-        The pictures of each part.
-
-    Raises:
-        FileNotFoundError: A list does not exist.
-        ValueError: A list names a picture that is not there, or ``val_share`` is not from 0 to 1.
-    """
+    """Split pictures."""
     if not lists:
         if val_share == 0:
             return {'train': list(pictures)}
@@ -158,14 +129,7 @@ def write_coco(
 def summary(
     parts: Mapping[str, Sequence[Picture]], classes: Sequence[str], root: Path, out_dir: Path
 ) -> str:
-    """Say what was written, and what to write into a config.
-
-    Args:
-        parts: As in :func:`write_coco`.
-        classes: Likewise.
-        root: Likewise.
-        out_dir: Likewise.
-    """
+    """Say what was written, and what to write into a config."""
     lines = []
     for part, pictures in parts.items():
         counts = Counter(one['name'] for picture in pictures for one in picture.objects)
@@ -187,11 +151,7 @@ def summary(
 
 
 def argument_parser(description: str | None) -> argparse.ArgumentParser:
-    """Return a parser with the arguments of both converters.
-
-    Args:
-        description: Text for ``--help``.
-    """
+    """Return a parser with the arguments of both converters."""
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -219,16 +179,7 @@ def convert(
     args: argparse.Namespace,
     prog: str,
 ) -> None:
-    """Read pictures, write the COCO files, and say what was done.
-
-    Args:
-        read: Returns the pictures, the classes, the folder of the pictures, and what is to be said.
-        args: What :func:`argument_parser` parsed.
-        prog: Name of the program, for messages.
-
-    Raises:
-        SystemExit: It failed; the message says why.
-    """
+    """Read pictures, write the COCO files, and say what was done."""
     try:
         pictures, classes, root, said = read()
         parts = parts_of(pictures, args.lists, args.val_share)

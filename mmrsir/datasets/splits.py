@@ -30,21 +30,13 @@ _FOLDED = re.compile(r'(.*)\[([\d,-]+)\](\D*)', re.ASCII)
 
 @dataclass(frozen=True)
 class Split:
-    """A data set and what of it is for validation.
-
-    Attributes:
-        dataset: Name of the data set.
-        seed: Seed of the split.
-        val_share: Share of each class that is for validation.
-        images: Names of all images of each class, sorted.
-        val: Names of each class's images for validation, sorted; all others are for training.
-    """
+    """A data set and what of it is for validation."""
 
     dataset: str
     seed: int
-    val_share: Fraction
-    images: Mapping[str, tuple[str, ...]]
-    val: Mapping[str, tuple[str, ...]]
+    val_share: Fraction  # of each class
+    images: Mapping[str, tuple[str, ...]]  # names of all images of each class, sorted
+    val: Mapping[str, tuple[str, ...]]  # likewise of those for validation
 
     @property
     def classes(self) -> list[str]:
@@ -71,20 +63,7 @@ class Split:
 def split_images(
     dataset: str, images: Mapping[str, Iterable[str]], val_share: Fraction, seed: int = SEED
 ) -> Split:
-    """Split a data set by the rule.
-
-    Args:
-        dataset: Name of the data set.
-        images: Names of the images of each class.
-        val_share: Share of each class that is for validation.
-        seed: Seed of the split.
-
-    Returns:
-        The split.
-
-    Raises:
-        ValueError: ``val_share`` is not between 0 and 1.
-    """
+    """Split a data set by the rule."""
     if not 0 < val_share < 1:
         raise ValueError(f'val_share={val_share} must be between 0 and 1')
     val = {}
@@ -100,15 +79,7 @@ def _rank(seed: int, label: str, name: str) -> bytes:
 
 
 def write_manifest(path: Path, split: Split) -> None:
-    """Write a split as a manifest, whole or not at all.
-
-    Args:
-        path: The file; its folder is made.
-        split: The split.
-
-    Raises:
-        ValueError: A name holds ``[``, which marks folded names.
-    """
+    """Write a split as a manifest, whole or not at all."""
     content = {
         'dataset': split.dataset,
         'seed': split.seed,
@@ -125,17 +96,7 @@ def write_manifest(path: Path, split: Split) -> None:
 
 
 def read_manifest(path: Path) -> Split:
-    """Read a manifest and check that it is one.
-
-    Args:
-        path: The file.
-
-    Returns:
-        The split.
-
-    Raises:
-        ValueError: The file is no manifest, or its names do not give its own checksum.
-    """
+    """Read a manifest and check that it is one."""
     try:
         content = json.loads(path.read_text(encoding='utf-8'))
         classes = content['classes']
@@ -163,17 +124,7 @@ def read_manifest(path: Path) -> Split:
 
 
 def fold(names: Iterable[str]) -> list[str]:
-    """Fold names that differ in their number only.
-
-    Args:
-        names: File names.
-
-    Returns:
-        Folded names, which :func:`unfold` turns into the sorted names.
-
-    Raises:
-        ValueError: A name holds ``[``, which marks folded names.
-    """
+    """Fold names that differ in their number only."""
     folded = []
     groups: dict[tuple[str, str, int], list[int]] = {}
     for name in sorted(names):
@@ -195,14 +146,7 @@ def fold(names: Iterable[str]) -> list[str]:
 
 
 def unfold(folded: Iterable[str]) -> list[str]:
-    """Undo :func:`fold`.
-
-    Args:
-        folded: Folded names.
-
-    Returns:
-        The names, sorted.
-    """
+    """Undo :func:`fold`."""
     names = []
     for pattern in folded:
         match = _FOLDED.fullmatch(pattern)

@@ -13,14 +13,7 @@ TRAIN = 'train'
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """A data set of a config.
-
-    Attributes:
-        splits: The splits that it is for.
-        source: Its annotations or folder.
-        declared: What the config calls its labels; None if it does not.
-        content: What it holds.
-    """
+    """A data set of a config."""
 
     splits: Sequence[str]
     source: str
@@ -34,14 +27,7 @@ class Part:
 
 
 def compare_names(parts: Sequence[Part]) -> Iterator[tuple[Part, Fault]]:
-    """Compare the classes of each data set with the config, and with the first trained on.
-
-    Args:
-        parts: The data sets.
-
-    Yields:
-        A data set and its fault.
-    """
+    """Compare the classes of each data set with the config, and with the first trained on."""
     for part in parts:
         found = part.content.found
         if found is None:
@@ -72,14 +58,7 @@ def compare_names(parts: Sequence[Part]) -> Iterator[tuple[Part, Fault]]:
 
 
 def compare_images(parts: Sequence[Part]) -> Iterator[tuple[Part, Fault]]:
-    """Find images that occur more than once, by their pixels.
-
-    Args:
-        parts: The data sets.
-
-    Yields:
-        A data set and its fault.
-    """
+    """Find images that occur more than once, by their pixels."""
     trained: dict[bytes, str] = {}
     for part in parts:
         yield from ((part, fault) for fault in _repeated(part.content))

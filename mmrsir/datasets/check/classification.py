@@ -25,23 +25,7 @@ class _Labels(NamedTuple):
 def check(
     dataset: Any, inspector: Inspector, reading: Reading, num_classes: int | None
 ) -> Findings:
-    """Check labels and images.
-
-    Args:
-        dataset: The ``CustomDataset``, of which nothing is loaded yet.
-        inspector: Decodes the images.
-        reading: How the pipeline reads them.
-        num_classes: Number of classes of the model; None if it is not known.
-
-    Yields:
-        Faults.
-
-    Returns:
-        What the data set holds.
-
-    Raises:
-        OSError: The list or a folder cannot be read.
-    """
+    """Check labels and images."""
     content = Content()
     if not dataset.with_label:
         paths = [sample['img_path'] for sample in dataset.load_data_list()]

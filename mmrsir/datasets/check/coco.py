@@ -32,23 +32,7 @@ NO_METRIC = 'evaluator.format_only=True with outfile_prefix writes the predictio
 
 
 def check(dataset: Any, inspector: Inspector, reading: Reading, masks: bool) -> Findings:
-    """Check annotations and images.
-
-    Args:
-        dataset: The ``CocoDataset``, of which nothing is loaded yet.
-        inspector: Decodes the images.
-        reading: How the pipeline reads them.
-        masks: Whether the pipeline uses the segmentations.
-
-    Yields:
-        Faults.
-
-    Returns:
-        What the data set holds.
-
-    Raises:
-        OSError: The annotations cannot be read.
-    """
+    """Check annotations and images."""
     path, classes = dataset.ann_file, dataset.metainfo['classes']
     data = Path(path).read_bytes()
     problem = encoding_problem(data)
@@ -94,15 +78,7 @@ def check(dataset: Any, inspector: Inspector, reading: Reading, masks: bool) -> 
 
 
 def filter_reasons(dataset: Any, num_left: int) -> str:
-    """Say for which reasons ``filter_cfg`` leaves out images.
-
-    Args:
-        dataset: The ``CocoDataset``, whose ``data_list`` has the images before the filter.
-        num_left: Number of images after it.
-
-    Returns:
-        The reasons with the numbers of images.
-    """
+    """Say for which reasons ``filter_cfg`` leaves out images."""
     least = (dataset.filter_cfg or {}).get('min_size', 0)
     num_small = sum(min(image['width'], image['height']) < least for image in dataset.data_list)
     num_empty = len(dataset.data_list) - num_left - num_small

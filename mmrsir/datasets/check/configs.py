@@ -199,11 +199,7 @@ def _check(
 
 
 def loads_masks(settings: Any) -> bool:
-    """Return whether a pipeline somewhere in the settings loads masks.
-
-    Args:
-        settings: Settings of a data set, of a data loader, or a part of them.
-    """
+    """Return whether a pipeline somewhere in the settings loads masks."""
     if isinstance(settings, dict):
         return bool(settings.get('with_mask')) or any(map(loads_masks, settings.values()))
     return isinstance(settings, (list, tuple)) and any(map(loads_masks, settings))

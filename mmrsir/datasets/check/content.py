@@ -10,21 +10,13 @@ from .faults import Fault
 
 @dataclass
 class Content:
-    """What a data set holds.
+    """What a data set holds."""
 
-    Attributes:
-        found: What its files call the labels; None if they do not name them.
-        counts: How often each class occurs; None where the classes are not known.
-        digests: A digest of the pixels of each image that could be decoded, by its path.
-        objects: Number of objects of each image, without crowds; empty for other tasks.
-        labels: The class of each image by its path; empty for detection and segmentation.
-    """
-
-    found: Naming | None = None
+    found: Naming | None = None  # what its files call the labels
     counts: ClassCounts | None = None
-    digests: dict[str, bytes] = field(default_factory=dict)
-    objects: list[int] = field(default_factory=list)
-    labels: dict[str, str] = field(default_factory=dict)
+    digests: dict[str, bytes] = field(default_factory=dict)  # of the pixels, by path
+    objects: list[int] = field(default_factory=list)  # of each image, without crowds
+    labels: dict[str, str] = field(default_factory=dict)  # the class of each image, by path
 
 
 # What the check of a data set yields, and returns.

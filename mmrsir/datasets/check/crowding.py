@@ -21,17 +21,7 @@ _COCO_LIMIT = 100
 def crowding_faults(
     cfg: Config, splits: Sequence[str], source: str, objects: Sequence[int]
 ) -> Iterator[Fault]:
-    """Compare the numbers of objects with the limits of a config.
-
-    Args:
-        cfg: The config.
-        splits: The splits that a data set is for.
-        source: Its annotations.
-        objects: Number of objects of each image.
-
-    Yields:
-        A fault if there are more than count.
-    """
+    """Compare the numbers of objects with the limits of a config."""
     limits = {name: limit for name in _OF_MODEL if (limit := _setting(cfg, name)) is not None}
     for split in splits:
         evaluators = cfg.get(f'{split}_evaluator') or []

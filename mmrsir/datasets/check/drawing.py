@@ -14,18 +14,7 @@ Record = dict[str, Any]
 def draw_objects(
     labels_of: Mapping[str, tuple[Record, Sequence[Record]]], path: str
 ) -> Pixels | None:
-    """Draw the objects of an image, those with masks by their masks, others by their boxes.
-
-    Args:
-        labels_of: The record of each image and those of its objects, by its path.
-        path: The image.
-
-    Returns:
-        The number of the object at each pixel, (H, W), 0 for none; None if there is no object.
-
-    Raises:
-        Exception: A mask is none; what pycocotools and OpenCV raise then is not bounded.
-    """
+    """Draw the objects of an image, those with masks by their masks, others by their boxes."""
     image, objects = labels_of[path]
     height, width = int(image['height']), int(image['width'])
     drawn = np.zeros((height, width), np.int32)

@@ -14,15 +14,7 @@ _READ = 'the evaluator reads this file, the data set reads'
 
 
 def evaluator_faults(evaluators: Any, dataset: Any) -> Iterator[Fault]:
-    """Compare the files of evaluators with that of a data set.
-
-    Args:
-        evaluators: Settings of one evaluator or of several.
-        dataset: The data set that they evaluate on, not loaded.
-
-    Yields:
-        Faults.
-    """
+    """Compare the files of evaluators with that of a data set."""
     if not isinstance(evaluators, (list, tuple)):
         evaluators = [evaluators]
     for evaluator in evaluators:

@@ -94,26 +94,14 @@ class Fault:
 
 @dataclass(frozen=True)
 class Inspection:
-    """What was found of one image or label map.
-
-    Attributes:
-        path: The file.
-        size: Its width and height in pixels as training loads it; None if it cannot be decoded.
-        faults: What is wrong with it.
-        digest: A digest of its pixels; None for label maps.
-        values: Of a label map, how many pixels have each value.
-        orientation: Its EXIF orientation; 1 where it is stored upright.
-        dtype: Type of its values, before they are brought to 0 to 255.
-        gain: By how much labels fit better if it is turned otherwise, as a logarithm.
-        extent: The smallest and the largest of these.
-    """
+    """What was found of one image or label map."""
 
     path: str
-    size: tuple[int, int] | None = None
+    size: tuple[int, int] | None = None  # width, height as training loads it; None: not decoded
     faults: tuple[Fault, ...] = ()
-    digest: bytes | None = field(default=None, compare=False)
-    values: dict[int, int] | None = None
-    orientation: int = field(default=1, compare=False)
-    gain: float | None = field(default=None, compare=False)
-    dtype: str = field(default='uint8', compare=False)
-    extent: tuple[float, float] = field(default=(0.0, 255.0), compare=False)
+    digest: bytes | None = field(default=None, compare=False)  # of the pixels of an image
+    values: dict[int, int] | None = None  # of a label map: how many pixels have each value
+    orientation: int = field(default=1, compare=False)  # of EXIF
+    gain: float | None = field(default=None, compare=False)  # log of how much better labels fit
+    dtype: str = field(default='uint8', compare=False)  # of its values as stored
+    extent: tuple[float, float] = field(default=(0.0, 255.0), compare=False)  # their range

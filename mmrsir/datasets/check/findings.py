@@ -13,14 +13,7 @@ LINES_PER_KIND = 10
 
 
 def to_text(reports: Sequence[Report]) -> str:
-    """Say what was found.
-
-    Args:
-        reports: The reports.
-
-    Returns:
-        Lines: each data set; each kind of fault, with the first ``LINES_PER_KIND``; the sums.
-    """
+    """Say what was found."""
     lines = [*(_describe(report) for report in reports), *_tables(reports)]
     for kind, meaning in {**ERRORS, **WARNINGS}.items():
         found = sorted(
@@ -41,16 +34,7 @@ def to_text(reports: Sequence[Report]) -> str:
 
 
 def to_json(reports: Sequence[Report]) -> str:
-    """Return what was found as JSON.
-
-    Args:
-        reports: The reports.
-
-    Returns:
-        An object: ``counts`` has the number of faults of each kind, ``datasets`` the reports with
-        all faults and, in ``counts``, the numbers of each class; ``level`` of a fault is ``error``
-        or ``warning``.
-    """
+    """Return what was found as JSON."""
     datasets = []
     for report in reports:
         faults = [

@@ -22,16 +22,7 @@ class _BrokenFileError(Exception):
 
 
 def inspect_image(path: str, reading: Reading, folder: str | None = None) -> Inspection:
-    """Decode an image as training does.
-
-    Args:
-        path: The file.
-        reading: How the pipeline reads images.
-        folder: Where it should be, for the name of the nearest file where it does not exist.
-
-    Returns:
-        Its size, faults and digest, its orientation and values.
-    """
+    """Decode an image as training does."""
     try:
         data = _read(path, folder)
         header = _header(data)
@@ -58,15 +49,7 @@ def inspect_image(path: str, reading: Reading, folder: str | None = None) -> Ins
 
 
 def inspect_label_map(path: str, labels: frozenset[int] | None) -> Inspection:
-    """Decode a label map and look at its labels.
-
-    Args:
-        path: The file.
-        labels: The labels that it may have; None for any.
-
-    Returns:
-        Its size, faults and values.
-    """
+    """Decode a label map and look at its labels."""
     try:
         data = _read(path)
         header = _header(data)

@@ -64,16 +64,7 @@ class _Extent(NamedTuple):
 
 
 def mask_finding(annotation: Record, width: float, height: float) -> Finding | None:
-    """Check the mask of an annotation, and compare its place with that of the box.
-
-    Args:
-        annotation: The annotation; its box is sound.
-        width: Width of the image.
-        height: Height of the image.
-
-    Returns:
-        A kind of fault and its detail; None if nothing is wrong.
-    """
+    """Check the mask of an annotation, and compare its place with that of the box."""
     mask = annotation.get('segmentation')
     if not mask:  # as mmdet asks
         return 'no-mask', f'segmentation={mask!r}'

@@ -10,15 +10,7 @@ from .records import Finding, Record, Records
 
 
 def count_objects(records: Records, classes: Sequence[str]) -> ClassCounts:
-    """Count the objects of each class as mmdet loads them.
-
-    Args:
-        records: The records.
-        classes: Names of the classes.
-
-    Returns:
-        The counts.
-    """
+    """Count the objects of each class as mmdet loads them."""
     counts = ClassCounts.empty(classes, 'boxes', 'boxes', 'masks', 'crowd', 'ignored')
     label_of = {name: label for label, name in enumerate(classes)}
     labels = {
@@ -45,15 +37,7 @@ def count_objects(records: Records, classes: Sequence[str]) -> ClassCounts:
 
 
 def objects_of_images(records: Records, classes: Sequence[str]) -> list[int]:
-    """Count the objects of each image that an evaluation looks for.
-
-    Args:
-        records: The records.
-        classes: Names of the classes.
-
-    Returns:
-        The numbers, in the order of the images.
-    """
+    """Count the objects of each image that an evaluation looks for."""
     known = {one['id'] for one in records.sound['categories'] if one['name'] in classes}
     of_image = _by_image(records)
     return [
@@ -63,14 +47,7 @@ def objects_of_images(records: Records, classes: Sequence[str]) -> list[int]:
 
 
 def repeated_images(records: Records) -> Iterator[Finding]:
-    """Find files that are listed under several ids.
-
-    Args:
-        records: The records.
-
-    Yields:
-        Findings.
-    """
+    """Find files that are listed under several ids."""
     of_image = _by_image(records)
     listed = defaultdict(list)
     for image in records.sound['images']:

@@ -20,20 +20,7 @@ def check_pictures(
     reading: Reading,
     folder: str,
 ) -> Generator[Fault, None, dict[str, Inspection]]:
-    """Decode the images of a data set.
-
-    Args:
-        inspector: Decodes them.
-        paths: The images.
-        reading: How the pipeline reads them.
-        folder: The folder that they are in.
-
-    Yields:
-        Faults.
-
-    Returns:
-        What was found of each, by its path.
-    """
+    """Decode the images of a data set."""
     found: dict[str, Inspection] = {}
     inspect = partial(inspect_image, reading=reading, folder=folder)
     for inspection in inspector.inspect(inspect, paths, 'images'):

@@ -23,13 +23,7 @@ _CONTEXT = get_context('fork')
 
 @dataclass(frozen=True)
 class Inspector:
-    """How files are inspected.
-
-    Attributes:
-        workers: Number of processes.
-        console: Where progress is shown, if it is a terminal.
-        seconds: Longest time for one file.
-    """
+    """How files are inspected."""
 
     workers: int
     console: Console
@@ -38,17 +32,7 @@ class Inspector:
     def inspect(
         self, function: Callable[[str], Inspection], paths: Sequence[str], title: str
     ) -> Iterator[Inspection]:
-        """Inspect files, and show progress.
-
-        Args:
-            function: Inspects one.
-            paths: The files.
-            title: What they are, for the progress bar.
-
-        Yields:
-            What ``function`` returns for each, in no certain order; a file that ends its process or
-            takes too long has that as its fault.
-        """
+        """Inspect files, and show progress."""
         yield from track(
             self._inspections(function, paths),
             title,
@@ -93,14 +77,7 @@ class Inspector:
 
 
 class _Worker:
-    """A process that inspects one file after the other.
-
-    Attributes:
-        connection: What the files go to, and the inspections come from.
-        process: The process.
-        path: The file that it has.
-        end: When it must be done with it, in seconds of the monotonic clock.
-    """
+    """A process that inspects one file after the other."""
 
     def __init__(self, function: Callable[[str], Inspection]) -> None:
         self.connection, other = _CONTEXT.Pipe()

@@ -61,29 +61,16 @@ _REFERENCES = (
 
 @dataclass
 class Records:
-    """The records of a COCO file.
+    """The records of a COCO file."""
 
-    Attributes:
-        sound: By ``images``, ``categories`` and ``annotations``, those that have the right fields
-            and an id that none before them has.
-        ids: Likewise the ids of all that have one.
-        findings: What is wrong with the others.
-    """
-
+    # By images, categories and annotations: those with the right fields and a new id.
     sound: dict[str, list[Record]] = field(default_factory=lambda: {part: [] for part in _FIELDS})
     ids: dict[str, set[Any]] = field(default_factory=lambda: {part: set() for part in _FIELDS})
     findings: list[Finding] = field(default_factory=list)
 
 
 def sort_records(content: Record) -> Records:
-    """Check the fields and ids of the records.
-
-    Args:
-        content: What the JSON file holds: the lists ``images``, ``categories`` and ``annotations``.
-
-    Returns:
-        The records.
-    """
+    """Check the fields and ids of the records."""
     records = Records()
     for part in PARTS:
         records.findings += _missing_fields(part, content[part])
@@ -129,15 +116,7 @@ def _add(records: Records, part: str, position: int, record: Any) -> None:
 
 
 def class_findings(categories: Sequence[Record], classes: Sequence[str]) -> Iterator[Finding]:
-    """Compare the categories with the classes of the config.
-
-    Args:
-        categories: The sound categories.
-        classes: Names of the classes.
-
-    Yields:
-        Findings.
-    """
+    """Compare the categories with the classes of the config."""
     names = [category['name'] for category in categories]
     missing = [name for name in classes if name not in names]
     for name in missing:
@@ -152,14 +131,7 @@ def class_findings(categories: Sequence[Record], classes: Sequence[str]) -> Iter
 
 
 def reference_findings(records: Records) -> Iterator[Finding]:
-    """Look for the images and categories of the annotations.
-
-    Args:
-        records: The records.
-
-    Yields:
-        Findings.
-    """
+    """Look for the images and categories of the annotations."""
     for annotation in records.sound['annotations']:
         for part, kind, key in _REFERENCES:
             identity, ids = annotation[key], records.ids[part]
@@ -172,16 +144,7 @@ def reference_findings(records: Records) -> Iterator[Finding]:
 
 
 def box_finding(annotation: Record, width: float, height: float) -> Finding | None:
-    """Check the box of an annotation.
-
-    Args:
-        annotation: The annotation.
-        width: Width of the image.
-        height: Height of the image.
-
-    Returns:
-        A kind of fault and its detail; None if nothing is wrong.
-    """
+    """Check the box of an annotation."""
     box = annotation['bbox']
     if not (isinstance(box, list) and len(box) == 4 and all(map(is_number, box))):
         return 'bad-box', f'bbox={box!r:.60} must be x, y, width, height'

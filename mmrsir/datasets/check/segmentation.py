@@ -20,22 +20,7 @@ from .turned import explain_size, turned_faults
 
 
 def check(dataset: Any, inspector: Inspector, reading: Reading) -> Findings:
-    """Check images and label maps.
-
-    Args:
-        dataset: The ``BaseSegDataset``, of which nothing is loaded yet.
-        inspector: Decodes the files.
-        reading: How the pipeline reads images.
-
-    Yields:
-        Faults.
-
-    Returns:
-        What the data set holds.
-
-    Raises:
-        OSError: The list or a folder cannot be read.
-    """
+    """Check images and label maps."""
     samples = dataset.load_data_list()
     map_of = {sample['img_path']: sample.get('seg_map_path') for sample in samples}
     listed = Counter(sample['img_path'] for sample in samples)

@@ -29,19 +29,7 @@ def turned_faults(
     reading: Reading,
     folder: str,
 ) -> Iterator[Fault]:
-    """Compare the labels of images that have an orientation with both readings of the image.
-
-    Args:
-        found: What was found of each image.
-        draw_labels: Returns a map of the labels of an image, (H, W), by its path; None if there
-            are none.
-        inspector: Decodes the images.
-        reading: How the pipeline reads them.
-        folder: The folder that they are in.
-
-    Yields:
-        Faults: of all images together where most fit the other reading, of single ones otherwise.
-    """
+    """Compare the labels of images that have an orientation with both readings of the image."""
     turned = [path for path, one in found.items() if one.orientation != 1 and one.size is not None]
     if not turned:
         return

@@ -34,14 +34,6 @@ def extract(archive: Path, folder: Path, console: Console) -> None:
 
     The folder appears when all of them are there. Nothing is written outside it: tar archives go
     through tarfile's filter ``data``, and links, devices and the like are passed over.
-
-    Args:
-        archive: A tar or zip archive.
-        folder: Folder to make.
-        console: Where progress is shown, if it is a terminal.
-
-    Raises:
-        ValueError: The archive is broken, or reaches out of the folder.
     """
     extract_files = _extract_tar if tarfile.is_tarfile(archive) else _extract_zip
     draft = folder.with_name(folder.name + '.unfinished')

@@ -24,14 +24,7 @@ _CLASS = re.compile(r'(?!257)\d{3}\..+')
 
 
 def class_of(below: PurePosixPath) -> str | None:
-    """Return the class of an image: its folder, unless that is no class.
-
-    Args:
-        below: Path of the image below the data set's folder.
-
-    Returns:
-        The class, such as ``'001.ak47'``; None where there is none.
-    """
+    """Return the class of an image: its folder, unless that is no class."""
     folder = below.parent.name
     return folder if _CLASS.fullmatch(folder) else None
 

@@ -171,14 +171,7 @@ def convert(
 
 
 def read_split(path: str | Path) -> dict[str, list[str]]:
-    """Read the published split.
-
-    Args:
-        path: A JSON file with folded names of each part (see :mod:`.splits`).
-
-    Returns:
-        Names of the frames of ``train``, ``val`` and ``test``.
-    """
+    """Read the published split."""
     content = json.loads(Path(path).read_text(encoding='utf-8'))
     return {part: unfold(content[part]) for part in PARTS}
 

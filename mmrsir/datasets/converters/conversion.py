@@ -99,18 +99,7 @@ def command_line(
     manifest: Path,
     argv: Sequence[str] | None = None,
 ) -> None:
-    """Convert what the command line names.
-
-    Args:
-        image_set: The data set.
-        description: Text for ``--help``.
-        out_dir: Default of ``--out-dir``.
-        manifest: The published manifest.
-        argv: The arguments; those of the process by default.
-
-    Raises:
-        SystemExit: The conversion failed; the message says why.
-    """
+    """Convert what the command line names."""
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )

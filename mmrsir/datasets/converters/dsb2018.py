@@ -122,20 +122,7 @@ def convert(
 
 
 def decode_runs(runs: str, height: int, width: int) -> Mask:
-    """Decode a mask of the competition's files.
-
-    Args:
-        runs: Pairs of a first pixel and a length. Pixels are counted from 1, from top to bottom,
-            then from left to right.
-        height: Height of the image.
-        width: Width of the image.
-
-    Returns:
-        The mask, (height, width).
-
-    Raises:
-        ValueError: The runs are no pairs of numbers, or leave the image.
-    """
+    """Decode a mask of the competition's files."""
     numbers = np.array(runs.split(), np.int64)
     if numbers.size % 2 or numbers.size == 0:
         raise ValueError(f'{numbers.size} numbers; runs are pairs of a first pixel and a length')

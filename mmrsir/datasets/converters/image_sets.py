@@ -35,31 +35,14 @@ class ImageSet:
 
 @dataclass(frozen=True)
 class Found:
-    """What a folder holds.
-
-    Attributes:
-        images: Path of each image by class and name.
-        left_out: Other files, as paths below the folder, sorted.
-    """
+    """What a folder holds."""
 
     images: Mapping[str, Mapping[str, Path]]
     left_out: Sequence[str]
 
 
 def find_images(image_set: ImageSet, folder: Path) -> Found:
-    """Find the images of a data set in any depth below a folder.
-
-    Args:
-        image_set: The data set.
-        folder: The folder.
-
-    Returns:
-        The images, and the files that are none or have no class.
-
-    Raises:
-        ValueError: There is no image, or two have the same class and name.
-        OSError: A folder cannot be read.
-    """
+    """Find the images of a data set in any depth below a folder."""
     images: dict[str, dict[str, Path]] = {}
     left_out, twice = [], []
     for parent, folders, names in os.walk(folder, followlinks=True, onerror=_raise):
@@ -84,15 +67,7 @@ def find_images(image_set: ImageSet, folder: Path) -> Found:
 
 
 def differences(found: Found, split: Split) -> list[str]:
-    """Compare what was found with what a split expects.
-
-    Args:
-        found: The images of a folder.
-        split: The split.
-
-    Returns:
-        A sentence for each kind of difference; none if there is no difference.
-    """
+    """Compare what was found with what a split expects."""
     expected = {label: set(names) for label, names in split.images.items()}
     actual = {label: set(names) for label, names in found.images.items()}
     common = sorted(expected.keys() & actual.keys())
@@ -110,19 +85,7 @@ def differences(found: Found, split: Split) -> list[str]:
 
 
 def decode(paths: Sequence[Path], workers: int, console: Console) -> list[int]:
-    """Decode images to their last byte.
-
-    Args:
-        paths: The images.
-        workers: Number of threads.
-        console: Where progress is shown, if it is a terminal.
-
-    Returns:
-        Length of the shorter side of each, in pixels.
-
-    Raises:
-        ValueError: Some are broken or no images; names them.
-    """
+    """Decode images to their last byte."""
     return decode_all(paths, _shorter_side, workers, console, _FORMATS)
 
 

@@ -33,14 +33,7 @@ _WORDNET_ID = re.compile(r'n\d{8}')
 
 
 def class_of(below: PurePosixPath) -> str | None:
-    """Return the class of an image: the WordNet ID that its name, or else a folder, begins with.
-
-    Args:
-        below: Path of the image below the data set's folder.
-
-    Returns:
-        The class, such as ``'n01532829'``; None where there is none.
-    """
+    """Return the class of an image: the WordNet ID that its name, or else a folder, begins with."""
     matches = map(_WORDNET_ID.match, reversed(below.parts))
     return next((match.group() for match in matches if match), None)
 

@@ -14,14 +14,7 @@ from .archives import extract, is_archive
 
 
 def check_exists(source: Path) -> None:
-    """Check that there is such a file or folder.
-
-    Args:
-        source: The file or folder.
-
-    Raises:
-        FileNotFoundError: There is none; names the nearest beside it.
-    """
+    """Check that there is such a file or folder."""
     if source.exists():
         return
     siblings = os.listdir(source.parent) if source.parent.is_dir() else []
@@ -32,21 +25,7 @@ def check_exists(source: Path) -> None:
 
 @contextmanager
 def unpacked(source: Path, scratch: Path, needed: str, console: Console) -> Iterator[Path]:
-    """Give the folder of a source for as long as it is read.
-
-    Args:
-        source: A folder, or an archive.
-        scratch: Folder in which an archive is extracted for the time being.
-        needed: A sentence that says which files are needed, for messages.
-        console: Where progress is shown, if it is a terminal.
-
-    Yields:
-        The folder.
-
-    Raises:
-        FileNotFoundError: ``source`` does not exist.
-        ValueError: It is neither a folder nor an archive, or a broken archive.
-    """
+    """Give the folder of a source for as long as it is read."""
     check_exists(source)
     if source.is_dir():
         yield source
@@ -59,21 +38,7 @@ def unpacked(source: Path, scratch: Path, needed: str, console: Console) -> Iter
 
 
 def kept_folder(source: Path, folder: Path, needed: str, console: Console) -> Path:
-    """Return the folder of a source; an archive is extracted to stay.
-
-    Args:
-        source: A folder, or an archive.
-        folder: Where an archive is extracted, unless the folder is there already.
-        needed: A sentence that says which files are needed, for messages.
-        console: Where progress is shown, if it is a terminal.
-
-    Returns:
-        ``source`` if it is a folder, ``folder`` otherwise.
-
-    Raises:
-        FileNotFoundError: ``source`` does not exist.
-        ValueError: It is neither a folder nor an archive, or a broken archive.
-    """
+    """Return the folder of a source; an archive is extracted to stay."""
     check_exists(source)
     if source.is_dir():
         return source

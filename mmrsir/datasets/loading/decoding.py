@@ -20,19 +20,7 @@ class _Broken:
 
 
 def decode_strictly(data: bytes, formats: tuple[str, ...] | None = None) -> Image.Image:
-    """Decode an image to its last byte with Pillow.
-
-    Args:
-        data: Content of its file.
-        formats: Pillow's names of the formats that are allowed; None for all.
-
-    Returns:
-        The image.
-
-    Raises:
-        UnidentifiedImageError: It is of none of the formats.
-        Exception: It is broken; what Pillow raises then is not bounded.
-    """
+    """Decode an image to its last byte with Pillow."""
     with Image.open(BytesIO(data), formats=formats) as image:
         image.verify()  # the checksums of PNG, which decoding passes over
     image = Image.open(BytesIO(data), formats=formats)
@@ -47,21 +35,7 @@ def decode_all(
     console: Console,
     formats: tuple[str, ...] | None = None,
 ) -> list[T]:
-    """Decode images to their last byte, in threads, and take something from each.
-
-    Args:
-        paths: The images.
-        take: Takes it from a path and its image; its ``ValueError`` says what is wrong with it.
-        workers: Number of threads.
-        console: Where progress is shown, if it is a terminal.
-        formats: Pillow's names of the formats that are allowed; None for all.
-
-    Returns:
-        What was taken, in the order of the paths.
-
-    Raises:
-        ValueError: Some are broken, no images, or refused by ``take``; names the first ten.
-    """
+    """Decode images to their last byte, in threads, and take something from each."""
 
     def decode(path: Path) -> T | _Broken:
         try:

@@ -34,24 +34,12 @@ _TURNS: dict[int, Callable[[Pixels], Pixels]] = {
 
 
 def turn(pixels: Pixels, stored: int) -> Pixels:
-    """Turn an image that is stored in an EXIF orientation.
-
-    Args:
-        pixels: The image, (H, W) or (H, W, C).
-        stored: The orientation, 1 to 8.
-
-    Returns:
-        The image upright.
-    """
+    """Turn an image that is stored in an EXIF orientation."""
     return np.ascontiguousarray(_TURNS[stored](pixels)) if stored in _TURNS else pixels
 
 
 def orientation(data: bytes) -> int:
-    """Return the EXIF orientation of an image, 1 where it has none.
-
-    Args:
-        data: Content of its file.
-    """
+    """Return the EXIF orientation of an image, 1 where it has none."""
     try:
         image = open_image(data)
         if image is None:
@@ -68,28 +56,14 @@ def orientation(data: bytes) -> int:
 
 
 def num_frames(image: Image.Image | None) -> int:
-    """Return the number of an image's frames or pages.
-
-    Args:
-        image: As :func:`open_image` returns it.
-    """
+    """Return the number of an image's frames or pages."""
     if image is None or image.format not in _OF_FRAMES:
         return 1
     return int(getattr(image, 'n_frames', 1))
 
 
 def open_image(data: bytes) -> Image.Image | None:
-    """Open an image with Pillow, however large it is.
-
-    Args:
-        data: Content of its file.
-
-    Returns:
-        The image, of which only the header is read; None if it is of no format.
-
-    Raises:
-        Exception: Its header is broken; what Pillow raises then is not bounded.
-    """
+    """Open an image with Pillow, however large it is."""
     Image.init()
     for form in Image.ID:
         factory, accept = Image.OPEN[form]

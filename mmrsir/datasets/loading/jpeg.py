@@ -25,15 +25,6 @@ def decode_jpeg(decode: Callable[[], T]) -> T:
     """Decode a JPEG, and refuse one of which data is missing.
 
     libjpeg fills up what is missing, and tells so on standard error only.
-
-    Args:
-        decode: Decodes it.
-
-    Returns:
-        What ``decode`` returns.
-
-    Raises:
-        BrokenImageError: Data is missing; says what libjpeg said.
     """
     image, said = capture_standard_error(decode)
     damage = _DAMAGE.search(said)
@@ -45,14 +36,7 @@ def decode_jpeg(decode: Callable[[], T]) -> T:
 
 
 def capture_standard_error(function: Callable[[], T]) -> tuple[T, bytes]:
-    """Call a function and catch what is written to standard error meanwhile, by C libraries too.
-
-    Args:
-        function: The function.
-
-    Returns:
-        What it returns, and what was written, up to what a pipe holds.
-    """
+    """Call a function and catch what is written to standard error meanwhile, by C libraries too."""
     reader, writer = os.pipe()  # a temporary file would cost a tenth of the decoding
     with open(reader, 'rb', buffering=0) as pipe, open(writer, 'wb', buffering=0):
         os.set_blocking(reader, False)

@@ -10,17 +10,7 @@ from .image_files import image_suffixes, is_image, walk, why_unreadable
 
 
 def passed_over(dataset: Any, used: Collection[str] | None, listed: bool = True) -> str:
-    """Count the images of a data set's folders that it does not read.
-
-    Args:
-        dataset: The data set, of one of the three libraries.
-        used: Absolute paths of the images and label maps that are read, by others of the config
-            too; None for a data set of class folders, which reads all of certain suffixes.
-        listed: Look also where a list or JSON file names the images.
-
-    Returns:
-        How many there are, and why; empty if there are none.
-    """
+    """Count the images of a data set's folders that it does not read."""
     if dataset.ann_file and not listed:
         return ''
     prefix = dataset.data_prefix

@@ -28,23 +28,11 @@ class Reading:
     """How the content of a file becomes an image.
 
     Images of every format are turned as their EXIF orientation says.
-
-    Args:
-        color_type: Flag of mmcv's ``imfrombytes``. With ``'color_ignore_orientation'`` and
-            ``'grayscale_ignore_orientation'`` the image stays as it is stored.
-        backend: Backend of mmcv's ``imfrombytes``. What OpenCV cannot decode, Pillow decodes.
-        value_range: The values that become 0 and 255, for images of more than 8 bits, such as
-            ``(0, 4095)`` for 12 bits or ``(0, 1)`` for floats. None: of 16 bits the upper eight
-            are taken, and other types are refused.
-
-    Raises:
-        TypeError: ``value_range`` is no pair of numbers.
-        ValueError: Its first number is not below its second, or one is not finite.
     """
 
-    color_type: str = 'color'
-    backend: str = 'cv2'
-    value_range: tuple[float, float] | None = None
+    color_type: str = 'color'  # flag of mmcv's imfrombytes; '…_ignore_orientation': not turned
+    backend: str = 'cv2'  # of mmcv's imfrombytes; what OpenCV cannot decode, Pillow decodes
+    value_range: tuple[float, float] | None = None  # of black and white, beyond 8 bits
 
     def __post_init__(self) -> None:
         if self.value_range is None:
@@ -63,11 +51,7 @@ class Reading:
 
     @classmethod
     def of(cls, settings: Any) -> 'Reading | None':
-        """Return how the first ``LoadImageFromFile`` in settings reads; None if there is none.
-
-        Args:
-            settings: A pipeline, or any part of a config around it.
-        """
+        """Return how the first ``LoadImageFromFile`` in settings reads; None if there is none."""
         if isinstance(settings, dict):
             if str(settings.get('type')).rpartition('.')[2] == 'LoadImageFromFile':
                 return cls(
@@ -82,11 +66,7 @@ class Reading:
 
     @classmethod
     def of_config(cls, cfg: Any) -> 'Reading':
-        """Return how a config reads images when it tests; for color images, whatever it trains on.
-
-        Args:
-            cfg: A config; one without data sets reads as by default.
-        """
+        """Return how a config reads color images when it tests; by default where it has no data."""
         loaders = (cfg.get(f'{split}_dataloader') for split in ('test', 'val', 'train'))
         found = next((one for one in map(cls.of, loaders) if one), cls())
         return replace(found, color_type=f'color{"" if found.turns else "_ignore_orientation"}')
@@ -97,34 +77,11 @@ class Reading:
         return self.color_type in ('color', 'grayscale')
 
     def decode(self, data: bytes, exact: bool = False) -> Pixels:
-        """Decode an image to its last byte.
-
-        Args:
-            data: Content of its file.
-            exact: Do not round the values of an image of more than 8 bits.
-
-        Returns:
-            (H, W, 3), BGR, or (H, W), as ``color_type`` says; uint8, or float32 if ``exact`` and
-            the image has more than 8 bits.
-
-        Raises:
-            BrokenImageError: It is cut, damaged, or no image.
-            ValueRangeError: It needs ``value_range``.
-        """
+        """Decode to (H, W, 3), BGR, or (H, W): uint8, or float32 if exact and of more bits."""
         return self.to_eight_bits(self.pixels(data), exact)
 
     def pixels(self, data: bytes) -> Pixels:
-        """Decode an image to its last byte, with the values of its file.
-
-        Args:
-            data: Content of its file.
-
-        Returns:
-            As :meth:`decode`, of the type that the file has.
-
-        Raises:
-            BrokenImageError: It is cut, damaged, or no image.
-        """
+        """Decode to the values and the type that the file has."""
         form = next((name for name, start in SIGNATURES.items() if start.match(data)), '')
         try:
             if self.backend != 'cv2':
@@ -136,18 +93,7 @@ class Reading:
             raise BrokenImageError(_in_one_line(error)) from error
 
     def to_eight_bits(self, pixels: Pixels, exact: bool = False) -> Pixels:
-        """Bring the values of an image to 0 to 255.
-
-        Args:
-            pixels: What :meth:`pixels` returned.
-            exact: As of :meth:`decode`.
-
-        Returns:
-            The image; that of 8 bits itself.
-
-        Raises:
-            ValueRangeError: There is no ``value_range``, and the type does not tell it.
-        """
+        """Bring the values of an image to 0 to 255."""
         if pixels.dtype == np.uint8 or (
             self.color_type == 'unchanged' and self.value_range is None
         ):

@@ -77,15 +77,7 @@ def _largest_hole(piece: Mask) -> tuple[int, int] | None:
 
 
 def mask_polygons(mask: Mask) -> list[list[float]]:
-    """Trace a region as polygons; COCO's cannot have holes, so a ring is cut into two.
-
-    Args:
-        mask: zeros and ones on the fine canvas.
-
-    Returns:
-        One flat list x1, y1, x2, y2, ... a piece, in pixels of the picture; no list for a piece too
-        small to draw.
-    """
+    """Trace a region as polygons; COCO's cannot have holes, so a ring is cut into two."""
     polygons = []
     rows, columns = _window(mask)
     offset = np.array([columns.start, rows.start])
@@ -108,27 +100,13 @@ def mask_polygons(mask: Mask) -> list[list[float]]:
 
 
 def polygon_area(polygon: list[float]) -> float:
-    """Area inside one polygon.
-
-    Args:
-        polygon: x1, y1, x2, y2, ... in pixels.
-
-    Returns:
-        The area in pixels.
-    """
+    """Area inside one polygon."""
     x, y = np.array(polygon[0::2]), np.array(polygon[1::2])
     return 0.5 * abs(float(x @ np.roll(y, -1) - y @ np.roll(x, -1)))
 
 
 def run_lengths(mask: Mask) -> list[int]:
-    """COCO's uncompressed run lengths: down the columns, zeros and ones in turn, zeros first.
-
-    Args:
-        mask: zeros and ones, (H, W).
-
-    Returns:
-        The lengths, which sum to H * W.
-    """
+    """COCO's uncompressed run lengths: down the columns, zeros and ones in turn, zeros first."""
     flat = mask.ravel(order='F')
     changes = np.flatnonzero(np.diff(flat)) + 1
     bounds = np.concatenate([[0], changes, [flat.size]])
@@ -175,12 +153,6 @@ def annotate(scene: Scene) -> tuple[list[dict[str, Any]], NDArray[np.uint8]]:
     Objects that are mostly hidden have no COCO annotation, and like pieces too small to draw they
     are ignored in the label map; so is the ground between the shapes of a crowd, and a rim of one
     pixel around every object.
-
-    Args:
-        scene: the picture to annotate.
-
-    Returns:
-        COCO annotations without `id` and `image_id`, and the label map, (size, size).
     """
     annotations: list[dict[str, Any]] = []
     table = np.zeros(256, np.uint8)

@@ -56,11 +56,7 @@ _OUR_FILES = re.compile(
 
 @dataclass(frozen=True)
 class Settings:
-    """All that decides the bytes of a data set; the arguments of `make_shapes`.
-
-    Raises:
-        ValueError: a value is out of its range.
-    """
+    """All that decides the bytes of a data set; the arguments of `make_shapes`."""
 
     num_train: int
     num_val: int

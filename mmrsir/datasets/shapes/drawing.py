@@ -85,18 +85,6 @@ def photograph_crop(rng: np.random.Generator, size: int, validation: bool) -> Pi
 
     Training cuts from the first half of each photograph and validation from the second, so no pixel
     is in both.
-
-    Args:
-        rng: source of every random choice.
-        size: side of the result in pixels.
-        validation: which half to cut from.
-
-    Returns:
-        RGB values in 0..255, (size, size, 3).
-
-    Raises:
-        FileNotFoundError: scikit-image lacks one of `PHOTOGRAPHS`.
-        ModuleNotFoundError: scikit-image is not installed.
     """
     halves = _photograph_halves()
     half = halves[rng.integers(len(halves))][int(validation)]
@@ -114,17 +102,7 @@ def photograph_crop(rng: np.random.Generator, size: int, validation: bool) -> Pi
 
 
 def unit_outline(name: str) -> list[NDArray[np.float64]]:
-    """Closed contours of a class inside the unit circle; a second one is a hole in the first.
-
-    Args:
-        name: one of `CLASSES`.
-
-    Returns:
-        One or two arrays of corners, (corners, 2), x before y.
-
-    Raises:
-        ValueError: no class has that name.
-    """
+    """Closed contours of a class inside the unit circle; a second one is a hole in the first."""
     turn = np.linspace(0.0, 2.0 * math.pi, 72, endpoint=False)
     circle = np.stack([np.cos(turn), np.sin(turn)], axis=1)
     if name == 'disc':
@@ -143,15 +121,7 @@ def unit_outline(name: str) -> list[NDArray[np.float64]]:
 
 
 def place_outline(name: str, pose: Pose) -> list[NDArray[np.float64]]:
-    """Squeeze, turn, scale and shift the outline of a class.
-
-    Args:
-        name: one of `CLASSES`.
-        pose: where it goes.
-
-    Returns:
-        The contours in picture coordinates, pixel (0, 0) covering 0..1, (corners, 2) each.
-    """
+    """Squeeze, turn, scale and shift the outline of a class."""
     cos, sin = math.cos(pose.angle), math.sin(pose.angle)
     rotation = np.array([[cos, sin], [-sin, cos]])
     scale = np.array([1.0, pose.squeeze]) * pose.radius
@@ -160,14 +130,7 @@ def place_outline(name: str, pose: Pose) -> list[NDArray[np.float64]]:
 
 
 def outline_area(contours: list[NDArray[np.float64]]) -> float:
-    """Area that contours enclose, the second being a hole, whether or not the picture holds it all.
-
-    Args:
-        contours: as `place_outline` returns them.
-
-    Returns:
-        The area in pixels.
-    """
+    """Area in pixels that contours enclose; the second is a hole."""
     areas = []
     for contour in contours:
         x, y = contour.T
@@ -176,15 +139,7 @@ def outline_area(contours: list[NDArray[np.float64]]) -> float:
 
 
 def fine_mask(contours: list[NDArray[np.float64]], size: int) -> Mask:
-    """Rasterise contours on the fine canvas.
-
-    Args:
-        contours: as `place_outline` returns them.
-        size: side of the picture in pixels.
-
-    Returns:
-        Zeros and ones, (size * SUBPIXELS, size * SUBPIXELS).
-    """
+    """Rasterise contours on the fine canvas."""
     shift = 6
     mask = np.zeros((size * SUBPIXELS,) * 2, np.uint8)
     points = [np.rint((c * SUBPIXELS - 0.5) * (1 << shift)).astype(np.int32) for c in contours]
@@ -237,17 +192,7 @@ def _texture(rng: np.random.Generator, pose: Pose, size: int, base: NDArray[np.f
 
 
 def paint(picture: Picture, mask: Mask, pose: Pose, rng: np.random.Generator) -> Picture:
-    """Lay one textured object with a soft shadow and a thin rim over a picture.
-
-    Args:
-        picture: RGB values in 0..255, (size, size, 3).
-        mask: the object on the fine canvas.
-        pose: where the object lies, for the scale of its texture, rim and shadow.
-        rng: source of every random choice.
-
-    Returns:
-        The new picture, (size, size, 3).
-    """
+    """Lay one textured object with a soft shadow and a thin rim over a picture."""
     size = picture.shape[0]
     alpha = _coverage(mask)
     ground = (picture * alpha[..., None]).sum(axis=(0, 1)) / max(float(alpha.sum()), 1.0)

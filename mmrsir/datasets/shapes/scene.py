@@ -36,36 +36,22 @@ LEAST_LEFT = 0.45
 
 @dataclass(frozen=True)
 class Instance:
-    """One thing to annotate: an object, or a crowd of tiny ones.
-
-    Attributes:
-        label: index into `CLASSES`.
-        layers: the values of `Scene.layers` that belong to it; of a crowd, the first is the ground
-            between its shapes.
-        area: pixels that it would have if nothing hid it and the picture did not end.
-        crowd: whether it is a crowd.
-    """
+    """One thing to annotate: an object, or a crowd of tiny ones."""
 
     label: int
-    layers: range
-    area: float
+    layers: range  # its values in Scene.layers; of a crowd, the first is the ground
+    area: float  # pixels that it would have if nothing hid it and the picture did not end
     crowd: bool = False
 
 
 @dataclass
 class Scene:
-    """A picture and what lies where in it.
+    """A picture and what lies where in it."""
 
-    Attributes:
-        picture: RGB values in 0..255, (size, size, 3).
-        layers: number of the frontmost thing at each fine pixel, 0 for the background; a larger
-            number lies in front of a smaller, (size * SUBPIXELS, size * SUBPIXELS).
-        instances: what there is, from back to front.
-    """
-
-    picture: Picture
+    picture: Picture  # RGB, 0 to 255, (size, size, 3)
+    # Number of the frontmost thing at each fine pixel, 0 for the background.
     layers: NDArray[np.uint8] = field(init=False)
-    instances: list[Instance] = field(default_factory=list)
+    instances: list[Instance] = field(default_factory=list)  # from back to front
     _last_layer: int = 0
 
     def __post_init__(self) -> None:
@@ -77,41 +63,20 @@ class Scene:
         return int(self.picture.shape[0])
 
     def cover(self, mask: Mask) -> int:
-        """Put a mask in front of everything.
-
-        Args:
-            mask: zeros and ones on the fine canvas.
-
-        Returns:
-            The number of its layer.
-        """
+        """Put a mask in front of everything."""
         self._last_layer += 1
         self.layers[mask > 0] = self._last_layer
         return self._last_layer
 
     def visible_area(self, instance: Instance, hidden_by: Mask | None = None) -> float:
-        """Pixels of an instance that are in sight.
-
-        Args:
-            instance: one of `instances`.
-            hidden_by: a mask on the fine canvas to take away.
-
-        Returns:
-            The area in pixels of the picture.
-        """
+        """Pixels of an instance that are in sight."""
         seen = (self.layers >= instance.layers.start) & (self.layers < instance.layers.stop)
         if hidden_by is not None:
             seen &= hidden_by == 0
         return float(np.count_nonzero(seen)) / SUBPIXELS**2
 
     def add_object(self, label: int, pose: Pose, rng: np.random.Generator) -> None:
-        """Draw one object in front of all others.
-
-        Args:
-            label: index into `CLASSES`.
-            pose: where it goes.
-            rng: source of its colours and texture.
-        """
+        """Draw one object in front of all others."""
         contours = place_outline(CLASSES[label], pose)
         mask = fine_mask(contours, self.size)
         self.picture = paint(self.picture, mask, pose, rng)
@@ -119,13 +84,7 @@ class Scene:
         self.instances.append(Instance(label, range(layer, layer + 1), outline_area(contours)))
 
     def add_crowd(self, label: int, poses: list[Pose], rng: np.random.Generator) -> None:
-        """Draw many tiny objects of one class as one crowd, whose region is their convex hull.
-
-        Args:
-            label: index into `CLASSES`.
-            poses: where they go.
-            rng: source of their colours and textures.
-        """
+        """Draw many tiny objects of one class as one crowd, whose region is their convex hull."""
         members = [place_outline(CLASSES[label], pose) for pose in poses]
         hull = cv2.convexHull(np.concatenate([m[0] for m in members]).astype(np.float32))[:, 0]
         region = [hull.astype(np.float64)]
@@ -176,17 +135,7 @@ def _crowd_poses(rng: np.random.Generator, size: int) -> list[Pose]:
 
 
 def compose_scene(seed: int, index: int, size: int, validation: bool) -> Scene:
-    """Make the picture number `index` of a split; it depends on the arguments and on nothing else.
-
-    Args:
-        seed: seed of the data set.
-        index: number of the picture in its split, from 0.
-        size: side of the picture in pixels.
-        validation: which split.
-
-    Returns:
-        A scene of no object, or of 1 to 5 objects, or of a crowd and 1 to 3 objects.
-    """
+    """Make picture number `index` of a split: no object, 1 to 5, or a crowd and 1 to 3."""
     rng = np.random.default_rng([seed, int(validation), index])
     scene = Scene(photograph_crop(rng, size, validation))
     if index % EMPTY_EVERY == EMPTY_AT:
@@ -202,18 +151,7 @@ def compose_scene(seed: int, index: int, size: int, validation: bool) -> Scene:
 
 
 def compose_single(seed: int, label: int, index: int, size: int, validation: bool) -> Picture:
-    """Make the classification picture number `index` of a class in a split.
-
-    Args:
-        seed: seed of the data set.
-        label: index into `CLASSES`.
-        index: number of the picture in its class, from 0.
-        size: side of the picture in pixels.
-        validation: which split.
-
-    Returns:
-        A photograph crop with one whole object, RGB values in 0..255, (size, size, 3).
-    """
+    """Make the classification picture number `index` of a class in a split."""
     rng = np.random.default_rng([seed, 2 + int(validation), label, index])
     scene = Scene(photograph_crop(rng, size, validation))
     radius = size * rng.uniform(0.25, 0.42)
