@@ -18,14 +18,14 @@ import torch
 from mmengine.logging import MMLogger
 from rich.console import Console
 from speed import subjects
-from speed.cases import PRECISIONS, STEPS, Case, parse_size
+from speed.cases import PRECISIONS, STEPS, Case
 from speed.environment import describe_environment
 from speed.results import Results
 from speed.runs import MODES, run_case
 from speed.timings_chart import plot_results
 from speed.timings_table import LEGEND, describe_machine, render_case, render_scaling
 
-from mmrsir.utils.arguments import check_choice, check_int
+from mmrsir.utils.arguments import check_choice, check_int, parse_size
 
 MODELS = (
     'rsir_tiny',

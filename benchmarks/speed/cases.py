@@ -1,6 +1,5 @@
 """What is timed: a forward pass or a training step at an image size, batch size and precision."""
 
-import re
 from dataclasses import dataclass
 from math import ceil
 
@@ -69,23 +68,3 @@ class Case:
         """Return the context of the forward pass."""
         dtype = PRECISIONS[self.precision][1]
         return torch.autocast(torch.device(self.device).type, dtype, enabled=dtype is not None)
-
-
-def parse_size(text: str) -> tuple[int, int, int]:
-    """Read an image size and a batch size.
-
-    Args:
-        text: ``'224:4'`` for 4 images of 224 x 224 pixels, ``'800x1280:1'`` for one of height
-            800 and width 1280.
-
-    Returns:
-        Height, width, batch.
-
-    Raises:
-        ValueError: ``text`` has another form.
-    """
-    found = re.fullmatch(r'([1-9]\d*)(?:x([1-9]\d*))?:([1-9]\d*)', text)
-    if found is None:
-        raise ValueError(f'size {text!r} must read SIDE:BATCH or HEIGHTxWIDTH:BATCH, as in 224:4')
-    height, width, batch = found.groups()
-    return int(height), int(width or height), int(batch)

@@ -1,5 +1,6 @@
 """Checks of users' arguments, with errors that name the value and what is allowed."""
 
+import re
 from collections.abc import Collection, Sequence
 from difflib import get_close_matches
 from typing import Any
@@ -106,3 +107,12 @@ def check_images(x: Tensor, taker: object, channels: int = 3) -> None:
             f'{type(taker).__name__} takes images of shape (B, {channels}, H, W) '
             f'with B, H, W >= 1, got {tuple(x.shape)}'
         )
+
+
+def parse_size(text: str) -> tuple[int, int, int]:
+    """Read height, width and batch from ``'224:4'`` or ``'800x1280:1'``."""
+    found = re.fullmatch(r'([1-9]\d*)(?:x([1-9]\d*))?:([1-9]\d*)', text)
+    if found is None:
+        raise ValueError(f'size {text!r} must read SIDE:BATCH or HEIGHTxWIDTH:BATCH, as in 224:4')
+    height, width, batch = found.groups()
+    return int(height), int(width or height), int(batch)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from rich.console import Console
 from speed import runs, timing
-from speed.cases import Case, parse_size
+from speed.cases import Case
 from speed.memory import peak_growth
 from speed.results import Results, Row
 from speed.subjects import backbone_subject
@@ -17,6 +17,8 @@ from speed.timing import Contender, take_turns
 from speed.timings_chart import plot_results
 from speed.timings_table import render_case, render_scaling
 from torch import nn
+
+from mmrsir.utils.arguments import parse_size
 
 from ..helpers.commands import ROOT
 

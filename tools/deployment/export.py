@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from speed.cases import parse_size
 
 from mmrsir.apis import Predictor
 from mmrsir.checkpoints import safe_loading
@@ -26,6 +25,7 @@ from mmrsir.deployment.picture_graphs import read_settings
 from mmrsir.deployment.pictures import calibration_feeds, config_pictures
 from mmrsir.deployment.subjects import OF_LIBRARY, PARTS, take_part
 from mmrsir.engine.launch import read_config
+from mmrsir.utils.arguments import parse_size
 
 FORMATS = {'onnx': '.onnx', 'torch': '.pt2'}
 SIZES = ('224x224:1', '256x192:2', '320x480:1')
