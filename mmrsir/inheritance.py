@@ -6,13 +6,13 @@ is imported, installed or not. They are written for mmdet, mmseg and mmpretrain:
 them stays in the scope of its ``default_scope``.
 """
 
-from difflib import get_close_matches
 from pathlib import Path
 
 from mmengine.config import Config
 from mmengine.config.utils import MODULE2PACKAGE
 
 from .utils.errors import UserError
+from .utils.suggestions import did_you_mean
 
 PACKAGE = 'mmrsir'
 HERE = Path(__file__).resolve().parent
@@ -59,10 +59,9 @@ def find_config(cfg_path: str, filename: str) -> tuple[str, str | None]:
     if (configs / name).is_file():
         return str(configs / name), None
     known = [path.relative_to(configs).as_posix() for path in configs.rglob('*.py')]
-    near = get_close_matches(name, known, n=1, cutoff=0)
+    hint = did_you_mean(name, known, shown=lambda near: repr(f'{PACKAGE}::{near}'), cutoff=0)
     raise MissingBaseError(
-        f'{filename}: _base_ = {cfg_path!r}, but {configs / name} does not exist; did you mean '
-        f"'{PACKAGE}::{near[0]}'?"
+        f'{filename}: _base_ = {cfg_path!r}, but {configs / name} does not exist{hint}'
     )
 
 

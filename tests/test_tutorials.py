@@ -270,7 +270,7 @@ def test_variants_run(reader, monkeypatch, capsys):
     monkeypatch.setitem(MIXERS, 'diagonal', None)  # the page registers it: for this test alone
     del MIXERS['diagonal']
     reader.follow('tutorials/ablation.md', languages=['python'])
-    assert "Did you mean 'shifted_window'?" in capsys.readouterr().out
+    assert "did you mean 'shifted_window'?" in capsys.readouterr().out
     assert len(reader.names['levels']) == 4
     windows, rs_only = (
         build_shapes(Config.fromfile(reader.folder / name)).backbone

@@ -14,7 +14,6 @@ masks, which would depend on what its random weights happen to detect.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import Any
 
 import torch
@@ -27,6 +26,7 @@ from torch import Tensor, nn
 from mmrsir.engine import launch, scopes
 from mmrsir.models import ARCHS, RSIRTransformer
 from mmrsir.utils.arguments import check_choice
+from mmrsir.utils.suggestions import did_you_mean
 
 from .batches import random_batch
 from .cases import Case
@@ -92,9 +92,7 @@ def check_name(name: str) -> None:
         MODELS.get(f'mmdet.{rest}')  # imports mmdet
         known = list(MODELS.children['mmdet'].module_dict)
     if rest not in known:
-        nearest = get_close_matches(rest, known, n=1)
-        hint = f'; did you mean {nearest[0]}?' if nearest else ''
-        raise ValueError(f'{kind} has no model {rest!r}{hint}')
+        raise ValueError(f'{kind} has no model {rest!r}{did_you_mean(rest, known)}')
 
 
 def build(name: str, case: Case) -> Subject:

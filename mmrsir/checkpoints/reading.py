@@ -7,7 +7,6 @@ Importing this module lets every library of the family load ``.safetensors`` fil
 import logging
 import re
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 from mmengine.logging import print_log
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 
 from ..utils.errors import UserError
 from ..utils.run_log import log_information
+from ..utils.suggestions import did_you_mean
 from . import remote as remote_checkpoint  # noqa: F401  registers loaders
 
 SHOWN_KEYS = 5
@@ -145,10 +145,9 @@ def load_pretrained(
     source = f'pretrained weights {checkpoint}, prefix {prefix!r}'
     if not part:
         prefixes = sorted({f'{key.split(".")[0]}.' for key in weights})
-        nearest = get_close_matches(prefix, prefixes, n=1, cutoff=0)
         raise CheckpointMismatchError(
-            f'{source}: no key begins so; the file has {", ".join(prefixes)}. '
-            f'Did you mean {"".join(nearest)!r}?'
+            f'{source}: no key begins so; the file has {", ".join(prefixes)}'
+            f'{did_you_mean(prefix, prefixes, cutoff=0)}'
         )
     match = match_weights(module, part)
     check_match(match, source, min_matched, getattr(module, 'fresh_weights', NOTHING))

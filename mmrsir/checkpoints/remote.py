@@ -6,7 +6,6 @@ Importing this module replaces those loaders of mmengine that run what they fetc
 import os
 import re
 from collections.abc import Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,6 +22,7 @@ from mmengine.runner import (
 )
 from mmengine.runner.checkpoint import _get_mmengine_home
 
+from ..utils.suggestions import did_you_mean
 from .safe_loading import load_file
 from .seal import CorruptCheckpointError
 
@@ -118,6 +118,6 @@ def _look_up(address: str, known: Mapping[str, str]) -> str:
     """Return where a model lies that has a name in a list."""
     name = address.partition('://')[2]
     if name not in known:
-        nearest = get_close_matches(name, known, n=1, cutoff=0)
-        raise ValueError(f'{address} is none of {len(known)} known models; nearest: {nearest[0]}')
+        hint = did_you_mean(name, known, cutoff=0)
+        raise ValueError(f'{address} is none of {len(known)} known models{hint}')
     return known[name]

@@ -3,7 +3,6 @@
 import ast
 from collections.abc import Iterator
 from contextlib import suppress
-from difflib import get_close_matches
 from pathlib import Path
 
 from mmengine.config import Config
@@ -11,6 +10,7 @@ from mmengine.config import Config
 from ..inheritance import root
 from ..utils.encoding import encoding_problem
 from ..utils.missing import MissingPathError, nearest
+from ..utils.suggestions import did_you_mean
 from .config_check import ConfigError
 
 FOLDERS = {'mmdet': 'mask_rcnn', 'mmseg': 'upernet', 'mmpretrain': 'cls'}
@@ -46,8 +46,7 @@ def find_config(name: str) -> Path:
         return known[alike[0]]
     if alike:
         raise MissingPathError(f'several configs have the name {name}: {", ".join(alike)}')
-    ours = get_close_matches(name, known, 1)
-    hint = nearest(name) or (f'; did you mean {ours[0]}?' if ours else '')
+    hint = nearest(name) or did_you_mean(name, known, shown=str)
     raise MissingPathError(f'config {name} does not exist{hint}')
 
 

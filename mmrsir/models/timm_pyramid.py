@@ -5,7 +5,6 @@ Source of the models: https://github.com/huggingface/pytorch-image-models
 
 import re
 from collections.abc import Sequence
-from difflib import get_close_matches
 from math import ceil
 from typing import Any
 
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 
 from ..checkpoints.reading import load_pretrained, read_checkpoint
 from ..utils.arguments import check_images, check_out_indices
+from ..utils.suggestions import did_you_mean
 from .pretrained import PretrainedModule
 
 STRIDES = (4, 8, 16, 32)
@@ -105,9 +105,8 @@ def _build(name: str, out_indices: tuple[int, ...], model_args: dict[str, Any]) 
         )
     known = timm.list_models()
     if name not in known:
-        nearest = get_close_matches(str(name), known, n=1)
-        hint = f' Did you mean {nearest[0]!r}?' if nearest else ''
-        raise ValueError(f'model_name={name!r} is none of timm.list_models().{hint}')
+        hint = did_you_mean(name, known)
+        raise ValueError(f'model_name={name!r} is none of timm.list_models(){hint}')
     network = timm.create_model(
         name,
         pretrained=False,

@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Collection, Sequence
-from difflib import get_close_matches
 from typing import Any
 
 from torch import Tensor
+
+from .suggestions import did_you_mean
 
 
 def check_choice(name: str, value: Any, allowed: Collection[str | None]) -> None:
@@ -21,11 +22,9 @@ def check_choice(name: str, value: Any, allowed: Collection[str | None]) -> None
     """
     if value in allowed:
         return
-    names = [choice for choice in allowed if choice is not None]
-    nearest = get_close_matches(str(value), names, n=1)
-    hint = f' Did you mean {nearest[0]!r}?' if nearest else ''
+    hint = did_you_mean(value, [choice for choice in allowed if choice is not None])
     choices = ', '.join(repr(choice) for choice in allowed)
-    raise ValueError(f'{name}={value!r} is unknown; allowed: {choices}.{hint}')
+    raise ValueError(f'{name}={value!r} is unknown; allowed: {choices}{hint}')
 
 
 def check_int(name: str, value: Any, minimum: int, maximum: int | None = None) -> None:

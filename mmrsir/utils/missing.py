@@ -3,13 +3,13 @@
 import os
 import unicodedata
 from collections.abc import Callable, Iterator
-from difflib import get_close_matches
 from functools import lru_cache
 from itertools import groupby, islice
 from pathlib import Path
 from urllib.parse import unquote
 
 from .errors import UserError
+from .suggestions import did_you_mean
 
 # Names of a folder, which may hold millions: so many are read, and compared letter by letter.
 MAX_LISTED = 100_000
@@ -68,9 +68,8 @@ def nearest(path: str | Path, folder: str | Path | None = None) -> str:
     while parent and not os.path.isdir(parent):  # a folder is missing: name that one
         parent, name = os.path.split(parent)
     names = [one for one in _listing(parent)[0][:MAX_COMPARED] if one != name]
-    near = [one for one in names if Path(one).stem == Path(name).stem]
-    near = near[:1] or get_close_matches(name, names, n=1)
-    return f'; did you mean {os.path.join(parent, near[0])}?' if near else ''
+    same_stem = [one for one in names if Path(one).stem == Path(name).stem]
+    return did_you_mean(name, same_stem[:1] or names, lambda near: os.path.join(parent, near))
 
 
 def check_file(what: str, path: str) -> None:

@@ -9,7 +9,6 @@ Example:
 
 import os
 import re
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from mmengine.runner import CheckpointLoader
 
 from ..checkpoints.safe_loading import load_file
 from ..utils.errors import UserError
+from ..utils.suggestions import did_you_mean
 
 SCHEME = 'mmrsir://'
 PACKAGED = Path(__file__).parent
@@ -66,11 +66,10 @@ def load_by_name(filename: str, map_location: Any = None) -> Any:
     name = filename.removeprefix(SCHEME)
     found = available()
     if name not in found:
-        near = get_close_matches(name, found, n=1)
+        hint = did_you_mean(name, found, shown=SCHEME.__add__) or '.'
         raise UnknownWeightsError(
-            f'no weights named {name} are here'
-            + (f'; did you mean {SCHEME}{near[0]}?' if near else '')
-            + f' Available: {", ".join(sorted(found)) or "none"}. Weights of a release: download '
+            f'no weights named {name} are here{hint} '
+            f'Available: {", ".join(sorted(found)) or "none"}. Weights of a release: download '
             f'{name}-<hash>.safetensors and put it into {download_folder()}.'
         )
     return load_file(str(found[name]), map_location)

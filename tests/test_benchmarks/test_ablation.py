@@ -215,8 +215,8 @@ def test_tool_trains_what_is_missing_and_keeps_it(tool, tmp_path, capsys):
 @pytest.mark.parametrize(
     ('more', 'message'),
     [
-        (['--tasks', 'digit'], "Did you mean 'digits'"),
-        (['--variants', 'axle'], "Did you mean 'axial'"),
+        (['--tasks', 'digit'], "did you mean 'digits'"),
+        (['--variants', 'axle'], "did you mean 'axial'"),
         (['--seeds', '0'], '--seeds'),
         (['--steps', '5'], '--steps'),
         (['--window-size', '0'], '--window-size'),

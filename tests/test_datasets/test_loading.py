@@ -138,7 +138,7 @@ def test_more_than_the_limit_is_refused_by_name(write):
 
 
 def test_policy_is_checked():
-    with pytest.raises(ValueError, match="on_corrupt='skp' is unknown.* Did you mean 'skip'"):
+    with pytest.raises(ValueError, match="on_corrupt='skp' is unknown.* did you mean 'skip'"):
         LoadImageFromFile(on_corrupt='skp')
     with pytest.raises(ValueError, match='max_skipped=-1 must be at least 0'):
         LoadImageFromFile(max_skipped=-1)

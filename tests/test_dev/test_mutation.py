@@ -94,7 +94,7 @@ def test_unknown_name_is_told_with_the_nearest(capsys):
     with pytest.raises(SystemExit) as stopped:
         TOOL.main(['--only', 'nan_frist'])
     assert stopped.value.code == 2
-    assert "Did you mean 'nan_first'?" in capsys.readouterr().err
+    assert "did you mean 'nan_first'?" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -161,7 +161,7 @@ def test_best_checkpoint_replaces_the_one_before(data, tmp_path):
 def test_unknown_policy_is_refused(data, tmp_path):
     cfg = load_config('mmpretrain', data, tmp_path)
     cfg.default_hooks.checkpoint.on_error = 'stopp'
-    with pytest.raises(ValueError, match="on_error='stopp' is unknown.*Did you mean 'stop'"):
+    with pytest.raises(ValueError, match="on_error='stopp' is unknown.*did you mean 'stop'"):
         launch.build_runner(cfg)
 
 

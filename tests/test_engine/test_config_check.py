@@ -347,9 +347,9 @@ def test_pattern_that_matches_nothing_warns_with_the_nearest_name(caplog):
     check_model(model, cfg)
     warnings = [one.getMessage() for one in caplog.records if one.levelno == logging.WARNING]
     assert warnings == [
-        "paramwise_cfg.custom_keys: 'backbon.' matches no parameter. Did you mean 'backbone'?",
-        "paramwise_cfg.custom_keys: 'haed' matches no parameter. Did you mean 'head'?",
-        "paramwise_cfg.custom_keys: '.head' matches no parameter. Did you mean 'head'?",
+        "paramwise_cfg.custom_keys: 'backbon.' matches no parameter; did you mean 'backbone'?",
+        "paramwise_cfg.custom_keys: 'haed' matches no parameter; did you mean 'head'?",
+        "paramwise_cfg.custom_keys: '.head' matches no parameter; did you mean 'head'?",
     ]
 
 
@@ -361,7 +361,7 @@ def test_prefix_that_matches_nothing_is_refused_with_the_nearest(build, tmp_path
         module = build(init_cfg=dict(type='Pretrained', checkpoint=path, prefix=prefix))
         check_model(nn.Sequential(module), Config())
     module = build(init_cfg=[dict(type='Pretrained', checkpoint=path, prefix='backbon')])
-    with pytest.raises(CheckpointMismatchError, match="Did you mean 'backbone.'?"):
+    with pytest.raises(CheckpointMismatchError, match="did you mean 'backbone.'?"):
         check_model(nn.Sequential(module), Config())
 
 

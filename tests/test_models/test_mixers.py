@@ -512,5 +512,5 @@ def test_a_single_head_is_too_few_for_two_kinds_of_stripes():
 
 
 def test_an_unknown_mixer_is_named():
-    with pytest.raises(ValueError, match="mixers='shifted_windows' is.*Did you mean 'shifted_w"):
+    with pytest.raises(ValueError, match="mixers='shifted_windows' is.*did you mean 'shifted_w"):
         pyramid('shifted_windows')

@@ -243,7 +243,7 @@ def test_initialization_from_scratch():
 @pytest.mark.parametrize(
     ('kwargs', 'error', 'message'),
     [
-        (dict(arch='tinny'), ValueError, "arch='tinny' is unknown.*Did you mean 'tiny'"),
+        (dict(arch='tinny'), ValueError, "arch='tinny' is unknown.*did you mean 'tiny'"),
         (dict(arch=7), TypeError, 'arch=7 must be a dict'),
         (dict(arch={**SMALL, 'depth': 3}), ValueError, "'depth' is unknown.*mean 'depths'"),
         (dict(arch=dict(embed_dims=8)), ValueError, 'lacks depths, num_heads'),
@@ -258,9 +258,9 @@ def test_initialization_from_scratch():
         (dict(out_indices=(1, 1)), ValueError, 'at most once'),
         (dict(out_indices=3), TypeError, 'out_indices=3 must be a sequence'),
         (dict(frozen_stages=5), ValueError, 'frozen_stages=5 must be from -1 to 4'),
-        (dict(importance='cbma'), ValueError, "Did you mean 'cbam'"),
-        (dict(position='pge'), ValueError, "Did you mean 'peg'"),
-        (dict(eval_sampling='fix'), ValueError, "Did you mean 'fixed'"),
+        (dict(importance='cbma'), ValueError, "did you mean 'cbam'"),
+        (dict(position='pge'), ValueError, "did you mean 'peg'"),
+        (dict(eval_sampling='fix'), ValueError, "did you mean 'fixed'"),
         (dict(drop_path_rate='0.1'), TypeError, "drop_path_rate='0.1' must be a number"),
         (dict(drop_path_rate=1.0), ValueError, 'drop_path_rate=1.0 must be'),
         (dict(seed=-1), ValueError, 'seed=-1 must be at least 0'),
@@ -277,7 +277,7 @@ def test_bad_arguments_are_named(kwargs, error, message):
         (dict(mixers=('rs', 'ri')), ValueError, "mixers='ri' is unknown.*allowed: 'rs', 'ir'"),
         (dict(mixers='rs'), TypeError, "mixers='rs' must be a sequence"),
         (dict(mixers=()), TypeError, 'must be a sequence of one or more'),
-        (dict(downsampling='overlapp'), ValueError, "Did you mean 'overlap'"),
+        (dict(downsampling='overlapp'), ValueError, "did you mean 'overlap'"),
     ],
 )
 def test_bad_skeleton_arguments_are_named(kwargs, error, message):

@@ -121,7 +121,7 @@ def test_several_runs_share_a_panel_for_each_value(run, panels, tmp_path):
 
 
 def test_unknown_key_is_named_with_the_nearest(run, tmp_path):
-    with pytest.raises(ValueError, match="'coco/box_mAP'.*Did you mean 'coco/bbox_mAP'"):
+    with pytest.raises(ValueError, match="'coco/box_mAP'.*did you mean 'coco/bbox_mAP'"):
         plot_runs({'': run}, tmp_path / 'curves.png', '', ['coco/box_mAP'])
 
 

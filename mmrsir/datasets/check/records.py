@@ -5,8 +5,9 @@ A finding is a kind of fault and its detail.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import Any
+
+from ...utils.suggestions import did_you_mean
 
 Record = dict[str, Any]
 Finding = tuple[str, str]
@@ -120,9 +121,7 @@ def class_findings(categories: Sequence[Record], classes: Sequence[str]) -> Iter
     names = [category['name'] for category in categories]
     missing = [name for name in classes if name not in names]
     for name in missing:
-        nearest = get_close_matches(name, names, n=1)
-        hint = f'; did you mean {nearest[0]!r}?' if nearest else ''
-        yield 'missing-class', f'no category is called {name!r}{hint}'
+        yield 'missing-class', f'no category is called {name!r}{did_you_mean(name, names)}'
     # mmdet's labels count the categories of these names in the order of the file.
     labels = [name for name in names if name in classes]
     twice = sorted({name for name in labels if labels.count(name) > 1})

@@ -1,26 +1,21 @@
 """What a converter is given: a folder, or an archive that is extracted to one."""
 
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from difflib import get_close_matches
 from pathlib import Path
 
 from rich.console import Console
 
+from ...utils.missing import MissingPathError, nearest
 from .archives import extract, is_archive
 
 
 def check_exists(source: Path) -> None:
-    """Check that there is such a file or folder."""
-    if source.exists():
-        return
-    siblings = os.listdir(source.parent) if source.parent.is_dir() else []
-    nearest = get_close_matches(source.name, siblings, n=1)
-    hint = f'; did you mean {source.parent / nearest[0]}?' if nearest else ''
-    raise FileNotFoundError(f'{source} does not exist{hint}')
+    """Raise MissingPathError with the nearest name where there is no such file or folder."""
+    if not source.exists():
+        raise MissingPathError(f'{source} does not exist{nearest(source)}')
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 import logging
 import os
 from collections.abc import Sequence
-from difflib import get_close_matches
 from typing import Any
 
 from mmengine.config import Config
@@ -13,6 +12,7 @@ from torch import nn
 from ...checkpoints.reading import load_pretrained, read_checkpoint
 from ...datasets.loading.decoding import first_ten
 from ...models.pretrained import PretrainedModule
+from ...utils.suggestions import did_you_mean
 from ..hooks.checkpoint_match import unwrap
 from .check import ConfigError
 from .paths import is_pretrained
@@ -93,10 +93,8 @@ def _check_custom_keys(model: nn.Module, custom_keys: dict[str, Any]) -> None:
     for key in custom_keys:
         if any(key in name for name in searched):
             continue
-        nearest = get_close_matches(key, parts, n=1)
-        hint = f' Did you mean {nearest[0]!r}?' if nearest else ''
         print_log(
-            f'paramwise_cfg.custom_keys: {key!r} matches no parameter.{hint}',
+            f'paramwise_cfg.custom_keys: {key!r} matches no parameter{did_you_mean(key, parts)}',
             logger='current',
             level=logging.WARNING,
         )

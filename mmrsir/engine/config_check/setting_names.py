@@ -1,14 +1,14 @@
 """Names of settings: those that nothing reads, but nearly the name of one that is read."""
 
 from collections.abc import Collection, Iterator
-from difflib import get_close_matches
 from inspect import getmro, isclass, signature
 from typing import Any
 
 from mmengine.config import Config
 from torch.utils.data import DataLoader
 
-from .mistakes import Mistake, suggestion
+from ...utils.suggestions import did_you_mean
+from .mistakes import Mistake
 from .registered import find
 from .sections import READ, Path, of_place, sections
 from .type_names import KINDS
@@ -79,8 +79,8 @@ def check_names(cfg: Config) -> Iterator[Mistake]:
             # Variables are named after settings: train_dataloader_2.
             if name in known or any(name.startswith(f'{one}_') for one in known):
                 continue
-            if get_close_matches(name, known, cutoff=NEAR):
-                yield Mistake('.'.join((*path, name)), f'is no setting{suggestion(name, known)}')
+            if hint := did_you_mean(name, known, cutoff=NEAR):
+                yield Mistake('.'.join((*path, name)), f'is no setting{hint}')
 
 
 def _arguments(path: Path, section: dict[str, Any], scope: str) -> Collection[str]:

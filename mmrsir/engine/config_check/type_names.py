@@ -13,7 +13,8 @@ from mmengine.registry import (
     VISUALIZERS,
 )
 
-from .mistakes import Mistake, suggestion
+from ...utils.suggestions import did_you_mean
+from .mistakes import Mistake
 from .registered import find, names
 from .sections import of_place, sections
 
@@ -48,13 +49,13 @@ def check_types(cfg: Config) -> Iterator[Mistake]:
         registry = of_place(KINDS, path)
         if registry is HOOKS and name is None:
             others = [key for key in cfg.get('default_hooks') or () if key != path[-1]]
-            yield Mistake('.'.join(path), f'has no type{suggestion(path[-1], others)}')
+            yield Mistake('.'.join(path), f'has no type{did_you_mean(path[-1], others)}')
         # Elsewhere it may be a word of the section's own, as in dict(type='nms').
         if not isinstance(name, str) or (registry is None and name.islower()):
             continue
         if find(name, scope, registry) is None:
             library, dot, plain = name.rpartition('.')
-            near = suggestion(plain, names(library if dot else scope, registry))
+            near = did_you_mean(plain, names(library if dot else scope, registry))
             hint = near or '; what registers it may be missing in custom_imports'
             what = 'registered' if registry is None else f'a registered {registry.name}'
             yield Mistake('.'.join((*path, 'type')), f'{name!r} is not {what}{hint}')
