@@ -5,6 +5,8 @@ Finished trainings are kept: the same command goes on where it was stopped.
 Example:
     python benchmarks/ablate.py --variants rsir shifted_window --seeds 3
     python benchmarks/ablate.py --config cls/rsir_n_tinyimagenet --variants rsir
+    python benchmarks/ablate.py --config cls/rsir_s_tinyimagenet --variants rsir --seeds 1 \\
+        --precision bf16 --minutes 8
 """
 
 import argparse
@@ -14,7 +16,8 @@ from pathlib import Path
 import torch
 from ablation.accuracy_chart import plot_results
 from ablation.accuracy_table import markdown
-from ablation.config_training import ConfigSettings
+from ablation.config_training import PRECISIONS, ConfigSettings
+from ablation.pace import epochs_within
 from ablation.recipe import Recipe
 from ablation.results import write_csv
 from ablation.runs import Training, keep_settings, read_trainings, run_all
@@ -50,6 +53,20 @@ def argument_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         '--draws', type=int, default=8, help='of random windows, averaged (default: 8)'
     )
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument('--epochs', type=int, help="in place of the config's")
+    length.add_argument(
+        '--minutes',
+        type=float,
+        help='for one training: measures the speed first, and takes as many epochs as fit, at '
+        "most the config's",
+    )
+    parser.add_argument(
+        '--precision',
+        choices=PRECISIONS,
+        default='fp32',
+        help='of trainings by a config; bf16 computes under autocast (default: fp32)',
+    )
     parser.add_argument('--device', help='cpu, cuda or cuda:1 (default: cuda if there is one)')
     parser.add_argument(
         '--jobs', type=int, default=1, help='trainings at the same time (default: 1)'
@@ -76,12 +93,16 @@ def plan(args: argparse.Namespace) -> list[Training]:
         check_choice('--variants', variant, known)
     for name in ('seeds', 'window_size', 'pairs', 'batch', 'draws', 'jobs'):
         check_int(f'--{name.replace("_", "-")}', getattr(args, name), minimum=1)
+    if not args.config and (args.epochs or args.minutes or args.precision != 'fp32'):
+        raise ValueError('--epochs, --minutes and --precision need --config')
+    if args.epochs is not None:
+        check_int('--epochs', args.epochs, minimum=2)  # one of them warms up
     check_int('--steps', args.steps, minimum=20)  # a tenth of them warms up
     check_int('--side', args.side, minimum=32)
     return [
         Training(task, variant, seed)
         for seed in range(args.seeds)
-        for task in ([Recipe(args.config).name] if args.config else args.tasks)
+        for task in ([Recipe(args.config, args.epochs).name] if args.config else args.tasks)
         for variant in args.variants or known
     ]
 
@@ -97,7 +118,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     device = args.device or ('cuda' if torch.cuda.is_available() else 'cpu')
     settings: Settings | ConfigSettings
     if args.config:
-        settings = ConfigSettings(args.config, args.draws, device)
+        settings = ConfigSettings(args.config, args.draws, device, args.precision, args.epochs)
     else:
         settings = Settings(
             side=args.side,
@@ -110,6 +131,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         )
     try:
         trainings = plan(args)
+        if args.minutes is not None:
+            variants = dict.fromkeys(training.variant for training in trainings)
+            settings = epochs_within(args.minutes, settings, variants, args.out)
         keep_settings(settings, args.out)
     except ValueError as error:
         parser.error(str(error))

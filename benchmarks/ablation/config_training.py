@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,8 @@ from .tasks import Task
 from .variants import CONFIG_VARIANTS
 
 TEST_BATCH = 500
+AHEAD = 4096  # images that are augmented at once, for steps to come: as many calls as for few
+PRECISIONS = {'fp32': torch.float32, 'bf16': torch.bfloat16}
 
 
 @dataclass(frozen=True)
@@ -40,11 +43,28 @@ class ConfigSettings:
         config: Path or name of the config.
         draws: Draws of random windows whose predictions are averaged.
         device: Where the trainings run.
+        precision: A key of :data:`PRECISIONS`, in which trainings compute; tests are in float32.
+        epochs: In place of the config's; None for those.
     """
 
     config: str
     draws: int
     device: str
+    precision: str = 'fp32'
+    epochs: int | None = None
+
+
+@cache
+def load_images(config: str) -> Task:
+    """Read all images of a config, once."""
+    return Recipe(config).load()
+
+
+def start_training(
+    variant: str, task: Task, seed: int, settings: ConfigSettings, checkpoint: Path
+) -> '_Training':
+    recipe, dtype = Recipe(settings.config, settings.epochs), PRECISIONS[settings.precision]
+    return _Training(recipe, variant, task, seed, settings.device, checkpoint, dtype)
 
 
 def train_config(
@@ -62,14 +82,21 @@ def train_config(
     Returns:
         What it reached: one row, with random windows one for each way of evaluation.
     """
-    training = _Training(Recipe(settings.config), variant, task, seed, settings.device, checkpoint)
+    training = start_training(variant, task, seed, settings, checkpoint)
     training.run()
     return training.test(settings.draws)
 
 
 class _Training:
     def __init__(
-        self, recipe: Recipe, variant: str, task: Task, seed: int, device: str, checkpoint: Path
+        self,
+        recipe: Recipe,
+        variant: str,
+        task: Task,
+        seed: int,
+        device: str,
+        checkpoint: Path,
+        dtype: torch.dtype = torch.float32,
     ) -> None:
         torch.manual_seed(seed)
         self.recipe, self.variant, self.seed, self.checkpoint = recipe, variant, seed, checkpoint
@@ -80,7 +107,7 @@ class _Training:
         self.optimizer, self.schedulers = recipe.build_optimizer(self.model, self.steps)
         self.ema = recipe.build_ema(self.model)
         self.augments = self.model.data_preprocessor.batch_augments
-        self.scores = Scores(self.model)
+        self.dtype = dtype
         # Both take a while, and are the same for each checkpoint.
         self.described = dict(dataset_meta=recipe.dataset_meta(), cfg=recipe.config_text(variant))
         self.epoch, self.seconds = 0, 0.0
@@ -99,7 +126,7 @@ class _Training:
             if forward is None or wanted != side:
                 side = wanted
                 forward = self._recorded(side)
-            loss = self._run_epoch(forward, side)
+            loss = self._run_epoch(forward, side, self.steps)
             for scheduler in self.schedulers:
                 if scheduler.by_epoch:
                     scheduler.step()
@@ -118,17 +145,33 @@ class _Training:
                 flush=True,
             )
 
-    def _run_epoch(self, forward: Callable[[Tensor], Tensor], side: int | None) -> float:
+    def seconds_per_epoch(self, steps: int) -> float:
+        """Take some steps with the largest images, and return what an epoch of them would take."""
+        resizing = self.recipe.resizing
+        side = None if resizing is None else max(resizing.sides)
+        self.model.train()
+        forward = self._recorded(side)
+        steps = min(steps, self.steps)
+        self._run_epoch(forward, side, steps)  # all is compiled and allocated after this
+        begun = time.perf_counter()
+        self._run_epoch(forward, side, steps)
+        return (time.perf_counter() - begun) / steps * self.steps
+
+    def _run_epoch(
+        self, forward: Callable[[Tensor], Tensor], side: int | None, steps: int
+    ) -> float:
         train, size = self.task.train, self.recipe.batch_size
-        shuffled = torch.randperm(len(train.answers))[: self.steps * size].to(self.device)
+        shuffled = torch.randperm(len(train.answers))[: steps * size].to(self.device)
         total = torch.zeros((), device=self.device)
-        for chosen in shuffled.split(size):
-            images = train.images[chosen]
+        for ahead in shuffled.split(max(1, AHEAD // size) * size):
+            images = train.images[ahead]
             for transform in self.recipe.transforms:
                 images = transform(images)
-            images = images.float() if side is None else resize(images, side)
-            total += self._step(forward, images, train.answers[chosen])
-        return (total / self.steps).item()
+            batches = zip(images.split(size), train.answers[ahead].split(size), strict=True)
+            for batch, answers in batches:
+                resized = batch.float() if side is None else resize(batch, side)
+                total += self._step(forward, resized, answers)
+        return (total / steps).item()
 
     def _step(self, forward: Callable[[Tensor], Tensor], images: Tensor, target: Tensor) -> Tensor:
         """Take one step of the optimizer, and return its loss."""
@@ -148,15 +191,16 @@ class _Training:
 
     def _recorded(self, side: int | None) -> Callable[[Tensor], Tensor]:
         """Return the network, on a GPU recorded as a graph: single calls do not keep it busy."""
+        scores = Scores(self.model, self.dtype)  # recorded for images of one size
         if self.device.type != 'cuda':
-            return self.scores
+            return scores
         shape = list(self.task.train.images.shape[1:])
         sample = torch.zeros(
             self.recipe.batch_size, shape[0], side or shape[1], side or shape[2], device='cuda'
         )
         with self.optimizer.optim_context(self.model):
             graphed: Callable[[Tensor], Tensor] = torch.cuda.make_graphed_callables(  # type: ignore[assignment]
-                self.scores, (sample,)
+                scores, (sample,)
             )
         return graphed
 

@@ -43,6 +43,7 @@ class Recipe:
 
     Args:
         config: Path or name of the config.
+        epochs: Epochs in place of those of the config, whose schedules are stretched or shrunk.
 
     Attributes:
         cfg: The config.
@@ -56,7 +57,7 @@ class Recipe:
             image.
     """
 
-    def __init__(self, config: str) -> None:
+    def __init__(self, config: str, epochs: int | None = None) -> None:
         self.path = find_config(config)
         self.name = self.path.stem
         self.cfg = Config.fromfile(self.path)
@@ -68,6 +69,8 @@ class Recipe:
         if not loader.get('drop_last'):
             raise ValueError(f'{config} needs train_dataloader.drop_last=True: all steps are alike')
         self.batch_size = loader.batch_size
+        if epochs is not None:
+            set_epochs(self.cfg, epochs)
         self.epochs = self.cfg.train_cfg.max_epochs
         self.transforms: list[BatchTransform] = [
             batch_transform(one) for one in loader.dataset.pipeline if one['type'] not in LOADING
@@ -150,6 +153,30 @@ class Recipe:
         return None if self.ema is None else ExponentialMovingAverage(model, **self.ema)
 
 
+def set_epochs(cfg: Config, epochs: int) -> None:
+    """Change the epochs of a config, and with them what it does in which epoch.
+
+    Raises:
+        ValueError: The epochs are too few for all that it does one after the other.
+    """
+    ratio = epochs / cfg.train_cfg.max_epochs
+
+    def moved(epoch: int) -> int:
+        return max(1, round(epoch * ratio)) if epoch else 0
+
+    for one in [*cfg.param_scheduler, *cfg.get('custom_hooks', [])]:
+        if not one.get('by_epoch', True):
+            continue
+        for key in {'begin', 'end', 'T_max'} & set(one):
+            one[key] = moved(one[key])
+        if 'milestones' in one:
+            one['milestones'] = [moved(epoch) for epoch in one['milestones']]
+        turns = [one.get('begin', 0), *one.get('milestones', ()), one.get('end', epochs)]
+        if turns != sorted(set(turns)):
+            raise ValueError(f'{epochs} epochs are too few for the {one["type"]} of {cfg.filename}')
+    cfg.train_cfg.max_epochs = epochs
+
+
 def backbone_settings(
     backbone: Mapping[str, Any], variant: str, changes: Mapping[str, Any]
 ) -> ConfigDict:
@@ -206,14 +233,16 @@ class Scores(nn.Module):
 
     Args:
         model: Of mmpretrain.
+        dtype: Type in which it computes what autocast says that it may; the scores are float32.
     """
 
     mean: Tensor
     std: Tensor
     model: Any
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, dtype: torch.dtype = torch.float32) -> None:
         super().__init__()
+        self.dtype = dtype
         self.model = model
         preprocessor = model.data_preprocessor
         self.to_rgb = preprocessor.to_rgb
@@ -224,4 +253,8 @@ class Scores(nn.Module):
         """Return the scores of the classes, (N, K), for pixels of 0 to 255, (N, 3, S, S)."""
         if self.to_rgb:
             images = images.flip(1)
-        return self.model.head(self.model.extract_feat((images - self.mean) / self.std))
+        # Without the cache: a recorded graph must convert the weights anew each time.
+        mixed = self.dtype != torch.float32
+        with torch.autocast(images.device.type, self.dtype, enabled=mixed, cache_enabled=False):
+            features = self.model.extract_feat((images - self.mean) / self.std)
+            return self.model.head(features).float()

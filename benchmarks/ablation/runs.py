@@ -12,8 +12,7 @@ import torch
 from mmengine.logging import MMLogger
 from torch.multiprocessing import get_context  # its processes share tensors
 
-from .config_training import ConfigSettings, train_config
-from .recipe import Recipe
+from .config_training import ConfigSettings, load_images, train_config
 from .results import Row
 from .tasks import Task, make_task
 from .training import Settings, train
@@ -83,7 +82,7 @@ def run_all(
     """
     names = {training.task for training in trainings}
     if isinstance(settings, ConfigSettings):
-        tasks = {name: Recipe(settings.config).load() for name in names}
+        tasks = {name: load_images(settings.config) for name in names}
     else:
         tasks = {name: make_task(name, settings.side, settings.pairs) for name in names}
     with ProcessPoolExecutor(jobs, get_context('spawn')) as pool:

@@ -17,7 +17,8 @@ from torch.nn import functional as F
 from torchvision.transforms import v2
 
 BatchTransform = Callable[[Tensor], Tensor]
-GROUP = 8  # images that share what TrivialAugment draws
+GROUP = 8  # images that share what TrivialAugment draws, in small batches
+MAX_DRAWS = 32  # of TrivialAugment for a batch; each takes some twenty calls of the GPU
 
 
 def resize(images: Tensor, side: int) -> Tensor:
@@ -112,10 +113,11 @@ def erase(
 
 
 def trivial_augment(images: Tensor) -> Tensor:
-    """Apply torchvision's ``TrivialAugmentWide``; :data:`GROUP` images share a draw."""
+    """Apply torchvision's ``TrivialAugmentWide``; a few images share a draw."""
     policy = v2.TrivialAugmentWide()
     mixed = torch.randperm(len(images), device=images.device)
-    parts = images.round().to(torch.uint8)[mixed].split(GROUP)
+    size = max(GROUP, math.ceil(len(images) / MAX_DRAWS))
+    parts = images.round().to(torch.uint8)[mixed].split(size)
     return torch.cat([policy(part) for part in parts])[mixed.argsort()]
 
 

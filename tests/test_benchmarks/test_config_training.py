@@ -1,14 +1,17 @@
 """The trainer with all images on the device trains what the config trains."""
 
 import runpy
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
 import pytest
 import torch
+from ablation import config_training, pace
 from ablation.config_training import ConfigSettings, _Training, train_config
-from ablation.recipe import Recipe
+from ablation.recipe import Recipe, Scores
 from ablation.results import read_csv
+from ablation.runs import keep_settings
 from ablation.variants import CONFIG_VARIANTS, MECHANISMS
 from mmengine.config import Config
 from mmengine.hooks import Hook
@@ -133,6 +136,58 @@ def test_an_interrupted_training_goes_on_as_if_it_had_not_been(config, tmp_path)
         for name in ('whole', 'parts')
     ]
     assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
+
+
+def test_other_epochs_move_all_that_happens_in_an_epoch(config):
+    cfg = Recipe(config, 2 * EPOCHS).cfg
+    warmup, cosine = cfg.param_scheduler
+    assert cfg.train_cfg.max_epochs == cosine.end == 2 * EPOCHS
+    assert warmup.end == cosine.begin == 2 and cosine.T_max == 2 * (EPOCHS - 1)
+    assert cfg.custom_hooks[0].milestones == [8]
+    with pytest.raises(ValueError, match='1 epochs are too few for the CosineAnnealingLR'):
+        Recipe(config, 1)
+
+
+def test_as_many_epochs_as_fit_are_kept_for_a_resume(config, tmp_path, monkeypatch):
+    settings = ConfigSettings(config, 2, 'cpu')
+    monkeypatch.setattr(
+        pace, '_seconds_per_epoch', lambda _, variant: {'rsir': 20, 'grid': 30}[variant]
+    )
+    for minutes, epochs in ((100, EPOCHS), (2, 3)):
+        found = pace.epochs_within(minutes, settings, ['rsir', 'grid'], tmp_path)
+        assert found == replace(settings, epochs=epochs)
+    with pytest.raises(ValueError, match='an epoch takes 30 seconds'):
+        pace.epochs_within(1, settings, ['rsir', 'grid'], tmp_path)
+    keep_settings(found, tmp_path)
+    assert pace.epochs_within(1, settings, ['rsir', 'grid'], tmp_path) == found
+
+
+def test_the_speed_is_measured_by_steps_of_the_training(config):
+    before = torch.get_float32_matmul_precision()
+    assert 0 < pace._seconds_per_epoch(ConfigSettings(config, 2, 'cpu'), 'rsir') < 60
+    assert torch.get_float32_matmul_precision() == before
+
+
+def test_augmentation_ahead_changes_no_step(config, tmp_path, monkeypatch):
+    recipe = Recipe(config)
+    recipe.batch_size = 2
+    task, losses = recipe.load(), []
+    for ahead in (1, 4):
+        monkeypatch.setattr(config_training, 'AHEAD', ahead)
+        training = _Training(recipe, 'rsir, IR only', task, 0, 'cpu', tmp_path / 'kept.pth')
+        losses.append(training._run_epoch(training._recorded(None), None, training.steps))
+    assert losses[0] == losses[1]
+
+
+@pytest.mark.parametrize('variant', CONFIG_VARIANTS)
+def test_bfloat16_gives_scores_of_float32_and_each_weight_a_gradient(config, variant):
+    """A graph is recorded only where each weight has one."""
+    model = Recipe(config).build_model(variant).train()
+    images = torch.rand(2, 3, 64, 64) * 255
+    scores = Scores(model, torch.bfloat16)(images)
+    assert scores.dtype == torch.float32
+    scores.sum().backward()
+    assert all(weight.grad is not None for weight in model.parameters())
 
 
 @pytest.mark.parametrize('variant', CONFIG_VARIANTS)

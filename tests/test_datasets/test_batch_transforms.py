@@ -6,6 +6,7 @@ import torch
 from mmengine.registry import DefaultScope
 from mmpretrain.registry import TRANSFORMS
 
+from mmrsir.datasets import batch_transforms
 from mmrsir.datasets.batch_transforms import (
     batch_transform,
     crop,
@@ -128,3 +129,15 @@ def test_the_same_settings_make_both_forms(images, settings):
 def test_what_has_no_batch_form_is_refused(settings, message):
     with pytest.raises(ValueError, match=message):
         batch_transform(settings)
+
+
+def test_a_large_batch_takes_a_limited_number_of_draws(images, monkeypatch):
+    sizes = []
+    monkeypatch.setattr(
+        batch_transforms.v2,
+        'TrivialAugmentWide',
+        lambda: lambda part: sizes.append(len(part)) or part,
+    )
+    many = images.repeat(3, 1, 1, 1)
+    assert torch.equal(trivial_augment(many), many)
+    assert len(sizes) <= batch_transforms.MAX_DRAWS and sum(sizes) == len(many)

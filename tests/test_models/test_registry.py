@@ -30,7 +30,7 @@ def test_builds_and_runs_through_every_scope(scope):
 def test_backbone_alone_needs_neither_the_libraries_nor_compiled_ops():
     code = """
 import sys
-for name in ('mmdet', 'mmseg', 'mmpretrain', 'mmcv._ext', 'mmcv.ops'):
+for name in ('mmdet', 'mmseg', 'mmpretrain', 'mmcv._ext', 'mmcv.ops', 'pycocotools'):
     sys.modules[name] = None  # importing it raises ImportError
 import torch
 from mmengine.registry import MODELS

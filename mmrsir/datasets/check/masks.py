@@ -2,8 +2,6 @@
 
 from typing import Any, NamedTuple
 
-from pycocotools import mask as coco_mask
-
 from .records import Finding, Record, is_number
 
 _LEAST_COORDINATES = 6  # a triangle
@@ -117,6 +115,8 @@ def _extent_of_polygons(polygons: list[list[float]]) -> _Extent:
 
 
 def _extent_of_runs(mask: Record) -> _Extent:
+    from pycocotools import mask as coco_mask  # without mmdet it may be absent
+
     packed = mask
     if isinstance(mask['counts'], list):
         packed = coco_mask.frPyObjects(mask, *mask['size'])
