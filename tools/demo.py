@@ -9,7 +9,8 @@ import time
 from pathlib import Path
 
 from mmrsir.datasets.shapes.dataset import make_shapes
-from mmrsir.engine import launch, scopes
+from mmrsir.engine import launch
+from mmrsir.engine.hooks.prediction_pictures import TestPicturesHook
 from mmrsir.visualization.contact_sheet import contact_sheet
 from mmrsir.visualization.curves import plot_runs
 
@@ -34,8 +35,8 @@ def main() -> None:
     command = launch.argument_parser('').parse_args([CONFIG, '--work-dir', str(work_dir)])
     cfg = launch.load_config(command)
     predictions = work_dir / 'predictions'
-    scopes.enable_visualization(cfg, str(predictions))
     runner = launch.build_runner(cfg)
+    runner.register_hook(TestPicturesHook(predictions))
     runner.train()
     metrics = runner.test()
 

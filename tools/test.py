@@ -6,6 +6,7 @@ Example:
 
 from mmrsir.checkpoints import safe_loading
 from mmrsir.engine import launch, scopes
+from mmrsir.engine.hooks.prediction_pictures import TestPicturesHook
 from mmrsir.utils.missing import check_file
 
 
@@ -35,8 +36,8 @@ def main() -> None:
     cfg = launch.load_config(args)
     scopes.complete_test(cfg)
     cfg.load_from = args.checkpoint
-    if args.show or args.show_dir:
-        scopes.enable_visualization(cfg, args.show_dir, args.show, args.wait_time)
+    if args.show:
+        scopes.enable_windows(cfg, args.wait_time)
     if args.tta:
         scopes.enable_tta(cfg)
     if args.draws is not None:
@@ -44,6 +45,9 @@ def main() -> None:
     runner = launch.build_runner(cfg, splits=('test',))
     if args.out is not None:
         scopes.save_predictions(cfg, runner, args.out)
+    if args.show_dir is not None:
+        drawing = cfg.get('default_hooks', {}).get('visualization', {})
+        runner.register_hook(TestPicturesHook(args.show_dir, drawing.get('score_thr', 0.3)))
     runner.test()
 
 

@@ -8,7 +8,8 @@ import atexit
 import gc
 import os
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from mmengine.runner import FlexibleRunner, Runner
 
 from ..utils.errors import UserError
 from ..utils.missing import check_file
-from . import scopes
+from . import noise, scopes
 from .config_check import check_config, check_model
 from .config_files import find_config, read_file
 from .hooks.class_guard import ClassGuardHook
@@ -128,7 +129,11 @@ def read_config(path: str, cfg_options: dict[str, Any] | None) -> Config:
         MissingPathError: The file does not exist; names the nearest one.
         ValueError: Its ``default_scope`` is not one of the three libraries.
     """
-    cfg = read_file(find_config(path))
+    noise.leave_out_warnings()
+    with noise.imports_unsaid():
+        cfg = read_file(find_config(path))
+        with suppress(ImportError):  # what is missing is told where it is needed
+            import_module(f'{cfg.get("default_scope")}.datasets')
     # A run prints its config six times, and yapf takes most of a second for each; mmengine has
     # this switch, but fromfile does not pass it on.
     object.__setattr__(cfg, '_format_python_code', False)
@@ -162,6 +167,7 @@ def build_runner(
     if cfg.launcher != 'none' and not torch.cuda.is_available():
         _distribute_on_cpu(cfg)
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    runner.logger.addFilter(noise.is_news)
     if not any(isinstance(hook, ClassGuardHook) for hook in runner.hooks):
         runner.register_hook(ClassGuardHook())
     if 'train' in splits and cfg.get('resume'):

@@ -101,36 +101,24 @@ def use_checked_metric(cfg: Config) -> None:
                 one['type'] = 'CheckedCocoMetric'
 
 
-def enable_visualization(
-    cfg: Config, show_dir: str | None, show: bool = False, wait_time: float = 2.0
-) -> None:
-    """Draw the predictions of a test.
+def enable_windows(cfg: Config, wait_time: float = 2.0) -> None:
+    """Show the predictions of a test in a window.
 
     Args:
         cfg: The config to change.
-        show_dir: Folder for the pictures; None for none.
-        show: Show them in a window.
-        wait_time: How long a window stays, in seconds.
+        wait_time: How long a picture stays, in seconds.
 
     Raises:
         KeyError: The config has no visualization hook.
     """
     if 'visualization' not in cfg.default_hooks:
-        raise KeyError('drawing needs default_hooks.visualization in the config')
+        raise KeyError('--show needs default_hooks.visualization in the config')
     hook = cfg.default_hooks.visualization
-    hook.update(show=show)
-    if show_dir is not None:
-        show_dir = os.path.abspath(show_dir)  # mmdet joins a relative one to each picture's
+    hook.update(show=True, wait_time=wait_time)
     if cfg.default_scope == 'mmpretrain':
-        hook.update(enable=True, interval=1, wait_time=wait_time, out_dir=show_dir)
-        return
-    hook.update(draw=True, wait_time=wait_time)
-    if show_dir is None:
-        return
-    if cfg.default_scope == 'mmdet':
-        hook.test_out_dir = show_dir
+        hook.update(enable=True, interval=1)
     else:
-        cfg.visualizer.save_dir = show_dir
+        hook.update(draw=True)
 
 
 def enable_tta(cfg: Config) -> None:
@@ -144,12 +132,12 @@ def enable_tta(cfg: Config) -> None:
 
     Raises:
         KeyError: A config of mmseg lacks one of the two.
-        ValueError: Predictions of mmpretrain are to be drawn, which its hook cannot do then.
+        ValueError: mmpretrain's hook is to show predictions, which it cannot do then.
     """
     hook = cfg.get('default_hooks', {}).get('visualization', {})
     if cfg.default_scope == 'mmpretrain' and hook.get('enable'):
         raise ValueError(
-            '--tta excludes --show and --show-dir in mmpretrain: it draws one view only'
+            '--tta excludes --show in mmpretrain, which draws one view only; --show-dir draws all'
         )
     if cfg.default_scope == 'mmseg':
         missing = [key for key in ('tta_model', 'tta_pipeline') if key not in cfg]

@@ -74,6 +74,7 @@ class CheckedCocoMetric(CocoMetric):
         else:
             self.headline = MAX_DETS if MAX_DETS in self.proposal_nums else largest
             self.limit = largest
+        self.names_absent_classes = True  # unless something else names them beside the metric
         self.ann_file = ann_file
         self._truth: CocoTruth | None = None
         self._content: Record | None = None
@@ -147,6 +148,11 @@ class CheckedCocoMetric(CocoMetric):
                 f'{len(set(self.img_ids))} of the {truth.num_images} images of '
                 f'{self.ann_file} were tested: the others do not count'
             )
+        present = {one['category_id'] - 1 for one in truth.annotations()}
+        absent = [name for label, name in enumerate(truth.names) if label not in present]
+        if absent and self.names_absent_classes:
+            source = self.ann_file or 'the data set'
+            _warn(f'AP leaves out classes of which {source} has no object: {first_ten(absent)}')
         reported: dict[str, float] = {}
         for metric in self.metrics:
             _say(f'Evaluating {metric}...')
@@ -189,10 +195,6 @@ class CheckedCocoMetric(CocoMetric):
                 f'{max(counts.values())}: set max_dets of the evaluator, and '
                 f'model.test_cfg.rcnn.max_per_img, to {max(counts.values())} or more'
             )
-        present = {one['category_id'] - 1 for one in objects}
-        absent = [name for label, name in enumerate(truth.names) if label not in present]
-        if absent:
-            _warn(f'AP leaves out classes of which {source} has no object: {first_ten(absent)}')
         return truth
 
     def _check_image(self, truth: CocoTruth, sample: dict[str, Any]) -> None:

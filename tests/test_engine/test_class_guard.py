@@ -244,6 +244,17 @@ def test_classes_that_only_the_last_label_map_has_count(tmp_path, said):
     assert not guard.rests_on_too_few
 
 
+def test_classes_without_an_object_are_named_once(tmp_path, said):
+    cfg = coco(tmp_path, val=coco_record('val', CATEGORIES, [[1, 2], [2]]))
+    runner = build(cfg, tmp_path / 'run')
+    guard = guard_of(runner)
+    guard.before_run(runner)
+    (metric,) = runner.val_loop.evaluator.metrics
+    assert metric.names_absent_classes is False
+    guard.after_val_epoch(runner, {'coco/bbox_mAP': 0.5})
+    assert "say nothing of 'star'" in said(logging.WARNING)[-1]
+
+
 @pytest.mark.parametrize(('kept', 'best'), [(CLASSES[:2], True), (CLASSES[:1], False)])
 def test_best_checkpoint_needs_two_classes_of_ground_truth(tmp_path, said, kept, best):
     cfg = sound('folders', tmp_path / 'data')

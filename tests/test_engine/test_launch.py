@@ -140,9 +140,9 @@ def test_tta_of_mmseg_needs_its_settings():
         scopes.enable_tta(cfg)
 
 
-def test_drawing_augmented_images_is_refused_for_mmpretrain():
+def test_showing_augmented_images_is_refused_for_mmpretrain():
     cfg = load('configs/cls/rsir_n_shapes.py')
-    scopes.enable_visualization(cfg, 'pictures')
+    scopes.enable_windows(cfg)
     with pytest.raises(ValueError, match='--tta excludes --show'):
         scopes.enable_tta(cfg)
 
@@ -183,4 +183,4 @@ def test_drawing_needs_the_hook():
     cfg = load('configs/mask_rcnn/rsir_n_shapes.py')
     del cfg.default_hooks.visualization
     with pytest.raises(KeyError, match='default_hooks.visualization'):
-        scopes.enable_visualization(cfg, 'pictures')
+        scopes.enable_windows(cfg)

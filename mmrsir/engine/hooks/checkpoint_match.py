@@ -1,41 +1,54 @@
-"""Hooks of mmengine's runner."""
+"""A checkpoint compared with the model that takes its weights."""
 
 from typing import Any
 
 from mmengine.hooks import Hook
 from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.registry import HOOKS
-from mmengine.runner import Runner
+from mmengine.runner import BaseLoop, Runner
 from torch import nn
 
-from ...checkpoints.reading import check_match, match_weights, strip_wrapper
+from ...checkpoints.reading import (
+    CheckpointMismatchError,
+    check_match,
+    match_weights,
+    strip_wrapper,
+)
+from ...datasets.loading.decoding import first_ten
 
 
 @HOOKS.register_module()
 class CheckpointMatchHook(Hook):
     """Reports how far a loaded checkpoint matches the model; refuses one that matches too little.
 
-    mmengine loads what fits and goes on with the rest as it was initialized.
+    mmengine loads what fits and leaves the rest as it was initialized. A training may start so. In
+    a test every parameter must match, except those of auxiliary heads: a random one makes all
+    metrics meaningless.
 
     Args:
-        min_matched: Smallest share of the model's weights that must match, 0 to 1.
+        min_matched: Smallest share of the model's weights that must match, 0 to 1. 0 allows
+            anything, in tests too.
     """
 
     def __init__(self, min_matched: float = 0.9) -> None:
         self.min_matched = min_matched
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        """Compare the checkpoint with the model, before its weights are taken over.
-
-        Args:
-            runner: The runner.
-            checkpoint: What was read.
-
-        Raises:
-            CheckpointMismatchError: Less than ``min_matched`` matches.
-        """
+        model = unwrap(runner.model)
         weights = strip_wrapper(checkpoint.get('state_dict', checkpoint))
-        check_match(match_weights(unwrap(runner.model), weights), 'checkpoint', self.min_matched)
+        match = match_weights(model, weights)
+        check_match(match, 'checkpoint', self.min_matched)
+        parameters = {
+            name for name, _ in model.named_parameters() if not name.startswith('auxiliary_head')
+        }
+        random = [key for key in (*match.missing, *match.mismatched) if key in parameters]
+        if random and self.min_matched and not isinstance(runner._train_loop, BaseLoop):
+            raise CheckpointMismatchError(
+                f'the checkpoint has no weights for {first_ten(random)}: they would be '
+                'random, and the metrics would mean nothing. Test a checkpoint that was trained '
+                'with this config and the same number of classes; to test all the same: '
+                '--cfg-options default_hooks.checkpoint_match.min_matched=0'
+            )
 
 
 def unwrap(model: Any) -> nn.Module:

@@ -61,8 +61,11 @@ class ClassGuardHook(Hook):
         for split, loop in loops.items():
             names = class_names(loop.dataloader.dataset)
             counts = names and count_loaded(loop.dataloader.dataset, names)
-            if counts:
-                self._counts[split] = counts
+            if not counts:
+                continue
+            self._counts[split] = counts
+            for metric in getattr(getattr(loop, 'evaluator', None), 'metrics', ()):
+                metric.names_absent_classes = False  # this hook does, for any metric
         if self._counts and is_main_process():
             _log_counts(runner, self._counts)
         train = self._counts.get('train')

@@ -1,16 +1,19 @@
-"""Pictures of predictions while a model is trained."""
+"""Pictures of predictions, while a model is trained and while it is tested."""
 
-from collections.abc import Sequence
+import os
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import mmcv
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
+from ...datasets.loading.reading import Reading
 from ...utils.arguments import check_int
+from ...visualization.backbone import read_picture
 from ...visualization.samples import PREDICTION_PREFIX, draw_sample
 from .run_report import errors_logged
 
@@ -38,27 +41,70 @@ class PredictionPicturesHook(Hook):
         self._batches: set[int] = set()
 
     def before_val_epoch(self, runner: Runner) -> None:
-        """Choose the batches whose first image is drawn."""
         batches = len(runner.val_dataloader)
         self._batches = {index * batches // self.number for index in range(self.number)}
 
     def after_val_iter(
-        self,
-        runner: Runner,
-        batch_idx: int,
-        data_batch: Any = None,
-        outputs: Sequence[Any] | None = None,
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
-        """Draw the first image of a chosen batch."""
         if batch_idx not in self._batches or not outputs or not is_main_process():
             return
         with errors_logged(runner, 'a prediction could not be drawn'):
             path = outputs[0].img_path
             draw_sample(
                 runner.visualizer,
-                mmcv.imread(path, channel_order='rgb'),
+                read_picture(path, reading=Reading.of_config(runner.cfg)),
                 outputs[0],
                 name=f'{PREDICTION_PREFIX}{batch_idx}_{Path(path).stem}',
                 step=runner.iter,
                 score_thr=self.score_thr,
             )
+
+
+class TestPicturesHook(Hook):
+    """Draws what is predicted for each image of a test, beside the truth, into one folder.
+
+    The libraries' own hooks put pictures into three different places.
+
+    Args:
+        out_dir: Folder for the pictures.
+        score_thr: Objects of a lower score are left out.
+    """
+
+    def __init__(self, out_dir: str | Path, score_thr: float = 0.3) -> None:
+        self.out_dir = Path(out_dir)
+        self.score_thr = score_thr
+        self._names: dict[str, str] = {}
+
+    def before_test_epoch(self, runner: Runner) -> None:
+        dataset = runner.test_dataloader.dataset
+        samples = map(dataset.get_data_info, range(len(dataset)))
+        self._names = picture_names(sample['img_path'] for sample in samples)
+
+    def after_test_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
+    ) -> None:
+        reading = Reading.of_config(runner.cfg)
+        for sample in outputs or ():
+            draw_sample(
+                runner.visualizer,
+                read_picture(sample.img_path, reading=reading),
+                sample,
+                out_file=self.out_dir / self._names[sample.img_path],
+                score_thr=self.score_thr,
+            )
+
+
+def picture_names(paths: Iterable[str]) -> dict[str, str]:
+    """Return a file name for the picture of each image, all of them different.
+
+    Folders below the common one become a part of the name: ``cat_1.jpg`` is of ``cat/1.png``.
+    """
+    paths = list(dict.fromkeys(paths))
+    root = os.path.commonpath([os.path.dirname(path) for path in paths]) if paths else ''
+    flat = {path: os.path.relpath(path, root or None).replace(os.sep, '_') for path in paths}
+    stems = Counter(Path(name).stem for name in flat.values())
+    return {
+        path: f'{name if stems[Path(name).stem] > 1 else Path(name).stem}.jpg'
+        for path, name in flat.items()
+    }
