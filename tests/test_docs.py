@@ -78,3 +78,10 @@ def test_cosines_of_the_tutorials_are_no_staircases():
         for settings in re.findall(r"dict\(type='CosineAnnealingLR'[^)]*\)", page.read_text()):
             by_iteration = 'convert_to_iter_based=True' in settings or 'by_epoch=False' in settings
             assert by_iteration, f'{page.name}: {settings}'
+
+
+def test_the_site_loads_no_script_from_another_host():
+    scripts = yaml.safe_load((ROOT / 'mkdocs.yml').read_text())['extra']['polyfills']
+    assert any('iframe-worker' in script for script in scripts), 'the plugin offline adds its own'
+    for script in scripts:
+        assert (DOCS / script).is_file(), script
