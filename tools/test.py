@@ -11,7 +11,6 @@ from mmrsir.utils.missing import check_file
 
 
 def main() -> None:
-    """Parse the command line and test."""
     parser = launch.argument_parser(__doc__.splitlines()[0])
     parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument(

@@ -9,7 +9,6 @@ from mmrsir.engine import launch
 
 
 def main() -> None:
-    """Parse the command line and train."""
     parser = launch.argument_parser(__doc__.splitlines()[0])
     parser.add_argument('--amp', action='store_true', help='train in mixed precision')
     parser.add_argument(

@@ -45,18 +45,7 @@ class CocoFigures:
         return names + [f'AR_{area}@{largest}' for area in AREAS if area]
 
     def value(self, item: str, label: int | None = None) -> float:
-        """Return a figure.
-
-        Args:
-            item: Its name, one of ``precision_items`` and ``recall_items``.
-            label: A class; None: the mean over the classes that have objects.
-
-        Returns:
-            The figure; -1 where there is no object.
-
-        Raises:
-            KeyError: There is no such figure.
-        """
+        """Return a figure of a class, or the mean over those with objects; -1 without any."""
         if item not in (*self.precision_items, *self.recall_items):
             known = ', '.join(self.precision_items + self.recall_items)
             raise KeyError(f'metric item {item!r} is not one of {known}')

@@ -101,34 +101,12 @@ class CheckedCocoMetric(CocoMetric):
             self._set_truth(self._content)
 
     def process(self, data_batch: dict[str, Any], data_samples: Sequence[dict[str, Any]]) -> None:
-        """Take the predictions of a batch.
-
-        Args:
-            data_batch: What the data loader gave; not used.
-            data_samples: Predictions, as mmdet's detectors give them.
-
-        Raises:
-            EvaluationError: An image is none of ``ann_file``, or another one of the same id.
-        """
         if self._content is not None and self._truth is not None:
             for sample in data_samples:
                 self._check_image(self._truth, sample)
         super().process(data_batch, data_samples)
 
     def compute_metrics(self, results: list[tuple[Record, Record]]) -> dict[str, float]:
-        """Compute the figures.
-
-        Args:
-            results: What :meth:`process` kept of each image.
-
-        Returns:
-            Figures by name, as ``CocoMetric`` names them; -1 where there is no object to find.
-
-        Raises:
-            EvaluationError: Masks are evaluated, and objects have none.
-            KeyError: ``metric_items`` names an unknown figure, or masks are evaluated, and none
-                are predicted.
-        """
         in_samples, predictions = zip(*results, strict=True)
         truth = self._truth
         if truth is None:

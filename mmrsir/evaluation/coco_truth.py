@@ -57,11 +57,7 @@ class CocoTruth:
         return len(self._images)
 
     def image(self, image_id: Any) -> Record | None:
-        """Return the record of an image; None if the file has no such image.
-
-        Args:
-            image_id: The file's id.
-        """
+        """Return the record of an image; None if the file has no such image."""
         index = self.image_ids.get(image_id)
         return None if index is None else self._images[index - 1]
 

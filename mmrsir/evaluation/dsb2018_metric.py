@@ -24,12 +24,6 @@ def object_precision(ious: NDArray[np.float64]) -> NDArray[np.float64]:
 
     An object is found at a threshold where a prediction has a larger IoU with it. Every other
     prediction is a false positive, every other object a false negative.
-
-    Args:
-        ious: IoU of each prediction with each object, (predictions, objects).
-
-    Returns:
-        The figures, (10,); all 1 where there is neither an object nor a prediction.
     """
     num_predictions, num_objects = ious.shape
     if not num_predictions and not num_objects:
@@ -44,14 +38,7 @@ def object_precision(ious: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def without_overlaps(masks: Masks) -> list[Mapping[str, Any]]:
-    """Give each pixel to the first mask that has it, as the competition's rules ask for.
-
-    Args:
-        masks: COCO encodings, the mask of the highest score first.
-
-    Returns:
-        COCO encodings of what is left of the masks, without those of which nothing is.
-    """
+    """Give each pixel to the first mask that has it, as the competition's rules ask for."""
     left = []
     taken: Mapping[str, Any] | None = None
     for mask in masks:
@@ -115,15 +102,6 @@ class DSB2018Metric(BaseMetric):
             self._objects[annotation['image_id']].append(mask)
 
     def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:
-        """Compare the predictions of a batch with the ground truth.
-
-        Args:
-            data_batch: What the data loader gave; not used.
-            data_samples: Predictions, as mmdet's detectors with masks give them.
-
-        Raises:
-            EvaluationError: An image is none of ``ann_file``, or predictions have no masks.
-        """
         for sample in data_samples:
             image, predicted = sample['img_id'], sample['pred_instances']
             if image not in self._images:
@@ -139,14 +117,6 @@ class DSB2018Metric(BaseMetric):
             self.results.append(object_precision(_ious(kept, self._objects[image])))
 
     def compute_metrics(self, results: list[NDArray[np.float64]]) -> dict[str, float]:
-        """Average over images.
-
-        Args:
-            results: TP / (TP + FP + FN) at each threshold, of each image.
-
-        Returns:
-            The figures by name.
-        """
         means = np.mean(results, axis=0)
         return {
             'score': float(means.mean()),

@@ -55,15 +55,6 @@ class RandomDraws(BaseTTAModel):
         return self.merge_preds([list(of_image) for of_image in zip(*draws, strict=True)])
 
     def merge_preds(self, data_samples_list: list[list[Any]]) -> list[BaseDataElement]:
-        """Merge the draws of each image.
-
-        Args:
-            data_samples_list: For each image the samples of its draws, of which the first is
-                changed.
-
-        Returns:
-            One sample an image.
-        """
         for samples in data_samples_list:
             if 'pred_instances' in samples[0]:
                 self._merge_instances(samples)

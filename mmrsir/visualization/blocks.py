@@ -127,14 +127,6 @@ VIEWS = {
 
 
 def place(traces: Traces) -> list[Placed]:
-    """Number the blocks of a backbone.
-
-    Args:
-        traces: What :meth:`PyramidTransformer.trace` returned.
-
-    Returns:
-        Its blocks, one after the other.
-    """
     return [
         Placed(stage, block, trace)
         for stage, blocks in enumerate(traces, start=1)
@@ -179,14 +171,6 @@ def draw_sheet(picture: np.ndarray, traces: Traces, view: str, out_file: str | P
 
 
 def draw_block(axes: Axes, picture: np.ndarray, placed: Placed, view: str) -> None:
-    """Draw a view of one block.
-
-    Args:
-        axes: Where.
-        picture: RGB, uint8, (H, W, 3).
-        placed: The block, which has what the view shows.
-        view: A key of :data:`VIEWS`.
-    """
     remark = _draw(axes, picture, placed, view)
     axes.set_title(f'{placed.title}\n{remark}', fontsize=9)
 
@@ -214,16 +198,7 @@ def _draw(axes: Axes, picture: np.ndarray, placed: Placed, view: str) -> str:
 def render_block(
     picture: np.ndarray, placed: Placed, views: Sequence[str] = tuple(VIEWS)
 ) -> np.ndarray:
-    """Draw views of one block side by side, with their legends.
-
-    Args:
-        picture: RGB, uint8, (H, W, 3), as the backbone saw it.
-        placed: The block.
-        views: Keys of :data:`VIEWS`; those of which the block has nothing to show are left out.
-
-    Returns:
-        RGB, uint8, (H', W', 3).
-    """
+    """Draw views of one block side by side, with their legends."""
     shown = [view for view in views if VIEWS[view].paint(placed.trace) is not None]
     height = picture.shape[0] / picture.shape[1] * 3.4 + 1.3
     figure = Figure(figsize=(3.6 * len(shown), height), dpi=90, layout='constrained')
@@ -241,14 +216,7 @@ def render_block(
 def animate(
     picture: np.ndarray, traces: Traces, out_file: str | Path, seconds: float = 1.0
 ) -> None:
-    """Write an animated GIF that goes through the blocks: the window and its attention.
-
-    Args:
-        picture: RGB, uint8, (H, W, 3), as the backbone saw it.
-        traces: What :meth:`PyramidTransformer.trace` returned of it.
-        out_file: GIF to write.
-        seconds: How long a block is shown.
-    """
+    """Write an animated GIF that goes through the blocks: the window and its attention."""
     drawn = (render_block(picture, one, ('window', 'attention')) for one in place(traces))
     # The usual palette leaves out the few patches that have a colour.
     palette = Image.Quantize.MAXCOVERAGE
@@ -257,13 +225,7 @@ def animate(
 
 
 def write_json(traces: Traces, out_file: str | Path) -> None:
-    """Write what the pictures show as numbers.
-
-    Args:
-        traces: What :meth:`PyramidTransformer.trace` returned.
-        out_file: File to write: a list with an object for each block. Patches are [row, column]
-            on the grid of the stage.
-    """
+    """Write what the pictures show as numbers; patches are [row, column] on the stage's grid."""
     Path(out_file).write_text(json.dumps([_numbers(one) for one in place(traces)]))
 
 

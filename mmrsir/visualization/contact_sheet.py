@@ -17,18 +17,7 @@ def contact_sheet(
     title: str,
     captions: Sequence[str] = (),
 ) -> None:
-    """Lay out pictures in a grid, whose cells have the shape of the first.
-
-    Args:
-        pictures: Picture files.
-        out_file: Picture to write.
-        columns: Pictures side by side.
-        title: Heading.
-        captions: What stands above each picture; empty for nothing.
-
-    Raises:
-        ValueError: There is no picture, or another number of captions.
-    """
+    """Lay out pictures in a grid, whose cells have the shape of the first."""
     if not pictures:
         raise ValueError(f'no pictures for {out_file}')
     if captions and len(captions) != len(pictures):

@@ -73,16 +73,9 @@ class RunLog(NamedTuple):
 
 
 def log_files(run: str | Path) -> list[Path]:
-    """Find the files in which mmengine's LocalVisBackend keeps the numbers of a run.
+    """Return the scalars.json of each start of a run, the oldest first.
 
-    Args:
-        run: Work folder, the folder of a single start of it, or such a file.
-
-    Returns:
-        The files, oldest first: one for each time that the training was started or resumed.
-
-    Raises:
-        FileNotFoundError: There is none.
+    A run is a work folder, the folder of a single start of it, or such a file.
     """
     run = Path(run)
     if run.is_file():
@@ -99,12 +92,6 @@ def read_log(files: Iterable[Path]) -> RunLog:
     """Read what a training logged, over all times that it was started.
 
     A training that was resumed replaces what was logged from its first iteration on.
-
-    Args:
-        files: What :func:`log_files` found.
-
-    Returns:
-        The log.
     """
     log = RunLog(defaultdict(lambda: ([], [])), [])
     iteration = 0

@@ -20,11 +20,7 @@ _DEFAULT_VISUALIZERS = {
 
 
 def visualizer_settings(cfg: Config) -> ConfigDict:
-    """Return the settings of a config's visualizer, with what the library leaves to the runner.
-
-    Args:
-        cfg: The config; without a visualizer it gets its library's.
-    """
+    """Return the settings of a config's visualizer, with what the library leaves to the runner."""
     return ConfigDict(
         {'type': _DEFAULT_VISUALIZERS[cfg.default_scope], 'name': 'visualizer'},
         **(cfg.get('visualizer') or {}),
@@ -35,19 +31,6 @@ def draw_training_images(cfg: Config, number: int, out_dir: Path, seed: int = 0)
     """Draw images of the training as they leave its pipeline, with their annotations.
 
     What a model's data preprocessor does to whole batches, such as Mixup, is not in them.
-
-    Args:
-        cfg: A config of mmdet, mmseg or mmpretrain.
-        number: Images to draw, evenly spread over the data set.
-        out_dir: Folder for the pictures.
-        seed: Seed of what the pipeline draws at random.
-
-    Yields:
-        Each picture, when it is written.
-
-    Raises:
-        TypeError: ``number`` is not an integer.
-        ValueError: It is not positive.
     """
     check_int('number', number, minimum=1)
     init_default_scope(cfg.default_scope)

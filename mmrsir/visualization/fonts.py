@@ -14,14 +14,7 @@ PACKAGES = 'fonts-noto-cjk (Chinese, Japanese, Korean) or fonts-noto-core (most 
 
 
 def fonts_for(names: Iterable[str]) -> AbstractContextManager[None]:
-    """Let plots take installed fonts that have the letters of names; warn of letters without one.
-
-    Args:
-        names: What is drawn, such as names of classes.
-
-    Returns:
-        A context: the fonts hold inside.
-    """
+    """Let plots inside take fonts that have the letters of names; warn of letters without one."""
     families = list(matplotlib.rcParams['font.family'])
     missing = {ord(letter) for name in names for letter in name if letter.isprintable()}
     for family in families:

@@ -60,27 +60,14 @@ def receptive_fields(backbone: PyramidTransformer, images: Tensor) -> Iterator[F
 
 
 def covered_area(strength: Tensor, share: float = SHARE) -> float:
-    """Return the smallest share of the pixels that have a share of the whole strength.
-
-    Args:
-        strength: Not negative, any shape.
-        share: Of the sum, 0 to 1.
-
-    Returns:
-        Share of the pixels, 0 to 1.
-    """
+    """Return the smallest share of the pixels that have a share of the whole strength."""
     sums = strength.flatten().sort(descending=True)[0].cumsum(0)
     needed = int((sums < share * sums[-1]).sum()) + 1
     return min(needed, len(sums)) / len(sums)
 
 
 def draw_fields(fields: Mapping[str, Sequence[Field]], out_file: str | Path) -> None:
-    """Draw the fields of models, a row for each, and how far they reach.
-
-    Args:
-        fields: Fields after each block by the name of the model.
-        out_file: Picture to write.
-    """
+    """Draw the fields of models, a row for each, and how far they reach."""
     columns = max(len(of_model) for of_model in fields.values())
     figure = Figure(figsize=(1.7 * columns + 1, 2.2 * len(fields) + 3.2), layout='constrained')
     figure.suptitle('Effective receptive field of the middle, after each block')

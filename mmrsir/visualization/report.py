@@ -156,21 +156,9 @@ def render_report(
     unit: str,
     checkpoints: Mapping[str, str],
 ) -> str:
-    """Write the page of a training.
+    """Return the page of a training, HTML with all pictures in it.
 
-    Args:
-        work_dir: Its work folder.
-        state: How far it is.
-        facts: Tables to show, by their heading.
-        config: The whole config, left out if it does not exist.
-        unit: How validations are counted, ``'epoch'`` or ``'iter'``.
-        checkpoints: Paths of the last checkpoint and of the best ones, by what they are.
-
-    Returns:
-        HTML, with all pictures in it.
-
-    Raises:
-        FileNotFoundError: The work folder has no log of a training.
+    ``facts`` are tables by their heading, ``checkpoints`` paths by what they are.
     """
     files = log_files(work_dir)
     log = read_log(files)

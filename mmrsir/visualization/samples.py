@@ -19,18 +19,7 @@ def draw_sample(
     score_thr: float = 0.3,
     draw_pred: bool = True,
 ) -> None:
-    """Draw what a sample holds, and what was predicted beside it.
-
-    Args:
-        visualizer: Visualizer of mmdet, mmseg or mmpretrain, which knows the classes.
-        image: RGB, uint8, (H, W, 3), in the size of the annotation.
-        sample: Data sample of the same library.
-        name: What the picture is called in the visualizer's backends.
-        step: Where it stands there.
-        out_file: Picture to write instead of handing it to the backends.
-        score_thr: Objects of a lower score are left out.
-        draw_pred: Draw predictions too.
-    """
+    """Draw a sample, and what was predicted beside it, into a file or the visualizer's backends."""
     settings: dict[str, Any] = dict(
         name=name,
         step=step,

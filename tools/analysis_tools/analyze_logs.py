@@ -22,7 +22,6 @@ from mmrsir.visualization.curves import (
 
 
 def main() -> None:
-    """Parse the command line, draw and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
         'runs',

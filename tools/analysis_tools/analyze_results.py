@@ -51,7 +51,6 @@ def argument_parser() -> argparse.ArgumentParser:
 
 
 def main() -> None:
-    """Parse the command line, test and analyse."""
     parser = argument_parser()
     args = parser.parse_args()
     try:

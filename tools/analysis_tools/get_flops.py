@@ -13,7 +13,6 @@ PAPER_SHAPES = {'mmdet': (800, 1280), 'mmseg': (512, 2048), 'mmpretrain': (224, 
 
 
 def main() -> None:
-    """Parse the command line and print the cost."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     launch.add_config_arguments(parser)
     parser.add_argument(

@@ -18,7 +18,6 @@ PROGRESS = Console(stderr=True)
 
 
 def main() -> None:
-    """Parse the command line and draw."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     launch.add_config_arguments(parser)
     parser.add_argument('--number', type=int, default=16, help='of images (default: %(default)s)')

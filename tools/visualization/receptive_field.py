@@ -21,7 +21,6 @@ PROGRESS = Console(stderr=True)
 
 
 def main() -> None:
-    """Parse the command line, differentiate and draw."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('picture', help='picture file')
     parser.add_argument(

@@ -19,7 +19,6 @@ from mmrsir.visualization.blocks import VIEWS, animate, draw_sheet, place, write
 
 
 def main() -> None:
-    """Parse the command line, trace and draw."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('picture', help='picture file')
     launch.add_config_arguments(parser)

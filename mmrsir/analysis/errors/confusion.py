@@ -19,15 +19,8 @@ def count_objects(sample: Any, num_classes: int) -> Tensor:
 
     An object is found where a box of its class covers it with an IoU of 0.5 or more; what is left
     is matched with boxes of other classes. Boxes with a score of 0.3 or less do not count, nor do
-    those that lie mostly in a crowd, which COCO ignores.
-
-    Args:
-        sample: Data sample of mmdet.
-        num_classes: Number of classes, K.
-
-    Returns:
-        Counts, (K + 1, K + 1). The last row is of boxes without an object, the last column of
-        objects without a box.
+    those that lie mostly in a crowd, which COCO ignores. Returns (K + 1, K + 1): the last row is of
+    boxes without an object, the last column of objects without a box.
     """
     truth, found = sample.gt_instances, sample.pred_instances
     scores = found.scores.cpu()
@@ -63,15 +56,7 @@ def count_objects(sample: Any, num_classes: int) -> Tensor:
 
 
 def count_pixels(sample: Any, num_classes: int) -> Tensor:
-    """Count the pixels of an image, but those that have no true class.
-
-    Args:
-        sample: Data sample of mmseg.
-        num_classes: Number of classes, K.
-
-    Returns:
-        Counts, (K, K).
-    """
+    """Count the pixels of an image, but those that have no true class."""
     truth = sample.gt_sem_seg.data.flatten().cpu().long()
     found = sample.pred_sem_seg.data.flatten().cpu().long()
     labelled = truth < num_classes
@@ -80,15 +65,6 @@ def count_pixels(sample: Any, num_classes: int) -> Tensor:
 
 
 def count_image(sample: Any, num_classes: int) -> Tensor:
-    """Count an image.
-
-    Args:
-        sample: Data sample of mmpretrain, of a single class.
-        num_classes: Number of classes, K.
-
-    Returns:
-        Counts, (K, K): one 1.
-    """
     matrix = torch.zeros(num_classes, num_classes, dtype=torch.int64)
     matrix[sample.gt_label.item(), sample.pred_label.item()] = 1
     return matrix

@@ -19,12 +19,6 @@ def plot_confusion(
     """Draw how the objects of each true class were predicted, in percent of the class.
 
     Of many classes, those with the most errors are drawn.
-
-    Args:
-        matrix: Counts, (K, K): rows are true, columns predicted.
-        classes: Names of the K classes.
-        counted: What was counted.
-        out_file: Picture to write.
     """
     title = f'What is taken for what: {int(matrix.sum()):,} {counted}'
     totals = matrix.sum(1, keepdim=True)

@@ -39,7 +39,6 @@ class ResultsHook(Hook):
         self.worst: list[Rated] = []
 
     def before_test_epoch(self, runner: Runner) -> None:
-        """Look up the classes."""
         classes = class_names(runner.test_dataloader.dataset)
         if classes is None:
             raise UserError('the data set names no classes: give it metainfo=dict(classes=(…))')
@@ -52,7 +51,6 @@ class ResultsHook(Hook):
         data_batch: Any = None,
         outputs: Sequence[Any] | None = None,
     ) -> None:
-        """Count the images of a batch, and keep those that are worse than the kept ones."""
         for sample in outputs or ():
             matrix = self.task.count(sample, len(self.classes))
             self.matrix = self.matrix + matrix

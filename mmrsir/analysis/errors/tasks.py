@@ -35,14 +35,7 @@ class Task:
 
 
 def report_each_class(cfg: Config) -> None:
-    """Let the metric of a detector report each class, of boxes and of masks.
-
-    Args:
-        cfg: The config to change.
-
-    Raises:
-        ValueError: It is evaluated by another metric than COCO's.
-    """
+    """Let the metric of a detector report each class, of boxes and of masks."""
     settings = cfg.test_evaluator
     kind = settings.get('type') if isinstance(settings, dict) else 'several'
     if kind not in COCO_METRICS:

@@ -25,14 +25,6 @@ def check_model(model: nn.Module, cfg: Config) -> None:
     """Check what a training will do with a model.
 
     Patterns of ``paramwise_cfg.custom_keys`` that match no parameter are warned of.
-
-    Args:
-        model: The model.
-        cfg: The config that it is built from.
-
-    Raises:
-        CheckpointMismatchError: A module is to take its weights from those keys of a
-            checkpoint that begin with a prefix, and none does; names the prefixes that there are.
     """
     paramwise = (cfg.get('optim_wrapper') or {}).get('paramwise_cfg') or {}
     _check_custom_keys(model, paramwise.get('custom_keys') or {})
@@ -47,14 +39,6 @@ def check_classes(model: nn.Module, loader: str, classes: Sequence[str] | None) 
 
     Another number is warned of, no more: heads for borders, depth, or classes of things alone have
     numbers of their own.
-
-    Args:
-        model: The model.
-        loader: What the config calls the data loader.
-        classes: Names of the data set's classes; None: it names none.
-
-    Raises:
-        ConfigError: The names are a text.
     """
     if isinstance(classes, str):
         raise ConfigError(

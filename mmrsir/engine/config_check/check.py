@@ -17,16 +17,7 @@ class ConfigError(UserError, ValueError):
 
 
 def check_config(cfg: Config, splits: Collection[str]) -> None:
-    """Check the settings of a config, and that the files and folders exist that a run reads.
-
-    Args:
-        cfg: The config.
-        splits: What the run uses, of ``'train'``, ``'val'`` and ``'test'``.
-
-    Raises:
-        ConfigError: Settings or ``type`` names are unknown; names all of them and the nearest.
-        MissingPathError: Local paths do not exist; names all of them and what is near.
-    """
+    """Check the settings of a config, and that the files and folders exist that a run reads."""
     refuse(cfg, 'has wrong settings', [*check_names(cfg), *check_types(cfg)])
     missing = _checked(cfg, check_paths(cfg, splits))
     if missing:
@@ -34,16 +25,7 @@ def check_config(cfg: Config, splits: Collection[str]) -> None:
 
 
 def refuse(cfg: Config, what: str, mistakes: Iterable[Mistake]) -> None:
-    """Refuse a config for mistakes in it, except for those that are meant.
-
-    Args:
-        cfg: The config.
-        what: What is wrong with it, after its name.
-        mistakes: The mistakes.
-
-    Raises:
-        ConfigError: There are some; names all.
-    """
+    """Refuse a config for mistakes in it, except for those that are meant."""
     wrong = _checked(cfg, mistakes)
     if wrong:
         raise ConfigError(_report(cfg, what, wrong))

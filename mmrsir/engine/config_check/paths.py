@@ -19,15 +19,7 @@ from .sections import sections
 
 
 def check_paths(cfg: Config, splits: Collection[str]) -> Iterator[Mistake]:
-    """Look for what a run reads.
-
-    Args:
-        cfg: The config.
-        splits: What the run uses, of ``'train'``, ``'val'`` and ``'test'``.
-
-    Yields:
-        Local paths that do not exist.
-    """
+    """Look for what a run reads."""
     for setting, path in _paths(cfg, splits):
         if '://' not in path and not _exists(path):
             yield Mistake(setting, f'{path} does not exist{_nearest(path)}')

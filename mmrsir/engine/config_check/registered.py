@@ -14,16 +14,7 @@ ROOTS = [value for value in vars(root).values() if isinstance(value, Registry)]
 
 
 def find(name: str, scope: str, registry: Registry | None = None) -> Any:
-    """Find what a name stands for, as mmengine does.
-
-    Args:
-        name: ``Name``, ``library.Name`` or ``package.module.Name``.
-        scope: Library in which a plain name is looked up before mmengine's own.
-        registry: Root registry that it must be in; None: any.
-
-    Returns:
-        A class or function; None if there is none.
-    """
+    """Find what ``Name``, ``library.Name`` or ``package.module.Name`` is, as mmengine does."""
     library, dot, rest = name.partition('.')
     if not dot:
         return names(scope, registry).get(name)
@@ -31,15 +22,7 @@ def find(name: str, scope: str, registry: Registry | None = None) -> Any:
 
 
 def names(scope: str, registry: Registry | None = None) -> Mapping[str, Any]:
-    """Return what a library can build by name.
-
-    Args:
-        scope: The library.
-        registry: Root registry; None: all, and those that only this library has.
-
-    Returns:
-        Classes and functions by name; empty if there is no such library.
-    """
+    """Return what a library can build, by name: from a root registry, or from any."""
     own = _registries(scope)
     if not own:
         return {}

@@ -32,14 +32,7 @@ T = TypeVar('T')
 
 
 def sections(cfg: Config) -> Iterator[tuple[Path, dict[str, Any], str]]:
-    """Go through the sections of a config that are read.
-
-    Args:
-        cfg: The config.
-
-    Yields:
-        The path of a section, the section, and the scope it is built in.
-    """
+    """Yield the path of each section that is read, the section, and the scope it is built in."""
     yield (), cfg._cfg_dict, cfg.default_scope
     for key in cfg:
         if key in READ:

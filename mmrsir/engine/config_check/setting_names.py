@@ -64,12 +64,6 @@ def check_names(cfg: Config) -> Iterator[Mistake]:
 
     A config may hold any variable, and a class may take any argument. So only a name that is
     nearly a known one counts as a mistake.
-
-    Args:
-        cfg: The config.
-
-    Yields:
-        The names that nothing reads.
     """
     for path, section, scope in sections(cfg):
         known = of_place(READ_OF, path) or _arguments(path, section, scope)

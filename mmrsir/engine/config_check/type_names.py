@@ -35,15 +35,7 @@ KINDS = {
 
 
 def check_types(cfg: Config) -> Iterator[Mistake]:
-    """Look up each ``type`` of a config.
-
-    Args:
-        cfg: The config.
-
-    Yields:
-        Names that nothing is registered under, those of something of another kind, such as a
-        model among the hooks, and hooks without a type, whose own name is mistyped.
-    """
+    """Yield each ``type`` that nothing, or something of another kind, is registered under."""
     for path, section, scope in sections(cfg):
         name = section.get('type')
         registry = of_place(KINDS, path)

@@ -67,15 +67,9 @@ class ResumableCheckpointHook(CheckpointHook):
         self._before_val: dict[str, Any] = {}
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        """Remember the states of a checkpoint, in case that it is resumed."""
         self._loaded = checkpoint.get(RESUMPTION, {})
 
     def before_train(self, runner: Runner) -> None:
-        """Prepare to save, and to go on if the training is resumed.
-
-        Raises:
-            ValueError: The folder for checkpoints is not a local one.
-        """
         super().before_train(runner)
         if '://' in str(self.out_dir):
             raise ValueError(
@@ -89,22 +83,18 @@ class ResumableCheckpointHook(CheckpointHook):
             self._resume(runner)
 
     def before_train_iter(self, *args: Any, **kwargs: Any) -> None:
-        """Restore the generators before the first iteration of a resumed training."""
         if self._to_restore is not None:
             random_state.restore(self._to_restore)
             self._to_restore = None
 
     def before_val(self, runner: Runner) -> None:
-        """Keep the states of the generators, which loading draws from."""
         self._before_val = random_state.capture()
 
     def after_val(self, runner: Runner) -> None:
-        """Let the training go on as if there had been no validation."""
         random_state.restore(self._before_val)
         self._before_val = {}
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        """Add what a resume needs."""
         if self._to_save:
             checkpoint[RESUMPTION] = self._to_save
             checkpoint['meta'].update(self._place)  # FlexibleRunner counts on after validation

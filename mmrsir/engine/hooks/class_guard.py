@@ -50,12 +50,6 @@ class ClassGuardHook(Hook):
         self._seen: set[int] | None = None
 
     def before_run(self, runner: Runner) -> None:
-        """Compare and count the classes of the data that the run uses.
-
-        Raises:
-            ConfigError: A label stands for several classes.
-            EmptyDatasetError: The training data has no object or pixel of any class.
-        """
         loops = dict(_loops(runner))
         refuse(runner.cfg, 'mixes up classes', list(_mistakes(loops)))
         for split, loop in loops.items():
@@ -74,13 +68,6 @@ class ClassGuardHook(Hook):
                 raise EmptyDatasetError(f'train_dataloader: {detail}')
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        """Compare the classes of a checkpoint with those of the data.
-
-        A training that only starts from its weights may have other classes.
-
-        Raises:
-            ConfigError: A label stands for another class.
-        """
         classes = _classes_of(checkpoint)
         loops = dict(_loops(runner))
         if classes is None or ('train' in loops and not runner._resume):
@@ -100,30 +87,24 @@ class ClassGuardHook(Hook):
         refuse(runner.cfg, 'has other classes than the checkpoint', mistakes)
 
     def before_val(self, runner: Runner) -> None:
-        """Begin to look which classes label maps have."""
         self._seen = None
 
     def before_test(self, runner: Runner) -> None:
-        """Begin to look which classes label maps have."""
         self._seen = None
 
     def after_val_iter(self, runner: Runner, batch_idx: int, **kwargs: Any) -> None:
-        """Note the classes of label maps, of which only some are looked at before."""
         self._look('val', kwargs.get('outputs'))
 
     def after_test_iter(self, runner: Runner, batch_idx: int, **kwargs: Any) -> None:
-        """Note the classes of label maps."""
         self._look('test', kwargs.get('outputs'))
 
     def after_val_epoch(self, runner: Runner, metrics: Mapping[str, float] | None = None) -> None:
-        """Name the classes without ground truth beside the metrics."""
         present = self._say(runner, 'val', metrics or {})
         self.rests_on_too_few = present is not None and present < min(
             2, len(self._counts['val'].names)
         )
 
     def after_test_epoch(self, runner: Runner, metrics: Mapping[str, float] | None = None) -> None:
-        """Name the classes without ground truth beside the metrics."""
         self._say(runner, 'test', metrics or {})
 
     def _look(self, split: str, outputs: Sequence[Any] | None) -> None:

@@ -28,21 +28,14 @@ class LossGuardHook(Hook):
     """
 
     def before_train(self, runner: Runner) -> None:
-        """Watch the losses that the model gives."""
         model = unwrap(runner.model)
         self._handle = model.register_forward_hook(self._check, with_kwargs=True)
         self._runner = runner
 
     def after_train(self, runner: Runner) -> None:
-        """Stop watching."""
         self._handle.remove()
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        """Refuse weights that are not finite.
-
-        Raises:
-            NonFiniteError: There are some; names them.
-        """
         weights = checkpoint['state_dict']
         trained = (name for name, _ in unwrap(runner.model).named_parameters())
         broken = [key for key in trained if key in weights and not weights[key].isfinite().all()]

@@ -46,12 +46,5 @@ class ProgressiveResizeHook(Hook):
     def before_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: dict[str, Any] | None = None
     ) -> None:
-        """Resize the batch.
-
-        Args:
-            runner: It counts the epochs.
-            batch_idx: Not used.
-            data_batch: Its ``'inputs'``, (N, 3, H, W), are replaced.
-        """
         if data_batch is not None:
             data_batch['inputs'] = resize(data_batch['inputs'], self.side(runner.epoch))

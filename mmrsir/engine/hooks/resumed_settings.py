@@ -67,16 +67,6 @@ class ResumedSettingsHook(Hook):
         self.schedule = schedule
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        """Compare a checkpoint that is resumed with what the config has made.
-
-        Args:
-            runner: The runner.
-            checkpoint: What was read; with ``schedule='config'`` its schedule is replaced.
-
-        Raises:
-            CannotResumeError: It is of another model, of another kind of optimizer or schedule,
-                holds none, or has trained longer than the config says.
-        """
         if not runner._resume:
             return
         if isinstance(runner, Runner):  # mmengine's FlexibleRunner has no whole model yet

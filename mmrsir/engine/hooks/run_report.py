@@ -26,15 +26,7 @@ SHOWN_CHANGES = 20
 
 @contextmanager
 def errors_logged(runner: Runner, message: str) -> Iterator[None]:
-    """Log an error, with its traceback, that must not end a training.
-
-    Args:
-        runner: The runner.
-        message: What the error means.
-
-    Yields:
-        Nothing.
-    """
+    """Log an error, with its traceback, that must not end a training."""
     try:
         yield
     except Exception:
@@ -55,17 +47,14 @@ class RunReportHook(Hook):
         self._facts: dict[str, dict[str, str]] | None = None
 
     def before_train(self, runner: Runner) -> None:
-        """Note what describes the training, as code and files may change while it runs."""
         if is_main_process():
             with errors_logged(runner, f'{REPORT} will not be written'):
                 self._facts = _describe(runner)
 
     def after_val_epoch(self, runner: Runner, metrics: Mapping[str, float] | None = None) -> None:
-        """Write the report of a training that goes on."""
         self._write(runner, f'validated after {runner.iter} of {runner.max_iters} iterations')
 
     def after_train(self, runner: Runner) -> None:
-        """Write the report of a finished training."""
         self._write(runner, f'finished after {runner.iter} iterations')
 
     def _write(self, runner: Runner, state: str) -> None:
@@ -89,14 +78,7 @@ class RunReportHook(Hook):
 
 
 def git_state(folder: Path) -> dict[str, str]:
-    """Describe the state of the git repository that a folder lies in.
-
-    Args:
-        folder: The folder.
-
-    Returns:
-        Commit, branch, and the files that differ from the commit.
-    """
+    """Describe the state of the git repository that a folder lies in."""
     commit = _git(folder, 'rev-parse', 'HEAD')
     if commit is None:
         return {'commit': f'unknown: git tells none for {folder}'}

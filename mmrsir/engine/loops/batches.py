@@ -40,7 +40,6 @@ class PlacedIndex(int):
     place: tuple[int, ...]
 
     def __new__(cls, index: int, place: tuple[int, ...] = ()) -> 'PlacedIndex':
-        """Make an index."""
         placed = super().__new__(cls, index)
         placed.place = place
         return placed
@@ -76,19 +75,10 @@ class ResumableBatchSampler(Sampler[list[PlacedIndex]]):
         self._to_skip = 0
 
     def skip(self, num_batches: int) -> None:
-        """Leave out the next batches, also over the end of an epoch.
-
-        Args:
-            num_batches: How many.
-        """
+        """Leave out the next batches, also over the end of an epoch."""
         self._to_skip = num_batches
 
     def __iter__(self) -> Iterator[list[PlacedIndex]]:
-        """Iterate over an epoch.
-
-        Raises:
-            ValueError: It has no batch.
-        """
         stream = getattr(self.sampler, 'seed', 0), getattr(self.sampler, 'epoch', 0), get_rank()
         number = -1
         for number, batch in enumerate(self.batches):
@@ -102,24 +92,11 @@ class ResumableBatchSampler(Sampler[list[PlacedIndex]]):
             )
 
     def __len__(self) -> int:
-        """Batches of an epoch, skipped ones included."""
         return len(self.batches)
 
 
 def build_dataloader(runner: Runner, settings: dict) -> DataLoader:
-    """Build the data loader of a training that can be resumed exactly.
-
-    Args:
-        runner: The runner.
-        settings: Settings of mmengine's data loader; not changed.
-
-    Returns:
-        The data loader; its ``batch_sampler`` is a :class:`ResumableBatchSampler`.
-
-    Raises:
-        ConfigError: The names of the data set's classes are a text.
-        EmptyDatasetError: No image is left; says of how many, and what left them out.
-    """
+    """Build the data loader of a training, with a :class:`ResumableBatchSampler`."""
     settings = copy.deepcopy(settings)
     settings['batch_sampler'] = dict(
         type='ResumableBatchSampler',
@@ -134,18 +111,6 @@ def build_dataloader(runner: Runner, settings: dict) -> DataLoader:
 
 
 def load_samples(dataset: Dataset, indices: Sequence[PlacedIndex]) -> list[Any]:
-    """Load the samples of a batch.
-
-    Args:
-        dataset: The data set.
-        indices: Which.
-
-    Returns:
-        The samples.
-
-    Raises:
-        SampleError: One cannot be loaded; names its files.
-    """
     samples = []
     for index in indices:
         try:

@@ -44,21 +44,6 @@ def build_dataloader(runner: Runner, settings: DataLoader | dict, name: str) -> 
     Heads of the runner's model that predict another number of classes are warned of, except with
     mmengine's FlexibleRunner, which builds the model later; and images in its folders that are not
     read.
-
-    Args:
-        runner: The runner.
-        settings: Settings of the data loader, or one that is built already.
-        name: What the config calls it.
-
-    Returns:
-        The data loader.
-
-    Raises:
-        ConfigError: The names of the data set's classes are a text, or there are more or fewer of
-            them than class folders.
-        EmptyDatasetError: No image is left; says of how many, and what left them out.
-        MissingMasksError: The pipeline loads masks, and objects have none.
-        UnreadableDatasetError: Its annotations are not UTF-8, not JSON, or lack a field.
     """
     if isinstance(settings, DataLoader):
         return settings

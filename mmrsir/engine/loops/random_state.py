@@ -10,11 +10,7 @@ import torch
 
 
 def capture() -> dict[str, Any]:
-    """Return the state of all generators.
-
-    Returns:
-        The states, as what ``torch.load(weights_only=True)`` reads: numbers, tuples, tensors.
-    """
+    """Return the states, as what ``torch.load(weights_only=True)`` reads."""
     name, keys, *rest = np.random.get_state()
     state = dict(
         python=random.getstate(),
@@ -27,11 +23,6 @@ def capture() -> dict[str, Any]:
 
 
 def restore(state: dict[str, Any]) -> None:
-    """Put all generators into a state.
-
-    Args:
-        state: From :func:`capture`; its tensors may have been brought to a GPU.
-    """
     random.setstate(state['python'])
     name, keys, *rest = state['numpy']
     np.random.set_state((name, keys.cpu().numpy(), *rest))
@@ -42,14 +33,7 @@ def restore(state: dict[str, Any]) -> None:
 
 @contextmanager
 def seeded(entropy: Sequence[int]) -> Iterator[None]:
-    """Seed the generators of the CPU for a while; afterwards they go on as if nothing had been.
-
-    Args:
-        entropy: What the seeds depend on, non-negative numbers.
-
-    Yields:
-        Nothing.
-    """
+    """Seed the generators of the CPU for a while; afterwards they go on as if nothing had been."""
     before = random.getstate(), np.random.get_state(), torch.get_rng_state()
     words = np.random.SeedSequence(entropy).generate_state(3)
     random.seed(int(words[0]))

@@ -24,7 +24,6 @@ class ResumableEpochBasedTrainLoop(EpochBasedTrainLoop):
         self.batches_done = 0  # of the present epoch; the checkpoint hook saves and restores it
 
     def run_epoch(self) -> None:
-        """Iterate over what is left of an epoch."""
         done = min(self.batches_done, len(self.dataloader))  # there may be less data than before
         self.dataloader.batch_sampler.skip(done)
         self.runner.call_hook('before_train_epoch')
@@ -63,7 +62,6 @@ class _EndlessBatches:
         return next(self._batches)
 
     def skip_iter(self, num_iters: int) -> None:
-        """Leave out the first batches without loading them."""
         self._dataloader.batch_sampler.skip(num_iters)
 
     def _all(self) -> Iterator[Any]:

@@ -12,18 +12,7 @@ CHECKPOINT = re.compile(r'(epoch|iter)_\d+\.pth')
 
 
 def newest_checkpoint(work_dir: str | os.PathLike[str]) -> Path | None:
-    """Find the newest intact checkpoint of a work folder.
-
-    Args:
-        work_dir: The folder.
-
-    Returns:
-        The checkpoint that ``last_checkpoint`` points to if it is intact, else the newest that is,
-        with a warning that names the damaged ones; None where there is no checkpoint at all.
-
-    Raises:
-        CorruptCheckpointError: There are some, and all are damaged; names them.
-    """
+    """Return the checkpoint that ``last_checkpoint`` points to, or else the newest intact one."""
     damaged = []
     for path in _candidates(Path(work_dir)):
         try:

@@ -33,14 +33,6 @@ class CPUAmpOptimWrapper(OptimWrapper):
 
     @contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:
-        """Run the forward pass in mixed precision.
-
-        Args:
-            model: The model.
-
-        Yields:
-            Nothing; operations inside choose their precision.
-        """
         if not self._prepared:
             _keep_float32_where_needed(model)
             self._prepared = True

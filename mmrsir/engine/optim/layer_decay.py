@@ -46,14 +46,6 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
     def add_params(
         self, params: list[dict], module: nn.Module, prefix: str = '', **kwargs: Any
     ) -> None:
-        """Add the parameters of a module, in groups with equal settings.
-
-        Args:
-            params: Groups, changed in place.
-            module: The module.
-            prefix: Its name in the model; empty for the model itself.
-            **kwargs: What mmengine's constructor hands down.
-        """
         super().add_params(params, module, prefix, **kwargs)
         if prefix:  # mmengine's method calls this one for each child
             return

@@ -61,13 +61,6 @@ class FSDP2Strategy(DDPStrategy):
         return model
 
     def save_checkpoint(self, filename: str, *, save_optimizer: bool = True, **kwargs: Any) -> None:
-        """Save whole tensors from the main process; all processes must call it.
-
-        Args:
-            filename: Where to.
-            save_optimizer: Save the state of the optimizer too.
-            **kwargs: Further arguments of mmengine's strategies.
-        """
         if is_main_process():
             SingleDeviceStrategy.save_checkpoint(
                 self, filename, save_optimizer=save_optimizer, **kwargs
@@ -78,11 +71,6 @@ class FSDP2Strategy(DDPStrategy):
                 self.optim_state_dict()
 
     def model_state_dict(self) -> dict:
-        """Gather the state of the model; all processes must call it.
-
-        Returns:
-            Whole tensors on the CPU.
-        """
         state = self.model.state_dict()
         for name, value in state.items():  # in place, as the dict carries the modules' versions
             if isinstance(value, Tensor):
@@ -90,29 +78,13 @@ class FSDP2Strategy(DDPStrategy):
         return state
 
     def optim_state_dict(self) -> dict:
-        """Gather the state of the optimizer; all processes must call it.
-
-        Returns:
-            What the optimizer of an unsharded model has, on the CPU.
-        """
         return tree_map_only(Tensor, _whole, super().optim_state_dict())
 
     def load_model_state_dict(self, state_dict: dict, **kwargs: Any) -> None:
-        """Load the state of the model.
-
-        Args:
-            state_dict: Whole tensors, the same in all processes.
-            **kwargs: Further arguments of mmengine's strategies.
-        """
         with implicit_replication():  # each process takes its shard
             super().load_model_state_dict(state_dict, **kwargs)
 
     def load_optim_state_dict(self, state_dict: dict) -> None:
-        """Load the state of the optimizer.
-
-        Args:
-            state_dict: Whole tensors, the same in all processes.
-        """
         groups = self.optim_wrapper.optimizer.param_groups
         parameters = [parameter for group in groups for parameter in group['params']]
         for index, state in state_dict['state'].items():
