@@ -21,6 +21,7 @@ from mmrsir.checkpoints import safe_loading
 from mmrsir.datasets.loading.headers import num_frames, open_image
 from mmrsir.datasets.loading.image_files import count_reasons, is_image, walk
 from mmrsir.utils.missing import check_file
+from mmrsir.utils.run_names import run_name
 from mmrsir.visualization.backbone import read_picture
 from mmrsir.visualization.uncertainty import draw_uncertainty
 
@@ -38,8 +39,8 @@ def argument_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         '--out-dir',
         type=Path,
-        default=Path('work_dirs/predictions'),
-        help='folder for pictures and predictions.json (default: %(default)s)',
+        help='folder for pictures and predictions.json (default: '
+        'work_dirs/predictions/<run>_<checkpoint>)',
     )
     parser.add_argument(
         '--score-thr', type=float, default=0.3, help='of objects (default: %(default)s)'
@@ -56,6 +57,8 @@ def main() -> None:
     """Parse the command line and predict."""
     parser = argument_parser()
     args = parser.parse_args()
+    if args.out_dir is None:
+        args.out_dir = Path('work_dirs/predictions', run_name(args.config, args.checkpoint))
     try:
         pictures, left_out = list_pictures(args.input, args.out_dir)
         outputs = name_outputs(args.input, pictures, args.out_dir)

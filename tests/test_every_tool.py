@@ -28,7 +28,7 @@ COMMANDS = {
     ),
     'receptive_field': (
         'visualization/receptive_field.py {picture} {config}={checkpoint} --max-size 64',
-        'receptive_field.png',
+        'receptive_field/*.png',
     ),
     'image_demo': ('../demo/image_demo.py {picture} {config} {checkpoint}', 'predictions.json'),
 }

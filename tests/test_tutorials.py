@@ -301,8 +301,8 @@ def test_what_the_model_sees_is_drawn(reader, photo):
     reader.follow('visualize.md')
     page = (ROOT / 'docs/visualize.md').read_text()
     for name in re.findall(r'^\| `(\w+\.\w+)` \|', page, flags=re.MULTILINE):
-        assert (reader.folder / 'work_dirs/windows' / name).is_file(), name
-    assert (reader.folder / 'work_dirs/receptive_field.png').is_file()
+        assert (reader.folder / 'work_dirs/windows/photo_demo_epoch_8' / name).is_file(), name
+    assert len(list((reader.folder / 'work_dirs/receptive_field').glob('photo_*.png'))) == 1
     assert (reader.folder / 'work_dirs/uncertainty/photo_uncertainty.png').is_file()
     assert (reader.names['first'].mixer, reader.names['first'].query) == ('rs', (5, 10))
     assert reader.names['first'].weights_BhHW.shape == (1, 2, 16, 16)

@@ -39,19 +39,20 @@ def main() -> None:
     parser.add_argument(
         '--out',
         type=Path,
-        default=Path('work_dirs/curves.png'),
-        help='picture (default: %(default)s)',
+        help='picture (default: work_dirs/curves/<names of the runs>.png)',
     )
     args = parser.parse_args()
 
-    args.out.parent.mkdir(parents=True, exist_ok=True)
+    runs = {run.rstrip('/'): run for run in args.runs}
+    names = '_'.join(Path(run).resolve().name.removesuffix('.json') for run in runs)
+    out = args.out or Path(f'work_dirs/curves/{names[:100]}.png')
+    out.parent.mkdir(parents=True, exist_ok=True)
     try:
-        runs = {run.rstrip('/'): run for run in args.runs}
-        plot_runs(runs, args.out, args.title, args.keys)
+        plot_runs(runs, out, args.title, args.keys)
         Console().print(summary({name: read_log(log_files(run)) for name, run in runs.items()}))
     except (OSError, ValueError) as error:
         parser.error(str(error))
-    print(f'wrote {args.out}')
+    print(f'wrote {out}')
 
 
 def summary(logs: dict[str, RunLog]) -> Table:

@@ -8,10 +8,10 @@ Example:
 import argparse
 import csv
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import mmcv
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -21,9 +21,13 @@ from mmrsir.analysis.errors.confusion_chart import plot_confusion
 from mmrsir.analysis.errors.hook import Rated, ResultsHook
 from mmrsir.analysis.errors.tasks import TASKS, Row, report_each_class
 from mmrsir.checkpoints import safe_loading
+from mmrsir.datasets.loading.reading import Reading
 from mmrsir.engine import launch, scopes
+from mmrsir.engine.hooks.prediction_pictures import picture_names
 from mmrsir.utils.arguments import check_int
 from mmrsir.utils.missing import check_file
+from mmrsir.utils.run_names import run_name
+from mmrsir.visualization.backbone import read_picture
 from mmrsir.visualization.contact_sheet import contact_sheet
 from mmrsir.visualization.samples import draw_sample
 
@@ -40,8 +44,7 @@ def argument_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         '--out-dir',
         type=Path,
-        default=Path('work_dirs/results'),
-        help='folder for the results (default: %(default)s)',
+        help='folder for the results (default: work_dirs/results/<run>_<checkpoint>)',
     )
     parser.add_argument(
         '--worst', type=int, default=12, metavar='K', help='images to draw (default: %(default)s)'
@@ -53,6 +56,7 @@ def argument_parser() -> argparse.ArgumentParser:
 def main() -> None:
     parser = argument_parser()
     args = parser.parse_args()
+    out_dir = args.out_dir or Path('work_dirs/results', run_name(args.config, args.checkpoint))
     try:
         check_int('--worst', args.worst, minimum=1)
         check_file('checkpoint', args.checkpoint)
@@ -65,7 +69,7 @@ def main() -> None:
     scopes.set_dataloader_defaults(cfg)
     cfg.launcher = 'none'
     cfg.load_from = args.checkpoint
-    cfg.work_dir = str(args.out_dir)
+    cfg.work_dir = str(out_dir)
 
     task = TASKS[cfg.default_scope]
     runner = launch.build_runner(cfg, splits=('test',))
@@ -74,19 +78,24 @@ def main() -> None:
     metrics = runner.test()
 
     classes = [*hook.classes, NO_OBJECT][: len(hook.matrix)]
-    plot_confusion(hook.matrix, classes, task.counted, args.out_dir / 'confusion_matrix.png')
+    plot_confusion(hook.matrix, classes, task.counted, out_dir / 'confusion_matrix.png')
     rows = task.per_class(hook.matrix, hook.classes, metrics)
-    write_csv(rows, args.out_dir / 'per_class.csv')
-    sheet = args.out_dir / 'worst.png'
+    write_csv(rows, out_dir / 'per_class.csv')
+    names = picture_names(runner.test_dataloader.dataset)
     contact_sheet(
-        draw_worst(hook.worst, runner.visualizer, args.out_dir / 'worst'),
-        sheet,
+        draw_worst(hook.worst, names, runner, out_dir / 'worst'),
+        out_dir / 'worst.png',
         columns=COLUMNS[cfg.default_scope],
         title=f'The worst of {len(runner.test_dataloader.dataset)} images, by the {task.score}',
-        captions=[f'{Path(one.sample.img_path).name}: {one.score:.2f}' for one in hook.worst],
+        captions=[
+            f'{Path(names[one.sample.img_path]).stem}: {one.score:.2f}' for one in hook.worst
+        ],
     )
     print_table(rows)
-    print(f'wrote confusion_matrix.png, per_class.csv, worst.png and worst/ to {args.out_dir}')
+    print(f'The worst images, by the {task.score}:')
+    for one in hook.worst:
+        print(f'  {one.score:.2f} {one.sample.img_path}')
+    print(f'wrote confusion_matrix.png, per_class.csv, worst.png and worst/ to {out_dir}')
 
 
 def write_csv(rows: list[Row], out_file: Path) -> None:
@@ -97,14 +106,18 @@ def write_csv(rows: list[Row], out_file: Path) -> None:
         writer.writerows(rows)
 
 
-def draw_worst(worst: list[Rated], visualizer: Any, folder: Path) -> list[Path]:
+def draw_worst(
+    worst: list[Rated], names: Mapping[str, str], runner: Any, folder: Path
+) -> list[Path]:
     """Draw the worst images, and return the pictures."""
     pictures = []
     for rank, one in enumerate(track(worst, 'Drawing the worst images', console=PROGRESS), start=1):
-        path = Path(one.sample.img_path)
-        pictures.append(folder / f'{rank:03}_{path.stem}.jpg')
-        image = mmcv.imread(path, channel_order='rgb')
-        draw_sample(visualizer, image, one.sample, out_file=pictures[-1], score_thr=SCORE_THR)
+        path = one.sample.img_path
+        pictures.append(folder / f'{rank:03}_{names[path]}')
+        image = read_picture(path, reading=Reading.of_config(runner.cfg))
+        draw_sample(
+            runner.visualizer, image, one.sample, out_file=pictures[-1], score_thr=SCORE_THR
+        )
     return pictures
 
 

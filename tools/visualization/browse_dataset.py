@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import track
 
 from mmrsir.engine import launch
+from mmrsir.utils.run_names import run_name
 from mmrsir.visualization.contact_sheet import contact_sheet
 from mmrsir.visualization.dataset import draw_training_images
 
@@ -27,15 +28,15 @@ def main() -> None:
     parser.add_argument(
         '--out-dir',
         type=Path,
-        default=Path('work_dirs/dataset'),
-        help='folder for the pictures (default: %(default)s)',
+        help='folder for the pictures (default: work_dirs/dataset/<config>)',
     )
     args = parser.parse_args()
 
-    sheet = args.out_dir / 'sheet.png'
+    out_dir = args.out_dir or Path('work_dirs/dataset', run_name(args.config))
+    sheet = out_dir / 'sheet.png'
     try:
         cfg = launch.read_config(args.config, args.cfg_options)
-        drawn = draw_training_images(cfg, args.number, args.out_dir, args.seed)
+        drawn = draw_training_images(cfg, args.number, out_dir, args.seed)
         pictures = list(track(drawn, 'Drawing', total=args.number, console=PROGRESS))
         contact_sheet(
             pictures,
@@ -46,7 +47,7 @@ def main() -> None:
         )
     except (OSError, ValueError) as error:
         parser.error(str(error))
-    print(f'wrote {len(pictures)} pictures to {args.out_dir}; all on one sheet: {sheet}')
+    print(f'wrote {len(pictures)} pictures to {out_dir}; all on one sheet: {sheet}')
 
 
 if __name__ == '__main__':

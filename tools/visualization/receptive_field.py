@@ -37,7 +37,7 @@ def main() -> None:
         help='pixels of the longer side; larger pictures are shrunk (default: %(default)s)',
     )
     parser.add_argument(
-        '--out', default='work_dirs/receptive_field.png', help='picture (default: %(default)s)'
+        '--out', help='picture (default: work_dirs/receptive_field/<picture>_<models>.png)'
     )
     safe_loading.add_unsafe_flag(parser)
     args = parser.parse_args()
@@ -64,12 +64,14 @@ def main() -> None:
     except (OSError, TypeError, ValueError) as error:
         parser.error(str(error))
 
-    Path(args.out).parent.mkdir(parents=True, exist_ok=True)
-    draw_fields(fields, args.out)
+    names = '_'.join([Path(args.picture).stem, *('_'.join(name.split()) for name in fields)])
+    out = Path(args.out or f'work_dirs/receptive_field/{names[:100]}.png')
+    out.parent.mkdir(parents=True, exist_ok=True)
+    draw_fields(fields, out)
     for name, of_model in fields.items():
         last = of_model[-1]
         print(f'{", ".join(name.splitlines())}: {last.area:.1%} of the pixels after {last.title}')
-    print(f'wrote {args.out}')
+    print(f'wrote {out}')
 
 
 if __name__ == '__main__':

@@ -14,6 +14,7 @@ from mmengine.logging import MMLogger
 from mmrsir.checkpoints import safe_loading
 from mmrsir.datasets.loading.reading import Reading
 from mmrsir.engine import launch
+from mmrsir.utils.run_names import run_name
 from mmrsir.visualization.backbone import build_backbone, normalize, read_picture
 from mmrsir.visualization.blocks import VIEWS, animate, draw_sheet, place, write_json
 
@@ -34,8 +35,7 @@ def main() -> None:
     )
     parser.add_argument(
         '--out-dir',
-        default='work_dirs/windows',
-        help='folder for the results (default: %(default)s)',
+        help='folder for the results (default: work_dirs/windows/<picture>_<config or checkpoint>)',
     )
     safe_loading.add_unsafe_flag(parser)
     args = parser.parse_args()
@@ -52,7 +52,8 @@ def main() -> None:
     except (OSError, TypeError, ValueError) as error:
         parser.error(str(error))
 
-    out_dir = Path(args.out_dir)
+    name = f'{Path(args.picture).stem}_{run_name(args.config, args.checkpoint)}'
+    out_dir = Path(args.out_dir or f'work_dirs/windows/{name}')
     out_dir.mkdir(parents=True, exist_ok=True)
     drawn = [out_dir / f'{view}.png' for view in VIEWS]
     skipped = []

@@ -2,7 +2,6 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -77,9 +76,7 @@ class TestPicturesHook(Hook):
         self._names: dict[str, str] = {}
 
     def before_test_epoch(self, runner: Runner) -> None:
-        dataset = runner.test_dataloader.dataset
-        samples = map(dataset.get_data_info, range(len(dataset)))
-        self._names = picture_names(sample['img_path'] for sample in samples)
+        self._names = picture_names(runner.test_dataloader.dataset)
 
     def after_test_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
@@ -95,12 +92,13 @@ class TestPicturesHook(Hook):
             )
 
 
-def picture_names(paths: Iterable[str]) -> dict[str, str]:
-    """Return a file name for the picture of each image, all of them different.
+def picture_names(dataset: Any) -> dict[str, str]:
+    """Return a file name for the picture of each image of a data set, all of them different.
 
     Folders below the common one become a part of the name: ``cat_1.jpg`` is of ``cat/1.png``.
     """
-    paths = list(dict.fromkeys(paths))
+    samples = map(dataset.get_data_info, range(len(dataset)))
+    paths = list(dict.fromkeys(sample['img_path'] for sample in samples))
     root = os.path.commonpath([os.path.dirname(path) for path in paths]) if paths else ''
     flat = {path: os.path.relpath(path, root or None).replace(os.sep, '_') for path in paths}
     stems = Counter(Path(name).stem for name in flat.values())
