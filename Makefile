@@ -1,34 +1,38 @@
-# The first Python that runs and is one of 3.10 to 3.12; python3 if none is, which setup_env.py then explains.
-PYTHON ?= $(shell for python in .venv/bin/python python3 python3.11 python3.12 python3.10; do \
-	$$python -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null \
+# The first Python that runs and is one of 3.10 to 3.14; python3 if none is, for which setup_env.py gets one.
+PYTHON ?= $(shell for python in .venv/bin/python python3 python3.11 python3.13 python3.12 python3.10 python3.14; do \
+	$$python -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 14))' 2>/dev/null \
 	&& echo $$python && exit; done; echo python3)
 
-.PHONY: help setup demo test test-slow mutants lint docs clean
+.PHONY: help setup demo test test-slow test-all mutants lint docs clean
 
 help:
 	@echo 'make demo       make a small data set, train Mask R-CNN with RSIR on it, draw what it detects'
-	@echo 'make test       run the tests'
-	@echo 'make test-slow  run the tests that take minutes'
+	@echo 'make test       run the quick tests: minutes'
+	@echo 'make test-slow  run the slow tests'
+	@echo 'make test-all   run all tests'
 	@echo 'make mutants    break the core by small patches, each of which the tests must notice: minutes'
 	@echo 'make lint       check style, types and the direction of imports'
 	@echo 'make docs       build the documentation as a site, into site/'
 	@echo 'make setup      make or update .venv, which the targets above do first: about 5 minutes, 12 GB'
 	@echo 'make clean      remove caches and build products; .venv, data/ and work_dirs/ stay'
-	@echo 'PYTHON=python3.12 after any of them makes .venv with that Python (3.10 to 3.12).'
+	@echo 'PYTHON=python3.12 after any of them makes .venv with that Python (3.10 to 3.14).'
 
 setup:
+	@command -v $(PYTHON) > /dev/null || { echo 'There is no Python ($(PYTHON)): install Python 3.11.'; exit 1; }
 	@$(PYTHON) dev/setup_env.py
 
 demo: setup
 	@.venv/bin/python tools/demo.py
 
 test: setup
-	@echo 'Running the tests, two at a time.'
+	@echo 'Running the quick tests, two at a time.'
 	@OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n 2
 
 test-slow: setup
 	@echo 'Running the slow tests, one after the other: minutes.'
 	@.venv/bin/python -m pytest -m slow
+
+test-all: test test-slow
 
 mutants: setup
 	@OMP_NUM_THREADS=1 .venv/bin/python dev/mutation_check.py

@@ -1,8 +1,8 @@
 """Makes .venv: the environment that `make demo`, `make test` and `make lint` run in.
 
-Run by the system's Python, with nothing but its standard library. What is done is not done again:
-an interrupted run resumes, a finished one takes no time. pip keeps its own configuration (index,
-certificates, proxy); all versions stand in requirements/.
+Needs the standard library only. What is done is not done again: an interrupted run resumes, a
+finished one takes no time. pip keeps its own configuration (index, certificates, proxy); all
+versions stand in requirements/. Where the machine has no Python that fits, get_python.py gets one.
 """
 
 from __future__ import annotations
@@ -10,8 +10,10 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
+import importlib.util
 import json
 import os
+import platform
 import re
 import shutil
 import signal
@@ -19,25 +21,25 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Iterator, NamedTuple, Sequence
+from typing import TYPE_CHECKING, Iterator, Mapping, NamedTuple, Sequence
 
-from setup_checks import (
-    ROOT,
-    all_problems,
-    installed_version,
-    pinned_version,
-    python_problem,
-    remarks,
-)
+import get_python
+
+ROOT = Path(__file__).resolve().parent.parent
+if TYPE_CHECKING:
+    from mmrsir.doctor import machine
+else:  # without `import mmrsir`, which an old Python cannot even read
+    _spec = importlib.util.spec_from_file_location('machine', ROOT / 'mmrsir/doctor/machine.py')
+    machine = importlib.util.module_from_spec(_spec)
+    _spec.loader.exec_module(machine)
 
 VENV = ROOT / '.venv'
+FETCHED = '--fetched'  # the argument of the set-up that go_on_with_another_python starts
+REQUIREMENTS = ROOT / 'requirements'
 SECONDS_BETWEEN_LINES = 15.0
 LOG_LINES_SHOWN = 25
-IMPORT_ALL = """
-import mmcv.ops, mmdet, mmengine, mmpretrain, mmseg, torch
-modules = (torch, mmengine, mmcv, mmdet, mmseg, mmpretrain)
-print('note:', ', '.join(f'{module.__name__} {module.__version__}' for module in modules))
-"""
+# Measured: 5.8 GB when done, and on the way there 2.5 GB of downloads, which pip caches as well.
+VENV_GB, PIP_CACHE_GB, UPDATE_GB = 9.0, 3.0, 3.0
 REMEDIES = {
     'No space left on device': 'The disk is full: make room, then run the same command again.',
     'Killed signal terminated': 'Memory ran out: run the same command again with MAX_JOBS=1 set.',
@@ -59,24 +61,66 @@ class StepFailedError(Exception):
 
 
 class Step(NamedTuple):
-    """A part of the set-up: what it is, how long it may take, its commands."""
-
     title: str
     duration: str
     commands: Sequence[Sequence[str]]
 
 
-def fingerprint(requirements: Path) -> str:
-    """Changes when any line of the requirements does."""
-    digest = hashlib.sha256()
-    for file in sorted(requirements.glob('*.txt')):
-        digest.update(f'{file.name}\n{file.read_text(encoding="utf-8")}\n'.encode())
-    return digest.hexdigest()
+def disk_problems(needs: Mapping[Path, float]) -> list[str]:
+    """One sentence for each disk that has less room than the folders on it need, in GB."""
+    on_disks: dict[int, list[tuple[Path, float]]] = {}
+    for folder, gigabytes in needs.items():
+        existing = next(path for path in (folder, *folder.parents) if path.exists())
+        on_disks.setdefault(existing.stat().st_dev, []).append((existing, gigabytes))
+    problems = []
+    for parts in on_disks.values():
+        needed = sum(gigabytes for _, gigabytes in parts)
+        free = shutil.disk_usage(parts[0][0]).free / 1e9
+        if free < needed:
+            names = ' and '.join(str(folder) for folder, _ in parts)
+            problems.append(f'{free:.1f} GB are free for {names}; {needed:.0f} GB are needed.')
+    return problems
+
+
+def all_problems(venv: Path) -> list[str]:
+    """Everything that would stop the set-up later, all at once."""
+    python, state = python_of(venv), read_state(venv)
+    mine, root = '{}.{}'.format(*sys.version_info), state.get('root', str(ROOT))
+    problems = [machine.compiler_problem()]
+    if python not in (None, mine) or root != str(ROOT):  # it may hold work, so it is kept
+        problems.append(
+            f'.venv was made for Python {python} in {root}, this is Python {mine} in {ROOT}: '
+            'remove or rename .venv first.'
+        )
+    if platform.system() not in ('Linux', 'Darwin') or sys.maxsize < 2**32:
+        bits = 64 if sys.maxsize > 2**32 else 32
+        problems.append(
+            f'A 64-bit Linux is needed; this is {platform.system()} with a {bits}-bit Python.'
+        )
+    if re.search(r'\s', str(venv)):
+        problems.append(f'The path {str(venv)!r} has a blank, which compilers split: move it.')
+    pin = re.search(r'^torch==(\S+)', (REQUIREMENTS / 'torch.txt').read_text(), re.MULTILINE)
+    if pin and (problem := machine.torch_problem(pin[1])):
+        problems.append(f'requirements/torch.txt: {problem}.')
+    if installed('torch', venv):
+        needs = {venv: UPDATE_GB}
+    else:
+        base = os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache'
+        cache = Path(os.environ.get('PIP_CACHE_DIR') or Path(base) / 'pip').expanduser()
+        needs = {venv: VENV_GB, cache.absolute(): PIP_CACHE_GB}
+    return [problem for problem in (*problems, *disk_problems(needs)) if problem]
+
+
+def installed(package: str, venv: Path) -> bool:
+    return any(venv.glob(f'lib/python3*/site-packages/{package}-*.dist-info'))
 
 
 def finished_state(python: str) -> dict[str, str]:
     """What setup.json says of a finished environment for this Python in this place."""
-    return {'root': str(ROOT), 'python': python, 'requirements': fingerprint(ROOT / 'requirements')}
+    digest = hashlib.sha256()
+    for file in sorted(REQUIREMENTS.glob('*.txt')):
+        digest.update(f'{file.name}\n{file.read_text(encoding="utf-8")}\n'.encode())
+    return {'root': str(ROOT), 'python': python, 'requirements': digest.hexdigest()}
 
 
 def read_state(venv: Path) -> dict[str, str]:
@@ -89,7 +133,6 @@ def read_state(venv: Path) -> dict[str, str]:
 
 
 def write_state(venv: Path, state: dict[str, str]) -> None:
-    """Replaces setup.json in one go."""
     partial = venv / 'setup.json.partial'
     partial.write_text(json.dumps(state, indent=1), encoding='utf-8')
     partial.replace(venv / 'setup.json')
@@ -100,22 +143,9 @@ def python_of(venv: Path) -> str | None:
     script = "import sys; print('{}.{}'.format(*sys.version_info))"
     command = [str(venv / 'bin' / 'python'), '-c', script]
     try:
-        result = subprocess.run(command, capture_output=True, text=True, check=False)
-    except OSError:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
         return None
-    return result.stdout.strip() if result.returncode == 0 else None
-
-
-def existing_venv_problem(venv: Path, python: str) -> str | None:
-    """Why an environment that is there cannot be completed; it may hold work, so it is kept."""
-    present = python_of(venv)
-    root = read_state(venv).get('root', str(ROOT))
-    if present in (None, python) and root == str(ROOT):
-        return None
-    return (
-        f'.venv was made for Python {present} in {root}, this is Python {python} in {ROOT}: '
-        'remove or rename .venv first.'
-    )
 
 
 def clear_remains(venv: Path) -> None:
@@ -133,24 +163,21 @@ def clear_remains(venv: Path) -> None:
 def make_steps(venv: Path) -> list[Step]:
     """The set-up in order: mmcv is compiled against torch, so torch comes first."""
     python = str(venv / 'bin' / 'python')
-    files = {file.stem: str(file) for file in (ROOT / 'requirements').glob('*.txt')}
-    # All pins hold in every step, lest a later one replaces what an earlier one brought along.
-    pins = [argument for file in files.values() for argument in ('-c', file)]
-    install = [python, '-m', 'pip', 'install', *pins]
+    # All versions hold in every step, lest a later one replaces what an earlier one brought along.
+    install = [python, '-m', 'pip', 'install', '-c', str(REQUIREMENTS / 'constraints.txt')]
     base = getattr(sys, '_base_executable', sys.executable)
-    create = [] if installed_version('pip', venv) else [[base, '-m', 'venv', str(venv)]]
-    packages = ('mmcv', 'openmmlab', 'app', 'dev', 'docs')
-    everything = [argument for name in packages for argument in ('-r', files[name])]
-    # Both OpenCV packages write the folder cv2. The headless one, which does without libGL.so.1,
-    # has to come second for its files to stay.
-    opencv = f'opencv-python=={pinned_version("opencv-python")}'
+    create = [] if installed('pip', venv) else [[base, '-m', 'venv', str(venv)]]
+
+    def listed(*names: str) -> list[str]:
+        return [part for name in names for part in ('-r', str(REQUIREMENTS / f'{name}.txt'))]
+
     return [
         Step(
             'virtual environment and build tools',
             'under a minute',
-            [*create, [*install, '-r', files['build']]],
+            [*create, [*install, *listed('build')]],
         ),
-        Step('torch', '1 to 10 minutes: downloads 2.5 GB', [[*install, '-r', files['torch']]]),
+        Step('torch', '1 to 10 minutes: downloads 2.5 GB', [[*install, *listed('torch')]]),
         Step(
             "mmcv's compiled ops",
             '2 to 4 minutes on 2 cores, seconds if they are in the cache',
@@ -159,15 +186,24 @@ def make_steps(venv: Path) -> list[Step]:
         Step(
             'OpenMMLab and the development tools',
             '1 to 3 minutes: downloads 0.4 GB',
-            [[*install, '--no-deps', opencv], [*install, '--no-build-isolation', *everything]],
+            [
+                # Both OpenCV packages write the folder cv2. The headless one, which does without
+                # libGL.so.1, has to come second for its files to stay.
+                [*install, '--no-deps', 'opencv-python'],
+                [
+                    *install,
+                    '--no-build-isolation',
+                    *listed('mmcv', 'openmmlab', 'app', 'dev', 'docs'),
+                ],
+            ],
         ),
         Step(
-            'mmrsir itself, and a check that everything imports',
+            'mmrsir itself, and a check of everything',
             'under a minute',
             [
                 [*install, '--no-deps', '--no-build-isolation', '--editable', str(ROOT)],
                 [python, '-m', 'pip', 'check'],
-                [python, '-W', 'ignore', '-c', IMPORT_ALL],
+                [python, '-W', 'ignore', '-m', 'mmrsir.doctor'],
             ],
         ),
     ]
@@ -182,7 +218,6 @@ def log_tail(log: Path, lines: int) -> list[str]:
 
 
 def clock(seconds: float) -> str:
-    """Minutes and seconds, such as 2:05."""
     return f'{int(seconds) // 60}:{int(seconds) % 60:02d}'
 
 
@@ -194,14 +229,6 @@ def show_progress(seconds: float, log: Path) -> None:
     text = text[: shutil.get_terminal_size((120, 24)).columns - 1]
     on_terminal = sys.stdout.isatty()
     print(f'\r\033[K{text}' if on_terminal else text, end='' if on_terminal else '\n', flush=True)
-
-
-def stop(process: subprocess.Popen[bytes]) -> None:
-    """Ends a command and all that it started."""
-    for ending in (signal.SIGINT, signal.SIGKILL):
-        with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
-            os.killpg(process.pid, ending)
-            process.wait(timeout=5)
 
 
 def run_logged(command: Sequence[str], log: Path, lock: int) -> None:
@@ -231,8 +258,11 @@ def run_logged(command: Sequence[str], log: Path, lock: int) -> None:
             except subprocess.TimeoutExpired:
                 show_progress(time.monotonic() - started, log)
     finally:
-        if process.poll() is None:
-            stop(process)
+        if process.poll() is None:  # interrupted: end the command and all that it started
+            for ending in (signal.SIGINT, signal.SIGKILL):
+                with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
+                    os.killpg(process.pid, ending)
+                    process.wait(timeout=5)
     if process.returncode != 0:
         raise StepFailedError(f'this command ended with {process.returncode}: {" ".join(command)}')
 
@@ -246,7 +276,8 @@ def run_step(step: Step, number: str, log: Path, lock: int) -> None:
     output = log.read_bytes()[log_start:].decode('utf-8', errors='replace')
     clear = '\r\033[K' if sys.stdout.isatty() else ''
     print(f'{clear}      done in {clock(time.monotonic() - started)}', flush=True)
-    for message in re.findall('^note: (.*)', output, re.MULTILINE):
+    # build_mmcv.py writes notes, the doctor warnings.
+    for message in re.findall('^(?:note: |(?=warning ))(.*)', output, re.MULTILINE):
         print(f'      {message}', flush=True)
 
 
@@ -277,18 +308,18 @@ def only_one_at_a_time(folder: Path) -> Iterator[int]:
 
 def set_up(venv: Path, lock: int) -> int:
     """Brings the environment to what requirements/ says; returns the exit status."""
-    python = f'{sys.version_info[0]}.{sys.version_info[1]}'
+    python = '{}.{}'.format(*sys.version_info)
     finished = finished_state(python)
     if read_state(venv) == finished and python_of(venv) == python:
         print('.venv is set up.')
         return 0
-    problem = existing_venv_problem(venv, python)
-    problems = [*all_problems(venv), *([problem] if problem else [])]
-    if problems:
+    if problems := all_problems(venv):
         print('This cannot be set up yet:', *(f'  - {problem}' for problem in problems), sep='\n')
         return 1
-    for remark in remarks():
-        print(f'Note: {remark}')
+    if (platform.system(), platform.machine()) != ('Linux', 'x86_64'):
+        print(f'Note: untested on {platform.system()} {platform.machine()}; Linux x86_64 is.')
+    if shutil.which('git') is None:
+        print('Note: there is no git: runs cannot record which revision they used.')
 
     clear_remains(venv)
     (venv / 'tmp').mkdir(parents=True)
@@ -310,12 +341,30 @@ def set_up(venv: Path, lock: int) -> int:
     return 0
 
 
+def go_on_with_another_python(problem: str) -> int:
+    """Gets a Python and becomes a set-up with it; returns the exit status where there is none."""
+    wanted = get_python.PYTHON
+    print(f'{problem} Getting Python {wanted} with uv, into {get_python.cache()}.', flush=True)
+    try:
+        python = str(get_python.get_python())
+    except get_python.NoPythonError as error:
+        print(
+            f'That failed: {error}\n'
+            f'Install Python {wanted} with its venv module and headers (Debian and Ubuntu: packages '
+            f'python{wanted}-venv and python{wanted}-dev), then `make setup PYTHON=python{wanted}`.'
+        )
+        return 1
+    os.execv(python, [python, __file__, FETCHED])
+
+
 def main() -> int:
     """Sets up .venv, or says why not; returns the exit status."""
-    problem = python_problem(sys.version_info[:2])
-    if problem:
+    problem = machine.python_problem(sys.version_info) or machine.python_parts_problem()
+    if problem and FETCHED in sys.argv:
         print(problem)
         return 1
+    if problem:
+        return go_on_with_another_python(problem)
     for ending in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(ending, signal.default_int_handler)
     try:

@@ -10,10 +10,10 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from importlib.util import find_spec
 from typing import Literal, NamedTuple
 
-from . import mending
+from . import machine, mending
+from .machine import release
 from .mending import FAMILY, PIP, Packages
 from .probing import Outcome
-from .supported import FIRST_CPP20_TORCH, NEWEST_PYTHON, OLDEST_TORCH
 
 Probe = Callable[..., Outcome]
 
@@ -99,37 +99,21 @@ def installed(*distributions: str) -> dict[str, str]:
     return found
 
 
-def release(version: str) -> tuple[int, ...]:
-    """Return the first two numbers of a version."""
-    return tuple(int(number) for number in re.findall(r'\d+', version)[:2])
-
-
 def check_python(probe: Probe, packages: Packages) -> Result:
-    """Python: pip refuses to install mmrsir for one that is too old."""
     found = '{}.{}.{}'.format(*sys.version_info)
-    if sys.version_info[:2] <= NEWEST_PYTHON:
-        return Result('ok', found)
-    newest = '.'.join(map(str, NEWEST_PYTHON))
-    return Result(
-        'warning',
-        f'{found} is newer than what mmcv and its kin are made for, {newest}',
-        f'make PYTHON=python{newest} setup',
-    )
+    problem = machine.python_problem(sys.version_info)
+    return Result('warning', problem, 'make setup') if problem else Result('ok', found)
 
 
 def check_torch(probe: Probe, packages: Packages) -> Result:
-    """torch: there, importable, and neither too old nor too new."""
     if find_spec('torch') is None:
         return Result('problem', 'not installed', mending.TORCH)
     found, error = probe('torch')
     if error:
         return Result('problem', error, f'{mending.TORCH} --force-reinstall')
-    if release(found['version']) < OLDEST_TORCH:
-        oldest = '.'.join(map(str, OLDEST_TORCH))
-        return Result('problem', f'{found["version"]} is older than {oldest}', mending.TORCH)
-    if release(found['version']) >= FIRST_CPP20_TORCH:
-        message = f"{found['version']} needs C++20: mmcv's ops, in C++17, cannot be compiled for it"
-        return Result('warning', message, mending.TORCH)
+    if problem := machine.torch_problem(found['version']):
+        too_old = release(found['version']) < machine.OLDEST_TORCH
+        return Result('problem' if too_old else 'warning', problem, mending.TORCH)
     return Result('ok', found['version'])
 
 
@@ -232,7 +216,7 @@ def check_library(probe: Probe, packages: Packages, name: str) -> Result:
 def check_ops(probe: Probe, packages: Packages) -> Result:
     """mmcv's compiled ops: there, built for this torch, and running where torch does."""
     torch = probe('torch').found
-    too_new = release(torch['version']) >= FIRST_CPP20_TORCH
+    too_new = release(torch['version']) >= machine.FIRST_CPP20_TORCH
     mend = mending.chain(mending.TORCH if too_new else '', mending.use_forks(['mmcv'], packages))
     if error := probe('ops', 'cpu').error:
         needed = [name for name in ('mmdet', 'mmseg') if packages[name]]

@@ -21,7 +21,7 @@ Packages = Mapping[str, Mapping[str, str]]
 
 PYTHON = 'python' if shutil.which('python') == sys.executable else shlex.quote(sys.executable)
 PIP = f'{PYTHON} -m pip'
-PINNED = '-c requirements/openmmlab.txt'
+PINNED = '-c requirements/constraints.txt'
 TORCH = f'{PIP} install -r requirements/torch.txt'
 BUILD_OPS = f'{PIP} install -r requirements/build.txt && {PYTHON} dev/build_mmcv.py'
 

@@ -1,0 +1,67 @@
+"""What a machine must have: checks that the doctor shares with dev/setup_env.py.
+
+Needs the standard library only, and parses on Python 3.8, which is then told that it is too old.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+from typing import Sequence
+
+OLDEST_PYTHON, NEWEST_PYTHON = (3, 10), (3, 14)
+OLDEST_TORCH, FIRST_CPP20_TORCH = (2, 7), (2, 14)
+CPP_PROBE = """
+#include <optional>
+int main() { if constexpr (true) { return std::optional<int>(0).value(); } }
+"""
+
+
+def release(version: str) -> tuple[int, ...]:
+    """The first two numbers of a version."""
+    return tuple(int(number) for number in re.findall(r'\d+', version)[:2])
+
+
+def python_problem(version: Sequence[int]) -> str | None:
+    if OLDEST_PYTHON <= tuple(version[:2]) <= NEWEST_PYTHON:
+        return None
+    oldest, newest = ('.'.join(map(str, pair)) for pair in (OLDEST_PYTHON, NEWEST_PYTHON))
+    return f'Python {version[0]}.{version[1]} does not fit: Python {oldest} to {newest} does.'
+
+
+def python_parts_problem() -> str | None:
+    """Linux distributions pack venv and the C headers apart from Python."""
+    python = f'python{sys.version_info[0]}.{sys.version_info[1]}'
+    if not all(importlib.util.find_spec(module) for module in ('venv', 'ensurepip')):
+        return f'{sys.executable} has no venv or ensurepip module (package {python}-venv).'
+    include = Path(sysconfig.get_paths()['include'])
+    if not (include / 'Python.h').exists():
+        return f'{include} has no Python.h (package {python}-dev or python3-devel).'
+    return None
+
+
+def torch_problem(version: str) -> str | None:
+    if release(version) < OLDEST_TORCH:
+        return f'torch {version} is older than {".".join(map(str, OLDEST_TORCH))}'
+    if release(version) >= FIRST_CPP20_TORCH:
+        return f"torch {version} needs C++20: mmcv's ops, in C++17, cannot be compiled for it"
+    return None
+
+
+def compiler_problem() -> str | None:
+    compiler = shlex.split(os.environ.get('CXX', 'c++'))
+    if shutil.which(compiler[0]) is None:
+        return f'There is no C++ compiler ({compiler[0]}): install the package g++ or gcc-c++.'
+    command = [*compiler, '-std=c++17', '-fsyntax-only', '-x', 'c++', '-']
+    probe = subprocess.run(command, input=CPP_PROBE, capture_output=True, text=True, check=False)
+    if probe.returncode == 0:
+        return None
+    error = probe.stderr.strip()
+    return f'{compiler[0]} does not compile a few lines of C++17, use gcc 9 or later:\n{error}'
