@@ -350,7 +350,7 @@ def go_on_with_another_python(problem: str) -> int:
     except get_python.NoPythonError as error:
         print(
             f'That failed: {error}\n'
-            f'Install Python {wanted} with its venv module and headers (Debian and Ubuntu: packages '
+            f'Install Python {wanted} with its venv module and headers (Debian, Ubuntu: packages '
             f'python{wanted}-venv and python{wanted}-dev), then `make setup PYTHON=python{wanted}`.'
         )
         return 1

@@ -1,4 +1,4 @@
-"""``python -m mmrsir.doctor``: can this environment run mmrsir, and what mends it.
+"""``python -m mmrsir.doctor``: checks your environment and prints a fix for each problem.
 
 Needs the standard library only: it also runs where mmrsir cannot be imported.
 """

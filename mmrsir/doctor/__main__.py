@@ -1,5 +1,3 @@
-"""``python -m mmrsir.doctor``: see the package's own description."""
-
 import argparse
 import json
 import sys
@@ -7,20 +5,15 @@ import tempfile
 from pathlib import Path
 
 from ..version import __version__
+from . import __doc__ as about
 from .checks import CHECKS, Result, examine
 from .probing import Prober
 
 
 def main() -> int:
-    """Print what the checks find.
-
-    Returns:
-        1 if there is a problem, else 0.
-    """
-    parser = argparse.ArgumentParser(
-        prog='python -m mmrsir.doctor',
-        description='Says whether this environment can run mmrsir, and what mends it.',
-    )
+    """Returns 1 if there is a problem, else 0."""
+    description = (about or '').partition(': ')[2].partition('\n')[0]
+    parser = argparse.ArgumentParser(prog='python -m mmrsir.doctor', description=description)
     parser.add_argument('--json', action='store_true', help='print a list of checks as JSON')
     as_json = parser.parse_args().json
     if not as_json:
@@ -39,7 +32,6 @@ def main() -> int:
 
 
 def print_result(name: str, result: Result, earlier: dict[str, Result]) -> None:
-    """Print a check's line, and under it what mends it."""
     print(f'{result.status:8} {name:12} {result.found}', flush=True)
     if result.mending:
         same = [name for name, other in earlier.items() if other.mending == result.mending]
@@ -47,7 +39,6 @@ def print_result(name: str, result: Result, earlier: dict[str, Result]) -> None:
 
 
 def print_advice(results: dict[str, Result]) -> None:
-    """Print what to do next."""
     left_out = [check.name for check in CHECKS if check.name not in results]
     if left_out:
         print(f'Not tried before that is mended: {", ".join(left_out)}.')

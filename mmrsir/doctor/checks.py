@@ -41,43 +41,21 @@ FITTING_TORCH = (
 
 
 class Result(NamedTuple):
-    """What a check found.
-
-    Args:
-        status: 'warning': a part of mmrsir does not work, or is slow; 'problem': the backbone
-            does not work, or a library that is installed for it.
-        found: What was found, in one line.
-        mending: What mends it, a command where there is one; empty if nothing is to be mended.
-    """
-
+    # warning: a part of mmrsir does not work, or is slow; problem: the backbone does not work, or a
+    # library that is installed for it.
     status: Literal['ok', 'warning', 'problem']
     found: str
-    mending: str = ''
+    mending: str = ''  # a command where there is one
 
 
 class Check(NamedTuple):
-    """A check.
-
-    Args:
-        name: What is looked at.
-        needs: Checks without which it has no meaning.
-        run: The check, of what :mod:`.probes` tells and of the installed packages.
-    """
-
     name: str
-    needs: tuple[str, ...]
+    needs: tuple[str, ...]  # checks without which it has no meaning
     run: Callable[[Probe, Packages], Result]
 
 
 def examine(probe: Probe) -> Iterator[tuple[str, Result]]:
-    """Run the checks.
-
-    Args:
-        probe: Runs a probe of :mod:`.probes`.
-
-    Yields:
-        Names and results. What needs something that has a problem is left out.
-    """
+    """Yields names and results; leaves out what needs something that has a problem."""
     packages = {name: installed(*names) for name, names in FAMILY.items()}
     usable: set[str] = set()
     for name, needs, run in CHECKS:
@@ -89,7 +67,6 @@ def examine(probe: Probe) -> Iterator[tuple[str, Result]]:
 
 
 def installed(*distributions: str) -> dict[str, str]:
-    """Return the versions of those distributions that are installed."""
     found = {}
     for name in distributions:
         try:
@@ -118,7 +95,6 @@ def check_torch(probe: Probe, packages: Packages) -> Result:
 
 
 def check_torchvision(probe: Probe, packages: Packages) -> Result:
-    """torchvision: the one that belongs to this torch."""
     torch = probe('torch').found['version'].split('+')[0]
     pair = f'{PIP} install torchvision torch=={torch}'
     here = installed('torchvision').get('torchvision')
@@ -131,7 +107,6 @@ def check_torchvision(probe: Probe, packages: Packages) -> Result:
 
 
 def check_gpu(probe: Probe, packages: Packages) -> Result:
-    """GPU: whether torch computes on it."""
     torch = probe('torch').found
     driver = nvidia_driver()
     if not driver and not torch['gpu_usable']:
@@ -152,7 +127,7 @@ def check_gpu(probe: Probe, packages: Packages) -> Result:
 
 
 def nvidia_driver() -> str:
-    """Return the version of NVIDIA's driver, or why it does not tell; empty where there is none."""
+    """Its version, or why it does not tell; empty where there is none."""
     if shutil.which('nvidia-smi') is None:
         return ''
     command = ['nvidia-smi', '--query-gpu=driver_version', '--format=csv,noheader']
@@ -164,7 +139,6 @@ def nvidia_driver() -> str:
 
 
 def check_numpy(probe: Probe, packages: Packages) -> Result:
-    """numpy: the one that the libraries are written for."""
     here = installed('numpy').get('numpy')
     if here is None:
         return Result('problem', 'not installed', mending.install('numpy'))
@@ -176,7 +150,6 @@ def check_numpy(probe: Probe, packages: Packages) -> Result:
 
 
 def check_setuptools(probe: Probe, packages: Packages) -> Result:
-    """setuptools: upstream's mmengine needs a part that the newest lack."""
     here = installed('setuptools').get('setuptools', 'not installed')
     if 'mmengine' in mending.upstream(packages) and find_spec('pkg_resources') is None:
         message = f"{here}; upstream's mmengine finds base configs with its pkg_resources only"
@@ -185,7 +158,6 @@ def check_setuptools(probe: Probe, packages: Packages) -> Result:
 
 
 def check_opencv(probe: Probe, packages: Packages) -> Result:
-    """OpenCV: one version, whose libraries are there."""
     here = installed(*OPENCV)
     mend = mending.reinstall_opencv(here)
     if find_spec('cv2') is None:
@@ -199,7 +171,6 @@ def check_opencv(probe: Probe, packages: Packages) -> Result:
 
 
 def check_library(probe: Probe, packages: Packages, name: str) -> Result:
-    """A library of OpenMMLab: one of it, importable."""
     here = packages[name]
     mend = mending.use_forks([name], packages)
     if len(here) > 1:
@@ -214,22 +185,23 @@ def check_library(probe: Probe, packages: Packages, name: str) -> Result:
 
 
 def check_ops(probe: Probe, packages: Packages) -> Result:
-    """mmcv's compiled ops: there, built for this torch, and running where torch does."""
     torch = probe('torch').found
     too_new = release(torch['version']) >= machine.FIRST_CPP20_TORCH
     mend = mending.chain(mending.TORCH if too_new else '', mending.use_forks(['mmcv'], packages))
     if error := probe('ops', 'cpu').error:
         needed = [name for name in ('mmdet', 'mmseg') if packages[name]]
-        if needed:
-            return Result('problem', f'{error}; {" and ".join(needed)} need them', mend)
-        return Result('warning', f'{error}; detection and segmentation would need them', mend)
+        need = f'{" and ".join(needed)} need them' if needed else 'mmdet and mmseg would need them'
+        cannot_build = machine.compiler_problem() or machine.python_parts_problem()
+        found = f'{error}; {need}'
+        if cannot_build:
+            found += f'. Before you build them: {cannot_build}'
+        return Result('problem' if needed else 'warning', found, mend)
     if torch['gpu_usable'] and (error := probe('ops', 'cuda').error):
         return Result('warning', f'run on the CPU only: {error}', mend)
     return Result('ok', 'run on the GPU and the CPU' if torch['gpu_usable'] else 'run on the CPU')
 
 
 def check_extras(probe: Probe, packages: Packages) -> Result:
-    """What only some tools need."""
     missing = [name for name in EXTRAS if find_spec(name) is None]
     if not missing:
         return Result('ok', ', '.join(EXTRAS))
@@ -237,7 +209,6 @@ def check_extras(probe: Probe, packages: Packages) -> Result:
 
 
 def check_mmrsir(probe: Probe, packages: Packages) -> Result:
-    """mmrsir: it is installed, the backbone runs, with its own kernel where that works."""
     found, error = probe('mmrsir')
     if error:
         return Result('problem', error, 'make setup')
@@ -254,7 +225,7 @@ def check_mmrsir(probe: Probe, packages: Packages) -> Result:
     if not found['triton']:
         return Result('warning', 'slower without Triton', f'{PIP} install triton')
     if found['warnings']:
-        compiler = f'a C compiler and Python.h: packages gcc and python{sys.version_info[1]}-dev'
+        compiler = f'a C compiler and Python.h: packages gcc and python3.{sys.version_info[1]}-dev'
         return Result('warning', found['warnings'][0], compiler)
     return Result(
         'ok', f'{found["version"]}, runs on {found["device"]}; its kernel needs another GPU'
@@ -262,7 +233,6 @@ def check_mmrsir(probe: Probe, packages: Packages) -> Result:
 
 
 def listed(distributions: Mapping[str, str]) -> str:
-    """Return distributions and versions for a message."""
     return ' and '.join(f'{name} {version}' for name, version in distributions.items())
 
 

@@ -63,5 +63,5 @@ def compiler_problem() -> str | None:
     probe = subprocess.run(command, input=CPP_PROBE, capture_output=True, text=True, check=False)
     if probe.returncode == 0:
         return None
-    error = probe.stderr.strip()
-    return f'{compiler[0]} does not compile a few lines of C++17, use gcc 9 or later:\n{error}'
+    error = ' '.join(probe.stderr.split())
+    return f'{compiler[0]} does not compile a few lines of C++17, use gcc 9 or later: {error}'

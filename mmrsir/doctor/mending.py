@@ -1,4 +1,4 @@
-"""Commands that mend an environment, for the folder with requirements/: versions stand there."""
+"""Commands that mend an environment, to be run in the folder with requirements/."""
 
 import re
 import shlex
@@ -17,6 +17,7 @@ FAMILY = {
 # Where the import name is another one.
 DISTRIBUTIONS = {'PIL': 'pillow', 'skimage': 'scikit-image', 'sklearn': 'scikit-learn'}
 
+# Distributions and versions that are installed, by import name.
 Packages = Mapping[str, Mapping[str, str]]
 
 PYTHON = 'python' if shutil.which('python') == sys.executable else shlex.quote(sys.executable)
@@ -27,28 +28,22 @@ BUILD_OPS = f'{PIP} install -r requirements/build.txt && {PYTHON} dev/build_mmcv
 
 
 def chain(*commands: str) -> str:
-    """Return commands as one; empty ones are left out."""
     return ' && '.join(command for command in commands if command)
 
 
 def uninstall(distributions: Iterable[str]) -> str:
-    """Return the command that removes distributions; none for none."""
     names = ' '.join(distributions)
     return f'{PIP} uninstall -y {names}' if names else ''
 
 
 def install(*modules: str) -> str:
-    """Return the command that installs what brings modules."""
     names = (DISTRIBUTIONS.get(module, module) for module in modules)
     return f'{PIP} install {PINNED} {" ".join(names)}'
 
 
 def reinstall_opencv(present: Iterable[str]) -> str:
-    """Return the command that replaces these distributions of OpenCV.
-
-    mmcv wants one of the two, mmdet both. Their files have the same names: the second, which does
-    without libGL.so.1, has to be the last to write them.
-    """
+    # mmcv wants one of the two, mmdet both. Their files have the same names: the second, which does
+    # without libGL.so.1, has to be the last to write them.
     return chain(
         uninstall(present),
         f'{PIP} install {PINNED} --no-deps opencv-python',
@@ -57,17 +52,14 @@ def reinstall_opencv(present: Iterable[str]) -> str:
 
 
 def upstream(packages: Packages) -> list[str]:
-    """Return the import names of what is installed from upstream."""
+    """Import names of what is installed from upstream."""
     return [name for name, (fork, *_) in FAMILY.items() if packages[name].keys() - {fork}]
 
 
 def use_forks(modules: Iterable[str], packages: Packages) -> str:
-    """Return the command that installs forks in place of whatever is there.
+    """Installs forks in place of these modules, and of all that is from upstream.
 
-    Args:
-        modules: Import names of the family. Where anything of upstream is installed, all of that
-            is replaced: the fork's and upstream's libraries refuse each other's versions.
-        packages: Distributions and versions that are installed, by import name.
+    The fork's and upstream's libraries refuse each other's versions.
     """
     modules = [name for name in FAMILY if name in {*modules, *upstream(packages)}]
     forks = [FAMILY[name][0] for name in modules if name != 'mmcv']
@@ -79,7 +71,6 @@ def use_forks(modules: Iterable[str], packages: Packages) -> str:
 
 
 def after_failed_import(module: str, error: str, packages: Packages) -> str:
-    """Return the command for a module of the family that fails to import."""
     missing = re.search(r"No module named '(\w+)'", error)
     if missing and missing[1] not in FAMILY:
         return install(missing[1])

@@ -16,7 +16,6 @@ from typing import Any
 
 
 def probe_torch() -> dict[str, Any]:
-    """Import torch."""
     import torch
 
     return dict(
@@ -25,7 +24,6 @@ def probe_torch() -> dict[str, Any]:
 
 
 def probe_gpu() -> dict[str, Any]:
-    """Compute something on the GPU."""
     import torch
 
     torch.zeros(1, device='cuda').add(1).item()
@@ -35,7 +33,6 @@ def probe_gpu() -> dict[str, Any]:
 
 
 def probe_module(name: str) -> dict[str, Any]:
-    """Import a module."""
     return dict(version=importlib.import_module(name).__version__)
 
 
@@ -46,7 +43,6 @@ def probe_library(name: str) -> dict[str, Any]:
 
 
 def probe_ops(device: str) -> dict[str, Any]:
-    """Run one of mmcv's compiled ops."""
     import torch
     from mmcv.ops import nms
 
@@ -56,7 +52,6 @@ def probe_ops(device: str) -> dict[str, Any]:
 
 
 def probe_mmrsir() -> dict[str, Any]:
-    """Run the backbone where it would be trained."""
     import torch
 
     import mmrsir
@@ -86,7 +81,6 @@ def probe_mmrsir() -> dict[str, Any]:
 
 
 def main() -> None:
-    """Answer each line of the standard input."""
     answers = os.fdopen(os.dup(1), 'w')
     os.dup2(2, 1)  # what libraries print is no answer
     sys.path[0] = str(Path(__file__).parents[2])  # mmrsir's, not this file's

@@ -14,23 +14,14 @@ ERROR_CHARACTERS = 300
 
 
 class Outcome(NamedTuple):
-    """What a probe gave.
-
-    Args:
-        found: What it returned.
-        error: What went wrong, in one line; empty if nothing did.
-    """
-
     found: dict[str, Any]
-    error: str
+    error: str  # one line; empty if nothing went wrong
 
 
 class Prober:
     """Runs probes, one after the other in one process, and in another one after a crash.
 
-    Args:
-        log: An empty file for what the libraries print.
-        seconds: How long a probe may take; a first import from a network file system takes long.
+    Libraries print into the log. A first import from a network file system may take minutes.
     """
 
     def __init__(self, log: TextIO, seconds: int = 180) -> None:
@@ -39,15 +30,6 @@ class Prober:
         self._process: subprocess.Popen[str] | None = None
 
     def __call__(self, probe: str, *arguments: str) -> Outcome:
-        """Run a probe.
-
-        Args:
-            probe: Its name, without ``probe_``.
-            arguments: Its arguments.
-
-        Returns:
-            What it gave.
-        """
         process = self._process or self._start()
         assert process.stdin and process.stdout
         start = self._log.seek(0, os.SEEK_END)
@@ -74,7 +56,6 @@ class Prober:
         return self._process
 
     def _epitaph(self, code: int, output: str) -> str:
-        """Return how the process ended, and the last line that it printed."""
         if code == -signal.SIGALRM:
             return f'took more than {self._seconds} seconds'
         ending = signal.Signals(-code).name if code < 0 else f'status {code}'
