@@ -74,7 +74,7 @@ def cache_folder(torch_version: str, cuda: str | None, mmcv_version: str) -> Pat
 
 def available_memory(cgroup: Path = Path('/sys/fs/cgroup')) -> float:
     """Bytes that new processes can use, in this container."""
-    import psutil
+    import psutil  # type: ignore[import-untyped]
 
     free = float(psutil.virtual_memory().available)
     if (cgroup / 'memory.max').exists() and (cgroup / 'memory.current').exists():

@@ -359,7 +359,7 @@ def go_on_with_another_python(problem: str) -> int:
 
 def main() -> int:
     """Sets up .venv, or says why not; returns the exit status."""
-    problem = machine.python_problem(sys.version_info) or machine.python_parts_problem()
+    problem = machine.python_problem(sys.version_info[:2]) or machine.python_parts_problem()
     if problem and FETCHED in sys.argv:
         print(problem)
         return 1

@@ -78,7 +78,7 @@ def installed(*distributions: str) -> dict[str, str]:
 
 def check_python(probe: Probe, packages: Packages) -> Result:
     found = '{}.{}.{}'.format(*sys.version_info)
-    problem = machine.python_problem(sys.version_info)
+    problem = machine.python_problem(sys.version_info[:2])
     return Result('warning', problem, 'make setup') if problem else Result('ok', found)
 
 
