@@ -78,7 +78,8 @@ def argument_parser() -> argparse.ArgumentParser:
         nargs='+',
         choices=MODES,
         default=['eager'],
-        help='compiled: by torch.compile; the first round then takes minutes (default: eager)',
+        help='compiled: by torch.compile as it is by default; the last two: by its modes of these '
+        'names. The first round of these takes minutes (default: eager)',
     )
     parser.add_argument(
         '--precision',

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from rich.console import Console
 from rich.progress import track
+from torch import nn
 
 from .cases import Case
 from .floor import record_layers, replay
@@ -18,7 +19,8 @@ from .results import Row
 from .subjects import Subject, build
 from .timing import Contender, describe, stopwatch, take_turns
 
-MODES = ('eager', 'compiled')
+# 'compiled' is torch.compile as it is by default, the last two are its modes of these names.
+MODES = ('eager', 'compiled', 'max-autotune-no-cudagraphs', 'reduce-overhead')
 # Graphs that may share a function: models of one process, not only of one, do.
 GRAPHS = 64
 
@@ -55,7 +57,7 @@ def run_case(
     Args:
         case: What is timed.
         models: Names of the models.
-        modes: ``'eager'``, ``'compiled'`` (by ``torch.compile`` as it is by default) or both.
+        modes: Of :data:`MODES`.
         warmup: Rounds before those that count, at least 1.
         repeats: Rounds that count.
         console: Where progress is shown, and disappears again.
@@ -83,7 +85,7 @@ def run_case(
 @contextmanager
 def _compiler(modes: Sequence[str]) -> Iterator[None]:
     """Begin without the graphs of the case before, and let no model fall back to eager mode."""
-    if 'compiled' not in modes:
+    if set(modes) == {'eager'}:
         yield
         return
     torch.compiler.reset()
@@ -103,10 +105,16 @@ def _enter(model: str, modes: Sequence[str], case: Case) -> list[Entry]:
         return [Entry(model, mode, failed, failed) for mode in modes]
     entries = []
     for mode in modes:
-        network = subject.module if mode == 'eager' else torch.compile(subject.module)
+        network = _in_mode(subject.module, mode)
         step = Contender(partial(_step, subject, network, case))
         entries.append(Entry(model, mode, step, floor, subject.resident_bytes))
     return entries
+
+
+def _in_mode(module: nn.Module, mode: str) -> Callable[..., Any]:
+    if mode == 'eager':
+        return module
+    return torch.compile(module, mode=None if mode == 'compiled' else mode)
 
 
 def forward(subject: Subject, network: Callable[..., Any], case: Case) -> Any:

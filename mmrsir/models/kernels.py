@@ -36,6 +36,8 @@ DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 MAX_WINDOW_TOKENS = 64
 MAX_HEAD_DIM = 64
 MIN_TILE = 16  # rows and columns that tl.dot takes at least
+# Not timed. Four warps for 64 tokens share a matrix instruction of Hopper.
+_TOKENS_PER_WARP = 16
 LOG2_E = tl.constexpr(math.log2(math.e))
 
 
@@ -171,9 +173,9 @@ def _launch(
     head_dim = channels // (3 * num_heads)
     tile = max(MIN_TILE, triton.next_power_of_2(window_tokens))
     exact = not _allows_tf32()
-    # Not timed. Four warps for 64 tokens share a matrix instruction of Hopper; exact products in
-    # float32 have no such instruction and with four warps run out of registers.
-    num_warps = tile // (8 if exact and qkv_BLC3.dtype == torch.float32 else 16)
+    # Exact products in float32 have no such instruction and with four warps run out of registers.
+    per_warp = 8 if exact and qkv_BLC3.dtype == torch.float32 else _TOKENS_PER_WARP
+    num_warps = max(1, tile // per_warp)
     with torch.cuda.device_of(qkv_BLC3):  # Triton launches on the current device
         kernel[(batch_size * windows * num_heads,)](
             *operands,

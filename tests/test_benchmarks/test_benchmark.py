@@ -193,6 +193,15 @@ def test_each_model_and_mode_is_a_row_with_all_figures(modules, monkeypatch, ste
     assert torch._dynamo.utils.counters['stats']['unique_graphs'] > 0
 
 
+def test_modes_of_the_compiler_reach_it(modules, monkeypatch):
+    asked = []
+    monkeypatch.setattr(torch, 'compile', lambda module, mode: asked.append(mode) or module)
+    modules['a'] = Maps()
+    rows = run_case(SMALL, ['a'], runs.MODES, repeats=1)
+    assert asked == [None, 'max-autotune-no-cudagraphs', 'reduce-overhead']
+    assert [row.mode for row in rows] == list(runs.MODES) and not any(row.failure for row in rows)
+
+
 def test_no_model_falls_back_to_eager_mode_unnoticed(modules, monkeypatch):
     monkeypatch.setattr(torch, 'compile', partial(torch.compile, backend='eager'))
     monkeypatch.setattr(runs, 'GRAPHS', 1)  # the second model's is one too many

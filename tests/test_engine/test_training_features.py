@@ -68,6 +68,7 @@ def test_bfloat16_on_the_cpu(cfg, monkeypatch):
     assert {p.dtype for p in runner.model.parameters()} == {torch.float32}
 
 
+@pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
 @pytest.mark.parametrize('dtype', ['float16', 'bfloat16'])
 def test_mixed_precision_on_a_gpu(cfg, dtype):

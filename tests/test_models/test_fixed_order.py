@@ -213,6 +213,7 @@ def test_nothing_comes_from_the_cache_while_a_cuda_graph_is_captured(cache, monk
     assert order_of(0, 3, 100) is not order
 
 
+@pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
 @pytest.mark.parametrize('dynamic', [False, True])
 def test_reduce_overhead_replays_right_orders(cache, dynamic):
@@ -231,6 +232,7 @@ def test_reduce_overhead_replays_right_orders(cache, dynamic):
                     torch.testing.assert_close(level, expected, rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
 def test_a_cuda_graph_captured_by_hand_outlives_the_cache(cache):
     model, image = build().cuda(), torch.randn(1, 3, 61, 50, device='cuda')

@@ -105,6 +105,7 @@ def test_no_token_is_moved(in_place, monkeypatch):
     RSIRTransformer(ARCH, out_indices=(0, 1))(torch.randn(1, 3, 64, 64))
 
 
+@pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
 @pytest.mark.parametrize('compiled', [False, True])
 @pytest.mark.parametrize('training', [True, False])
@@ -127,6 +128,7 @@ def test_the_kernel_is_used_on_a_gpu_and_gives_the_same(monkeypatch, settings, t
         torch.testing.assert_close(one, other, rtol=0, atol=1e-4 * scale)
 
 
+@pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
 @pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
 def test_autocast_uses_the_kernel_and_stays_close(dtype):

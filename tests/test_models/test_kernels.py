@@ -164,6 +164,7 @@ def test_operator_is_registered_well(interpreted):
     assert set(interpreted['opcheck'].values()) == {'SUCCESS'}
 
 
+@pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
 @pytest.mark.parametrize('case', GPU_CASES, ids=str)
 def test_gpu_computes_window_attention(case):
