@@ -228,7 +228,7 @@ class PyramidTransformer(PretrainedModule):
 
         Returns:
             One feature map for each of ``out_indices``: (B, C_i, ceil(H/s_i), ceil(W/s_i)),
-            C_i = embed_dims * 2**i, s_i = 4 * 2**i.
+            ``C_i = embed_dims * 2**i``, ``s_i = 4 * 2**i``.
 
         Raises:
             ValueError: ``x`` has another shape.

@@ -77,7 +77,7 @@ class TimmPyramid(PretrainedModule):
 
         Returns:
             One feature map for each of ``out_indices``: (B, C_i, ceil(H/s_i), ceil(W/s_i)),
-            s_i = 4 * 2**i.
+            ``s_i = 4 * 2**i``.
 
         Raises:
             ValueError: ``x`` has another shape.
