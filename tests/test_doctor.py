@@ -273,7 +273,7 @@ def test_a_probe_that_hangs_is_ended(monkeypatch, tmp_path):
     ('found', 'status', 'said', 'mending'),
     [
         (dict(device='cpu'), 'ok', 'runs on cpu$', '^$'),
-        (dict(in_place=True), 'ok', 'runs on cuda with its own kernel', '^$'),
+        (dict(indexed=True), 'ok', 'runs on cuda with its own kernel', '^$'),
         (
             dict(bases='no configs'),
             'warning',
@@ -286,7 +286,7 @@ def test_a_probe_that_hangs_is_ended(monkeypatch, tmp_path):
     ],
 )
 def test_where_the_kernel_runs_is_said(found, status, said, mending):
-    usual = dict(version='1', bases='', device='cuda', triton=True, in_place=False, warnings=[])
+    usual = dict(version='1', bases='', device='cuda', triton=True, indexed=False, warnings=[])
     result = checks.check_mmrsir(lambda probe: Outcome({**usual, **found}, ''), {})
     assert result.status == status
     assert re.search(said, result.found)

@@ -15,8 +15,8 @@ from torch.nn import functional as F
 
 from mmrsir.models import RSIRTransformer
 from mmrsir.models.blocks import Block
+from mmrsir.models.exporting import to_image
 from mmrsir.models.mixers import ImportantRegionWindows
-from mmrsir.models.order import to_image
 from mmrsir.models.windows import WindowAttention
 
 

@@ -49,7 +49,7 @@ def _attention(query: Any, key: Any, value: Any, *_: Any, **__: Any) -> int:
     return sdpa_flop_count(query, key, value)
 
 
-def _attention_in_place(qkv: Any, places: Any, num_heads: int, window_tokens: int, **_: Any) -> int:
+def _indexed_attention(qkv: Any, places: Any, num_heads: int, window_tokens: int, **_: Any) -> int:
     """Operations of the kernel that CUDA has for windows."""
     _, num_tokens, channels = qkv
     return 4 * prod(places) * min(window_tokens, num_tokens) * channels // 3
@@ -75,7 +75,7 @@ ATTENTION: dict[Any, Callable[..., int]] = {
     aten._scaled_dot_product_flash_attention_for_cpu: _attention,
 }
 if kernels is not None:
-    ATTENTION[torch.ops.mmrsir.attend_in_place] = _attention_in_place
+    ATTENTION[torch.ops.mmrsir.attend_indexed] = _indexed_attention
 SORTS: dict[Any, Callable[..., int]] = {aten.sort: _sorted}  # argsort calls it
 MOVES: dict[Any, Callable[..., int]] = {
     aten.gather: _gathered,

@@ -219,8 +219,8 @@ def check_mmrsir(probe: Probe, packages: Packages) -> Result:
     if not installed('mmrsir'):
         message = 'not installed: other projects import it only with this folder on PYTHONPATH'
         return Result('warning', message, f'{PIP} install -e .')
-    if found['device'] == 'cpu' or found['in_place']:
-        with_kernel = ' with its own kernel' if found['in_place'] else ''
+    if found['device'] == 'cpu' or found['indexed']:
+        with_kernel = ' with its own kernel' if found['indexed'] else ''
         return Result('ok', f'{found["version"]}, runs on {found["device"]}{with_kernel}')
     if not found['triton']:
         return Result('warning', 'slower without Triton', f'{PIP} install triton')

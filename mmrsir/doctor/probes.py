@@ -69,13 +69,13 @@ def probe_mmrsir() -> dict[str, Any]:
         warnings.simplefilter('always')
         image = torch.zeros(1, 3, 64, 64, device=device)
         mmrsir.models.RSIRTransformer('nano').to(device)(image)
-        in_place = kernels is not None and kernels.supports(device, image.dtype, 49, 32)
+        indexed = kernels is not None and kernels.supports(device, image.dtype, 49, 32)
     return dict(
         version=mmrsir.__version__,
         bases=bases,
         device=device.type,
         triton=kernels is not None,
-        in_place=in_place,
+        indexed=indexed,
         warnings=[str(each.message) for each in caught if 'Triton' in str(each.message)],
     )
 

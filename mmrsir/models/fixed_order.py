@@ -1,16 +1,14 @@
 """Fixed orders: the random windows of evaluation, which depend on three numbers alone.
 
-A model looks its orders up in a cache. They are made with NumPy, which no mode, transform or
-default device of torch sees, so a cached order is an ordinary tensor whatever surrounds the call
-that makes it. A compiled or exported graph holds them as constants. Where the length is known only
-when a graph runs, and in a CUDA graph, torch's own operators compute them.
+A model looks its orders up in a cache. NumPy makes them: no mode, transform or default device of
+torch sees it, so a cached order is an ordinary tensor whatever surrounds the call that makes it. A
+compiled or exported graph holds orders as constants. Where the length is known only when a graph
+runs, and in a CUDA graph, torch's own operators compute them.
 
 Shape suffixes: L tokens.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable
-from operator import mod
 from threading import Lock
 from typing import Any
 
@@ -24,8 +22,6 @@ PRIME = 2**31 - 1
 MULTIPLIER = 1_103_515_245
 # The orders of RSIR-T for 800 x 1333 pixels take 0.9 MiB: these are about 140 such sizes.
 MAX_CACHED_BYTES = 128 * 2**20
-# Arrays of as many int64 are below the size from which malloc gives memory back at once.
-PART = 8192
 
 
 def fixed_order(seed: int, block: int, num_tokens: int, like: Tensor) -> Tensor:
@@ -52,29 +48,26 @@ def fixed_order(seed: int, block: int, num_tokens: int, like: Tensor) -> Tensor:
     return _cache.get(seed, block, num_tokens, like.device)
 
 
-def scramble(
-    tokens_L: Any, seed: int, block: int, num_tokens: Any, remainder: Callable = mod
-) -> Any:
+def scramble(tokens_L: Any, seed: int, block: int, num_tokens: Any) -> Any:
     """Hash token indices one to one, so that sorting by the hash shuffles them.
 
     It takes no more than sums, products and remainders of integers, which are the same on every
     device and in ONNX.
 
     Args:
-        tokens_L: ``arange(L)``, 64 bits, of any library.
+        tokens_L: ``arange(L)``, int64, of torch or NumPy.
         seed: The model's seed.
         block: Index of the block in the whole network.
         num_tokens: L.
-        remainder: Returns the remainder of a division of numbers that are not negative.
 
     Returns:
         Hashes, all different, (L,).
     """
     keys_L = tokens_L
     for word in (num_tokens, block, seed % PRIME, seed // PRIME % PRIME):
-        keys_L = remainder(keys_L * MULTIPLIER + word, PRIME)
-        squares_L = remainder(keys_L * keys_L, PRIME)
-        keys_L = remainder(remainder(squares_L * squares_L, PRIME) * keys_L, PRIME)
+        keys_L = (keys_L * MULTIPLIER + word) % PRIME
+        squares_L = keys_L * keys_L % PRIME
+        keys_L = squares_L * squares_L % PRIME * keys_L % PRIME
     return keys_L
 
 
@@ -96,29 +89,11 @@ def _constant_order(seed: int, block: int, num_tokens: int, device: torch.device
 
 
 def _make_order(seed: int, block: int, num_tokens: int) -> np.ndarray:
-    """Make an order, int64, (L,)."""
-    tokens_L = np.arange(num_tokens, dtype=np.uint64)
-    numbered_L = np.empty_like(tokens_L)
-    for start in range(0, num_tokens, PART):
-        part = tokens_L[start : start + PART]
-        keys = scramble(part, seed, block, num_tokens, _remainder)
-        # A sort of values takes half the time of one that returns indices.
-        numbered_L[start : start + PART] = (keys << 32) + part
-    numbered_L.sort()
-    return (numbered_L & (2**32 - 1)).astype(np.int64)
-
-
-def _remainder(dividends: np.ndarray, divisor: int) -> np.ndarray:
-    """Return remainders. NumPy divides several numbers at once, but takes remainders singly."""
-    return dividends - dividends // divisor * divisor
+    return scramble(np.arange(num_tokens), seed, block, num_tokens).argsort()
 
 
 class OrderCache:
-    """The fixed orders that were used last, up to so many bytes.
-
-    Args:
-        max_bytes: What all of them may take.
-    """
+    """The fixed orders that were used last, up to so many bytes."""
 
     def __init__(self, max_bytes: int) -> None:
         self.max_bytes = max_bytes
@@ -128,7 +103,10 @@ class OrderCache:
 
     def get(self, seed: int, block: int, num_tokens: int, device: torch.device) -> Tensor:
         """Return an order, int64, (L,), that is made when it is asked for the first time."""
-        key = (seed, block, num_tokens, device, _stream(device))
+        # The memory of a forgotten tensor serves again on its own stream only, where all is in
+        # order.
+        stream = torch.cuda.current_stream(device).cuda_stream if device.type == 'cuda' else 0
+        key = (seed, block, num_tokens, device, stream)
         with self._lock:
             if key in self._orders:
                 self._orders.move_to_end(key)
@@ -151,14 +129,6 @@ class OrderCache:
         with self._lock:
             self._orders.clear()
             self.num_bytes = 0
-
-
-def _stream(device: torch.device) -> int:
-    """Return the stream that a device computes on now.
-
-    The memory of a forgotten tensor serves again on its own stream only, where all is in order.
-    """
-    return torch.cuda.current_stream(device).cuda_stream if device.type == 'cuda' else 0
 
 
 _cache = OrderCache(MAX_CACHED_BYTES)

@@ -14,7 +14,8 @@ import torch.nn.functional as F
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from .order import permute, to_image
+from .exporting import to_image
+from .order import permute
 
 
 class MeanImportance(BaseModule):
@@ -23,7 +24,7 @@ class MeanImportance(BaseModule):
     gates = False
 
     def forward(self, x_BLC: Tensor, inverse_BL: Tensor | None, grid: tuple[int, int]) -> Tensor:
-        """Rate tokens.
+        """Return the importance map.
 
         Args:
             x_BLC: Tokens of the residual stream in their present order, (B, L, C).
@@ -53,7 +54,7 @@ class CBAMImportance(BaseModule):
         self.conv = nn.Conv2d(2, 1, kernel_size=7, padding=3, bias=False)
 
     def forward(self, x_BLC: Tensor, inverse_BL: Tensor | None, grid: tuple[int, int]) -> Tensor:
-        """Rate tokens; arguments and result as in :class:`MeanImportance`, with a gradient."""
+        """Return the importance map; see :class:`MeanImportance`. It has a gradient."""
         dtype = torch.promote_types(x_BLC.dtype, torch.float32)
         pooled_BL2 = torch.stack([x_BLC.amax(-1).to(dtype), x_BLC.mean(-1, dtype=dtype)], dim=-1)
         if inverse_BL is not None:

@@ -1,4 +1,4 @@
-"""Self-attention inside windows of tokens that stay where they are, on NVIDIA GPUs.
+"""Self-attention inside windows that read their tokens through an index, on NVIDIA GPUs.
 
 Attention needs the tokens of a window side by side on the chip, not in memory. These Triton
 kernels fetch queries, keys and values of a window from the rows that its places name and write
@@ -42,17 +42,10 @@ LOG2_E = tl.constexpr(math.log2(math.e))
 
 
 def supports(device: torch.device, dtype: torch.dtype, window_tokens: int, head_dim: int) -> bool:
-    """Return whether :func:`attend_in_place` is made for such an input.
+    """Return whether :func:`attend_indexed` takes such an input; ``dtype`` is autocast's under it.
 
-    Args:
-        device: Where the tokens are.
-        dtype: Type of queries, keys and values; under autocast that in which it computes.
-        window_tokens: N.
-        head_dim: d.
-
-    Returns:
-        False off NVIDIA GPUs, where Triton does not run, for other types and for windows that
-        do not fit on the chip.
+    False off NVIDIA GPUs, where Triton does not run, for other types and for windows that do not
+    fit on the chip.
     """
     return (
         dtype in DTYPES
@@ -64,7 +57,6 @@ def supports(device: torch.device, dtype: torch.dtype, window_tokens: int, head_
 
 @torch.compiler.assume_constant_result  # torch.compile cannot ask the device
 def _runs_triton(device: torch.device) -> bool:
-    """Return whether Triton runs on a device."""
     return _tried(device)
 
 
@@ -91,11 +83,11 @@ def _tried(device: torch.device) -> bool:
 def _try(device: torch.device) -> None:
     """Launch a kernel on a single token: that needs a C compiler and a folder to write to."""
     place = torch.zeros(1, 1, dtype=torch.int64, device=device)
-    attend_in_place(torch.zeros(1, 1, 3, device=device), place, 1, 1)
+    attend_indexed(torch.zeros(1, 1, 3, device=device), place, 1, 1)
 
 
-@torch.library.custom_op('mmrsir::attend_in_place', mutates_args=())
-def attend_in_place(
+@torch.library.custom_op('mmrsir::attend_indexed', mutates_args=())
+def attend_indexed(
     qkv_BLC3: Tensor, places_BM: Tensor, num_heads: int, window_tokens: int
 ) -> Tensor:
     """Attend inside windows without moving tokens; once differentiable.
@@ -118,13 +110,13 @@ def attend_in_place(
     return out_BLC
 
 
-@attend_in_place.register_fake
+@attend_indexed.register_fake
 def _attend_fake(qkv_BLC3: Tensor, places_BM: Tensor, num_heads: int, window_tokens: int) -> Tensor:
     batch_size, num_tokens, channels = qkv_BLC3.shape
     return qkv_BLC3.new_empty(batch_size, num_tokens, channels // 3)
 
 
-@torch.library.custom_op('mmrsir::attend_in_place_backward', mutates_args=())
+@torch.library.custom_op('mmrsir::attend_indexed_backward', mutates_args=())
 def _gradient(
     grad_BLC: Tensor, qkv_BLC3: Tensor, places_BM: Tensor, num_heads: int, window_tokens: int
 ) -> Tensor:
@@ -159,7 +151,7 @@ def _backward(ctx: Any, grad_BLC: Tensor) -> tuple[Tensor, None, None, None]:
     return gradient, None, None, None
 
 
-attend_in_place.register_autograd(_backward, setup_context=_setup_context)
+attend_indexed.register_autograd(_backward, setup_context=_setup_context)
 
 
 def _launch(

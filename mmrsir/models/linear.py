@@ -20,19 +20,13 @@ from torch.nn import functional as F
 from torch.overrides import handle_torch_function, has_torch_function_unary
 from torch.utils._python_dispatch import is_in_torch_dispatch_mode
 
-from .hooks import has_hooks
-from .transforms import is_transformed
+from .modes import has_hooks, is_transformed
 
 
 def linear(layer: nn.Module, x: Tensor) -> Tensor:
-    """Return ``layer(x)``, through oneDNN if that is faster and makes no other difference.
+    """Return ``layer(x)``, (…, C'), through oneDNN if that is faster and makes no other difference.
 
-    Args:
-        layer: A linear layer, or what a tool has put in its place.
-        x: Tokens, (…, C).
-
-    Returns:
-        Tokens, (…, C').
+    ``layer`` is a linear layer, or what a tool has put in its place.
     """
     if _goes_through_onednn(layer, x):
         out_LC = product(x.reshape(-1, layer.in_features), layer.weight, layer.bias)
@@ -51,16 +45,7 @@ class LinearSequential(nn.Sequential):
 
 
 def product(x_LC: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """Multiply float32 tokens with weights by oneDNN, forwards and backwards.
-
-    Args:
-        x_LC: Tokens, (L, C).
-        weight: Weights, (C', C).
-        bias: Bias, (C',), or None.
-
-    Returns:
-        Tokens, (L, C').
-    """
+    """Multiply float32 tokens with weights, (C', C), by oneDNN, forwards and backwards."""
     if has_torch_function_unary(x_LC):  # a mode that records calls
         return handle_torch_function(product, (x_LC,), x_LC, weight, bias)
     if is_in_torch_dispatch_mode():  # one that counts or traces operators knows torch's
@@ -114,14 +99,13 @@ def _has_product() -> bool:
 
 
 def _goes_through_onednn(layer: nn.Module, x: Tensor) -> TypeGuard[nn.Linear]:
-    """Return whether a call goes through oneDNN: of some plain float32 on the CPU."""
     return (
         # Compiled it gains nothing, and traced or exported it would hide what it is.
         not torch.compiler.is_compiling()
         and not torch.jit.is_tracing()
         and type(layer) is nn.Linear
-        and _is_plain(x)
-        and _is_plain(layer.weight)
+        and _is_plain_float32(x)
+        and _is_plain_float32(layer.weight)
         and not torch.is_autocast_enabled('cpu')
         and not has_hooks(layer)
         and not is_transformed(x)
@@ -130,8 +114,8 @@ def _goes_through_onednn(layer: nn.Module, x: Tensor) -> TypeGuard[nn.Linear]:
     )
 
 
-def _is_plain(tensor: Tensor) -> bool:
-    """Return whether a tensor is one of torch's own, float32 on the CPU."""
+def _is_plain_float32(tensor: Tensor) -> bool:
+    """Return whether a tensor is of no class of others, and on the CPU."""
     return (
         type(tensor) in (Tensor, nn.Parameter)
         and tensor.dtype == torch.float32

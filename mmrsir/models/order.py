@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .transforms import is_transformed
+from .modes import is_transformed
 
 
 def random_order(batch_size: int, num_tokens: int, device: torch.device) -> Tensor:
@@ -29,11 +29,6 @@ def random_order(batch_size: int, num_tokens: int, device: torch.device) -> Tens
 
     The numbers come from the global generator of ``device``, so ``torch.manual_seed``
     reproduces them.
-
-    Args:
-        batch_size: B.
-        num_tokens: L.
-        device: Where the order is made.
 
     Returns:
         Order, int64, (B, L).
@@ -54,10 +49,7 @@ def importance_order(importance_BL: Tensor) -> Tensor:
         Order, int64, (B, L).
     """
     # Ascending order of the negated map, as a descending sort would put NaN first.
-    keys_BL = importance_BL.detach().neg()
-    if is_recorded() and torch.onnx.is_in_onnx_export():
-        return keys_BL.sort(dim=1)[1]  # of equal keys, ONNX puts the one of the lower index first
-    return keys_BL.argsort(dim=1, stable=True)
+    return importance_BL.detach().neg().argsort(dim=1, stable=True)
 
 
 def invert(order_BL: Tensor) -> Tensor:
@@ -75,28 +67,6 @@ def invert(order_BL: Tensor) -> Tensor:
     return inverse_BL.scatter_(1, order_BL, places)
 
 
-def is_recorded() -> bool:
-    """Return whether the model is traced or exported, for any device, not compiled for this one."""
-    # While it compiles torch says that it exports, too.
-    exported = torch.compiler.is_exporting() and not torch.compiler.is_dynamo_compiling()
-    return exported or torch.jit.is_tracing()
-
-
-def first_tokens(x_BMC: Tensor, num_tokens: int) -> Tensor:
-    """Leave out what fills the last window.
-
-    Args:
-        x_BMC: Tokens of a sequence of whole windows, (B, M, C).
-        num_tokens: L.
-
-    Returns:
-        The first L of them, (B, L, C).
-    """
-    if is_recorded():  # a view would hold only for sizes that fill windows as the recorded one does
-        return x_BMC.index_select(1, torch.arange(num_tokens, device=x_BMC.device))
-    return x_BMC[:, :num_tokens]
-
-
 def fill_windows(order_BL: Tensor, window_tokens: int) -> Tensor:
     """Repeat tokens at the end of a sequence until it consists of whole windows.
 
@@ -108,32 +78,20 @@ def fill_windows(order_BL: Tensor, window_tokens: int) -> Tensor:
         The sequence, (B, M): M is the next multiple of min(N, L).
     """
     num_tokens = order_BL.shape[1]
-    recorded = is_recorded()  # then for all sizes: no branch
-    if (
-        not recorded and num_tokens < window_tokens
-    ):  # not min(), which would stay in a compiler's sizes
+    if num_tokens < window_tokens:  # not min(), which would stay in a compiler's sizes
         window_tokens = num_tokens
+    return order_BL.index_select(1, filled_places(num_tokens, window_tokens, order_BL.device))
+
+
+def filled_places(num_tokens: int, window_tokens: int, device: torch.device) -> Tensor:
+    """Return the places of a sequence's tokens, those before the last window repeated, (M,).
+
+    Places below 0 stand where L tokens do not fill a single window.
+    """
     num_windows = (num_tokens + window_tokens - 1) // window_tokens
     # An index rather than a slice: no size is then a special case to a compiler.
-    slots_M = torch.arange(num_windows * window_tokens, device=order_BL.device)
-    places_M = slots_M - window_tokens * (slots_M >= num_tokens)
-    return order_BL.index_select(1, places_M.clamp(min=0) if recorded else places_M)
-
-
-def are_keys(num_tokens: int, num_slots: int, window_tokens: int, device: torch.device) -> Tensor:
-    """Return which tokens of a recorded sequence are to be attended to.
-
-    Args:
-        num_tokens: L.
-        num_slots: M.
-        window_tokens: N; where there are fewer tokens, the one window is filled up with others.
-        device: Where the result is made.
-
-    Returns:
-        Bool, (M,).
-    """
-    slots_M = torch.arange(num_slots, device=device)
-    return (slots_M < num_tokens) | (slots_M >= window_tokens)
+    slots_M = torch.arange(num_windows * window_tokens, device=device)
+    return slots_M - window_tokens * (slots_M >= num_tokens)
 
 
 def compose(inverse_BL: Tensor, target_BM: Tensor) -> Tensor:
@@ -164,23 +122,6 @@ def permute(x_BLC: Tensor, places_BM: Tensor) -> Tensor:
     if torch.is_grad_enabled() and x_BLC.requires_grad and not is_transformed(x_BLC):
         return _Permute.apply(x_BLC, places_BM)
     return _gather_tokens(x_BLC, places_BM)
-
-
-def to_image(x_BLC: Tensor, grid: tuple[int, int]) -> Tensor:
-    """View tokens as an image.
-
-    Args:
-        x_BLC: Tokens in raster order, (B, L, C).
-        grid: (H, W), with H * W == L.
-
-    Returns:
-        The same memory as (B, C, H, W), in channels-last layout. Transposing before the
-        tokens are unfolded would give a single image strides that convolutions take for
-        another layout, which costs them a copy (docs/performance.md).
-    """
-    image_BCHW = x_BLC.unflatten(1, grid).permute(0, 3, 1, 2)
-    # The layout of a view is looked up, which would hold for the recorded batch size alone.
-    return image_BCHW.contiguous() if is_recorded() else image_BCHW
 
 
 def _gather_tokens(x_BLC: Tensor, places_BM: Tensor) -> Tensor:

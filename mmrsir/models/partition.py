@@ -57,14 +57,7 @@ class Partition:
         return rows * down - height, columns * across - width
 
     def split(self, x_BLC: Tensor) -> Tensor:
-        """Bring tokens into groups.
-
-        Args:
-            x_BLC: Tokens in raster order, (B, L, C).
-
-        Returns:
-            Tokens in groups, (B, G, N, C); padded ones are 0.
-        """
+        """Bring tokens, (B, L, C), into groups, (B, G, N, C); padded ones are 0."""
         (rows, columns), (down, across) = self.window, self.counts
         image = x_BLC.unflatten(1, self.grid)
         if any(self.padding):
@@ -80,14 +73,7 @@ class Partition:
         return groups.flatten(3, 4).flatten(1, 2)
 
     def join(self, x_BGNC: Tensor) -> Tensor:
-        """Bring tokens back; the inverse of :meth:`split`.
-
-        Args:
-            x_BGNC: Tokens in groups, (B, G, N, C).
-
-        Returns:
-            Tokens in raster order without the padded ones, (B, L, C).
-        """
+        """Bring tokens back into raster order, without padded ones; the inverse of `split`."""
         groups = x_BGNC.unflatten(2, self.window).unflatten(1, self.counts)
         sides = groups.permute((0, 3, 1, 4, 2, 5) if self.dilated else (0, 1, 3, 2, 4, 5))
         image = sides.flatten(3, 4).flatten(1, 2)
@@ -96,14 +82,9 @@ class Partition:
         return image[:, : self.grid[0], : self.grid[1]].flatten(1, 2)
 
     def visible(self, device: torch.device) -> Tensor | None:
-        """Return which tokens of a group see each other.
+        """Return whether a query sees a key of its group, (G, 1, N, N); None if all see all.
 
-        Args:
-            device: Where the mask is made.
-
-        Returns:
-            Whether a query sees a key, (G, N, N); None if all see all. Padded tokens see each
-            other, so that no softmax is over nothing.
+        Padded tokens see each other, so that no softmax is over nothing.
         """
         if not any(self.padding) and not any(self.shift):
             return None
@@ -117,7 +98,7 @@ class Partition:
         grid = sides[0].shape[0], sides[1].shape[0]
         padded = Partition(grid, self.window, self.shift, self.dilated)
         labels_GN = padded.split(labels_1LC)[0, :, :, 0]
-        return labels_GN.unsqueeze(2) == labels_GN.unsqueeze(1)
+        return (labels_GN.unsqueeze(2) == labels_GN.unsqueeze(1)).unsqueeze(1)
 
 
 class PartitionAttention(BaseModule):
@@ -159,58 +140,32 @@ class PartitionAttention(BaseModule):
         return {'relative_position_bias_table'}
 
     def forward(self, x_BLC: Tensor, partition: Partition) -> Tensor:
-        """Attend inside groups.
-
-        Args:
-            x_BLC: Normalized tokens in raster order, (B, L, C).
-            partition: The groups.
-
-        Returns:
-            Attention output in raster order, (B, L, C).
-        """
+        """Attend inside groups of normalized tokens in raster order, (B, L, C)."""
         q_BGhNd, k_BGhNd, v_BGhNd = split_heads(linear(self.qkv, x_BLC), partition, self.num_heads)
-        mask = self._mask(partition.visible(x_BLC.device), q_BGhNd.dtype)
-        return linear(self.proj, partition.join(attend(q_BGhNd, k_BGhNd, v_BGhNd, mask)))
+        attended_BGNC = attend(q_BGhNd, k_BGhNd, v_BGhNd, self._mask(partition, q_BGhNd))
+        return linear(self.proj, partition.join(attended_BGNC))
 
-    def weigh(self, x_BLC: Tensor, partition: Partition, query: int) -> Tensor:
-        """Return the attention weights of one token, see :func:`weigh`.
-
-        Args:
-            x_BLC: Normalized tokens in raster order, (B, L, C).
-            partition: The groups.
-            query: Index of the token in raster order.
-
-        Returns:
-            Weights of all tokens in raster order, (B, h, L).
-        """
+    def attention_weights(self, x_BLC: Tensor, partition: Partition, query: int) -> Tensor:
+        """Return :func:`attention_weights` of a token."""
         q_BGhNd, k_BGhNd, _ = split_heads(linear(self.qkv, x_BLC), partition, self.num_heads)
-        mask = self._mask(partition.visible(x_BLC.device), q_BGhNd.dtype)
-        return weigh(q_BGhNd, k_BGhNd, partition, query, mask)
+        return attention_weights(q_BGhNd, k_BGhNd, partition, query, self._mask(partition, q_BGhNd))
 
-    def _mask(self, visible_GNN: Tensor | None, dtype: torch.dtype) -> Tensor | None:
+    def _mask(self, partition: Partition, like: Tensor) -> Tensor | None:
         """Return what :func:`attend` takes: bias, mask, both as one, or nothing."""
+        visible_G1NN = partition.visible(like.device)
         table, window = self.relative_position_bias_table, self.bias_window
         if table is None or window is None:
-            return None if visible_GNN is None else visible_GNN.unsqueeze(1)
-        bias_1hNN = relative_bias(table, window).unsqueeze(0).to(dtype)
-        if visible_GNN is None:
-            return bias_1hNN
-        return bias_1hNN.masked_fill(~visible_GNN.unsqueeze(1), -torch.inf)
+            return visible_G1NN
+        bias_1hNN = relative_bias(table, window).unsqueeze(0).to(like.dtype)
+        return (
+            bias_1hNN if visible_G1NN is None else bias_1hNN.masked_fill(~visible_G1NN, -torch.inf)
+        )
 
 
 def split_heads(
     qkv_BLC3: Tensor, partition: Partition, num_heads: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Bring queries, keys and values into groups and heads.
-
-    Args:
-        qkv_BLC3: Queries, keys and values side by side, in raster order, (B, L, 3 * C).
-        partition: The groups.
-        num_heads: h.
-
-    Returns:
-        Queries, keys and values, (B, G, h, N, d) each.
-    """
+    """Bring queries, keys and values, side by side in (B, L, 3C), into groups and heads."""
     qkv_BGN = partition.split(qkv_BLC3).unflatten(-1, (3, num_heads, -1))
     q_BGhNd, k_BGhNd, v_BGhNd = qkv_BGN.permute(3, 0, 1, 4, 2, 5).unbind(0)
     return q_BGhNd, k_BGhNd, v_BGhNd
@@ -245,21 +200,14 @@ def attend(
     return joined.unflatten(dim, sizes).transpose(2, 3).flatten(3)
 
 
-def weigh(
+def attention_weights(
     q_BGhNd: Tensor,
     k_BGhNd: Tensor,
     partition: Partition,
     query: int,
     mask_GhNN: Tensor | None = None,
 ) -> Tensor:
-    """Return the attention weights of one token in its group.
-
-    Args:
-        q_BGhNd: Queries, (B, G, h, N, d).
-        k_BGhNd: Keys, (B, G, h, N, d).
-        partition: The groups.
-        query: Index of the token in raster order.
-        mask_GhNN: As :func:`attend` takes it.
+    """Return the attention weights of one token, named by its index in raster order.
 
     Returns:
         Weights of all tokens in raster order, (B, h, L); 0 for those that it does not see.
@@ -280,8 +228,8 @@ def weigh(
 def relative_bias(table_Ph: Tensor, window: tuple[int, int]) -> Tensor:
     """Return the bias of each query and key of a window.
 
-    A bias is looked up where the key stands relative to the query. Views do that, with no index
-    that would have to be kept: for a query, the biases of all keys are a window of the table.
+    For a query, the biases of all keys are a window of the table: views take it, and no index is
+    kept.
 
     Args:
         table_Ph: Bias of each relative position, row by row, ((2r - 1) * (2c - 1), h); the first

@@ -64,12 +64,7 @@ class PretrainedModule(BaseModule):
         return backbone.eval()
 
     def init_weights(self) -> None:
-        """Initialize the weights, and load those that ``init_cfg`` names.
-
-        Raises:
-            CheckpointMismatchError: A checkpoint has too few of this backbone's weights.
-            FileNotFoundError: There is no such checkpoint.
-        """
+        """Initialize the weights, and load those that ``init_cfg`` names."""
         if self.is_init:
             return
         super().init_weights()
@@ -82,7 +77,6 @@ class PretrainedModule(BaseModule):
                 self._load(settings)
 
     def _load(self, settings: dict[str, Any]) -> None:
-        """Load a checkpoint, by arguments of :func:`mmrsir.checkpoints.reading.load_pretrained`."""
         load_pretrained(self, **settings)
 
     def _dump_init_info(self) -> None:

@@ -10,80 +10,27 @@ from itertools import accumulate
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from mmcv.cnn import is_norm
-from mmcv.cnn.bricks.transformer import PatchEmbed, PatchMerging
 from mmengine.model import ModuleList
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
-from ..utils.arguments import check_choice, check_images, check_int, check_ints, check_out_indices
-from .blocks import Stage
+from ..utils.arguments import check_choice, check_images, check_int, check_out_indices
+from .arch import check_arch, check_window_size
+from .downsampling import DOWNSAMPLINGS, PATCH_SIZE, build_merging, build_patch_embed
+from .exporting import to_image
 from .importance import IMPORTANCE_MAPS
 from .mixers import MIXERS, MixerSettings
-from .order import is_recorded, to_image
+from .modes import is_transformed
 from .pretrained import PretrainedModule
-from .traces import BlockTrace
-from .transforms import is_transformed
+from .stage import Stage
+from .traces import BlockTrace, trace_stage
 
-PATCH_SIZE = 4
-ARCH_KEYS = ('embed_dims', 'depths', 'num_heads')
-LAYER_NORM = dict(type='LN')
 SCRATCH_INIT = [
     dict(type='TruncNormal', layer='Linear', std=0.02, bias=0.0),
     dict(type='Kaiming', layer='Conv2d', mode='fan_out', bias=0.0),
     dict(type='Constant', layer='LayerNorm', val=1.0, bias=0.0),
 ]
-
-
-class PatchConvolution(PatchEmbed):
-    """mmcv's patch embedding, right in bfloat16 for narrow images too.
-
-    On CPUs with AMX torch 2.11 computes a strided convolution to a single column wrongly in
-    bfloat16: there two are computed, and one is left out. Zeros on the right are what the
-    convolution pads with by itself.
-    """
-
-    def forward(self, x: Tensor) -> tuple[Tensor, tuple[int, int]]:
-        """Embed patches.
-
-        Args:
-            x: Images or feature maps, (B, C, H, W).
-
-        Returns:
-            Tokens in raster order, (B, L', C'), and their grid (H', W').
-        """
-        stride, width = self.projection.stride[1], x.shape[3]
-        amp = torch.is_autocast_enabled('cpu')
-        dtype = torch.get_autocast_dtype('cpu') if amp else x.dtype
-        right = x.device.type != 'cpu' or dtype != torch.bfloat16
-        if right or is_recorded() or width > stride:  # a record has no branches
-            return super().forward(x)
-        x_BLC, (height, _) = super().forward(F.pad(x, (0, stride + 1 - width)))
-        return x_BLC[:, ::2], (height, 1)
-
-
-class OverlapMerging(PatchConvolution):
-    """Halve the grid and widen the channels with a 3x3 stride-2 convolution, then LayerNorm."""
-
-    def __init__(self, in_channels: int, out_channels: int) -> None:
-        super().__init__(
-            in_channels, out_channels, kernel_size=3, stride=2, padding=1, norm_cfg=LAYER_NORM
-        )
-
-    def forward(  # type: ignore[override]
-        self, x_BLC: Tensor, grid: tuple[int, int]
-    ) -> tuple[Tensor, tuple[int, int]]:
-        """Merge patches.
-
-        Args:
-            x_BLC: Tokens in raster order, (B, L, C).
-            grid: (H, W), with H * W == L.
-
-        Returns:
-            Tokens of the merged grid, (B, L', C'), and (ceil(H/2), ceil(W/2)).
-        """
-        return super().forward(to_image(x_BLC, grid))
 
 
 @MODELS.register_module()
@@ -146,13 +93,13 @@ class PyramidTransformer(PretrainedModule):
         in_channels: int = 3,
     ) -> None:
         super().__init__(init_cfg, SCRATCH_INIT)
-        embed_dims, depths, num_heads = _check_arch(arch)
+        embed_dims, depths, num_heads = check_arch(arch)
         num_stages = len(depths)
         if isinstance(mixers, str) or not mixers:
             raise TypeError(f'mixers={mixers!r} must be a sequence of one or more names')
         for name in mixers:
             check_choice('mixers', name, MIXERS)
-        check_choice('downsampling', downsampling, ('overlap', 'linear'))
+        check_choice('downsampling', downsampling, DOWNSAMPLINGS)
         check_choice('importance', importance, IMPORTANCE_MAPS)
         check_choice('position', position, ('peg', None))
         check_choice('eval_sampling', eval_sampling, ('fixed', 'random'))
@@ -163,38 +110,20 @@ class PyramidTransformer(PretrainedModule):
             raise TypeError(f'drop_path_rate={drop_path_rate!r} must be a number')
         if not 0 <= drop_path_rate < 1:
             raise ValueError(f'drop_path_rate={drop_path_rate} must be at least 0 and below 1')
-        window_sizes = _check_window_size(window_size, num_stages)
+        window_sizes = check_window_size(window_size, num_stages)
         self.out_indices = check_out_indices(out_indices, num_stages)
         self.frozen_stages = frozen_stages
         self.norm_eval = norm_eval
+        self.depths = depths[: self.out_indices[-1] + 1]
 
-        num_built = self.out_indices[-1] + 1
-        widths = [embed_dims * 2**stage for stage in range(num_built)]
-        if downsampling == 'overlap':
-            self.patch_embed = PatchConvolution(
-                in_channels,
-                embed_dims,
-                kernel_size=7,
-                stride=PATCH_SIZE,
-                padding=3,
-                norm_cfg=LAYER_NORM,
-            )
-        else:
-            self.patch_embed = PatchConvolution(
-                in_channels,
-                embed_dims,
-                kernel_size=PATCH_SIZE,
-                stride=PATCH_SIZE,
-                norm_cfg=LAYER_NORM,
-            )
-        merging = OverlapMerging if downsampling == 'overlap' else PatchMerging
-        self.merging = ModuleList(merging(width // 2, width) for width in widths[1:])
-
+        widths = [embed_dims * 2**stage for stage in range(len(self.depths))]
+        self.patch_embed = build_patch_embed(downsampling, in_channels, embed_dims)
+        self.merging = ModuleList(build_merging(downsampling, width) for width in widths[:-1])
         num_blocks = sum(depths)
         drop_path_rates = [drop_path_rate * i / max(1, num_blocks - 1) for i in range(num_blocks)]
         first_blocks = [0, *accumulate(depths)]
         self.stages = ModuleList()
-        for stage, depth in enumerate(depths[:num_built]):
+        for stage, depth in enumerate(self.depths):
             first = first_blocks[stage]
             stage_mixers = [
                 MIXERS[mixers[i % len(mixers)]](
@@ -214,7 +143,6 @@ class PyramidTransformer(PretrainedModule):
             ]
             rates = drop_path_rates[first : first + depth]
             self.stages.append(Stage(stage_mixers, widths[stage], rates, position, with_cp))
-        self.depths = depths[:num_built]
         self.out_channels = tuple(widths[stage] for stage in self.out_indices)
         for stage in self.out_indices:  # a norm without a gradient would upset DDP
             self.add_module(f'norm{stage}', nn.LayerNorm(widths[stage]))
@@ -272,19 +200,13 @@ class PyramidTransformer(PretrainedModule):
             if index > 0:
                 x_BLC, grid = self.merging[index - 1](x_BLC, grid)
             stride = PATCH_SIZE * 2**index
-            traces.append(stage.trace(x_BLC, grid, row // stride * grid[1] + column // stride))
+            query = row // stride * grid[1] + column // stride
+            traces.append(trace_stage(stage, x_BLC, grid, query))
             x_BLC = traces[-1][-1].features_BCHW.flatten(2).transpose(1, 2)
         return traces
 
     def train(self, mode: bool = True) -> 'PyramidTransformer':
-        """Set the mode; what is frozen stays in evaluation mode.
-
-        Args:
-            mode: True for training.
-
-        Returns:
-            Itself.
-        """
+        """Set the mode, and return itself; what is frozen stays in evaluation mode."""
         super().train(mode)
         self._freeze_stages()
         if self.norm_eval:
@@ -335,40 +257,3 @@ class PyramidTransformer(PretrainedModule):
         for module in frozen:
             module.eval()
             module.requires_grad_(False)
-
-
-def _check_arch(arch: Mapping[str, Any]) -> tuple[int, tuple[int, ...], tuple[int, ...]]:
-    """Check the shape of the network and return (embed_dims, depths, num_heads)."""
-    if not isinstance(arch, Mapping):
-        raise TypeError(f'arch={arch!r} must be a dict with the keys {", ".join(ARCH_KEYS)}')
-    for key in arch:
-        check_choice('arch key', key, ARCH_KEYS)
-    missing = [key for key in ARCH_KEYS if key not in arch]
-    if missing:
-        raise ValueError(f'arch={dict(arch)} lacks {", ".join(missing)}')
-    embed_dims = arch['embed_dims']
-    check_int('embed_dims', embed_dims, minimum=1)
-    depths = check_ints('depths', arch['depths'], minimum=1)
-    num_heads = check_ints('num_heads', arch['num_heads'], minimum=1)
-    if not depths or len(depths) != len(num_heads):
-        raise ValueError(
-            f'depths={depths} and num_heads={num_heads} must have one entry for each stage'
-        )
-    for stage, heads in enumerate(num_heads):
-        width = embed_dims * 2**stage
-        if width % heads:
-            raise ValueError(
-                f'embed_dims={embed_dims} gives stage {stage} {width} channels, '
-                f'which num_heads[{stage}]={heads} does not divide'
-            )
-    return embed_dims, depths, num_heads
-
-
-def _check_window_size(window_size: int | Sequence[int], num_stages: int) -> tuple[int, ...]:
-    """Return one window size a stage."""
-    if isinstance(window_size, int):
-        window_size = (window_size,) * num_stages
-    sizes = check_ints('window_size', window_size, minimum=1)
-    if len(sizes) != num_stages:
-        raise ValueError(f'window_size={sizes} must have one entry for each of {num_stages} stages')
-    return sizes

@@ -93,7 +93,6 @@ class TimmPyramid(PretrainedModule):
 
 
 def _build(name: str, out_indices: tuple[int, ...], model_args: dict[str, Any]) -> Any:
-    """Build a feature extractor of timm, with timm's random weights."""
     try:
         import timm
     except ImportError as error:

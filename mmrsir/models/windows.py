@@ -19,8 +19,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from .linear import linear
-from .order import is_recorded
-from .transforms import is_transformed
+from .modes import is_exporting, is_transformed
 
 try:
     from . import kernels
@@ -33,35 +32,82 @@ MAX_PROBLEMS = 65535
 BACKENDS = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
 
 
-class _WithoutCudnn:
-    """Keeps cuDNN out of torch's fused attention, for as long as a thread is inside.
+class WindowAttention(BaseModule):
+    """Self-attention inside consecutive windows.
 
-    The switch is one for all threads. The first to enter turns cuDNN off, and the last to leave
-    restores what the first has found. Torch's own context would restore what each has found, so
-    that of two threads the slower could leave it off. What a user has chosen of the other kernels
-    stays.
+    Args:
+        embed_dims: C.
+        num_heads: h; it divides C.
+        window_tokens: N.
     """
 
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._inside = 0
-        self._was_enabled = True
+    def __init__(self, embed_dims: int, num_heads: int, window_tokens: int) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.head_dim = embed_dims // num_heads
+        self.window_tokens = window_tokens
+        self.qkv = nn.Linear(embed_dims, 3 * embed_dims)
+        self.proj = nn.Linear(embed_dims, embed_dims)
 
-    def __enter__(self) -> None:
-        with self._lock:
-            if self._inside == 0:
-                self._was_enabled = torch.backends.cuda.cudnn_sdp_enabled()
-                torch.backends.cuda.enable_cudnn_sdp(False)
-            self._inside += 1
+    def forward(self, x_BMC: Tensor, is_key_M: Tensor | None = None) -> Tensor:
+        """Attend inside windows.
 
-    def __exit__(self, *_: object) -> None:
-        with self._lock:
-            self._inside -= 1
-            if self._inside == 0:
-                torch.backends.cuda.enable_cudnn_sdp(self._was_enabled)
+        Args:
+            x_BMC: Normalized tokens in window order, (B, M, C); M is a multiple of N, or
+                less than N for a single, smaller window.
+            is_key_M: Which tokens are attended to, (M,), M a multiple of N; None for all.
 
+        Returns:
+            Attention output in the same order, (B, M, C).
+        """
+        is_one_window = is_key_M is None and x_BMC.shape[1] < self.window_tokens
+        shape = (1, -1) if is_one_window else (-1, self.window_tokens)
+        qkv_WN = linear(self.qkv, x_BMC).unflatten(1, shape).flatten(0, 1)
+        q_WhNd, k_WhNd, v_WhNd = qkv_WN.unflatten(-1, (3, self.num_heads, -1)).permute(
+            2, 0, 3, 1, 4
+        )
+        if is_key_M is not None:
+            is_key_W11N = is_key_M.repeat(x_BMC.shape[0]).reshape(-1, 1, 1, self.window_tokens)
+            # The fused kernel does not take a mask of one window alone when exporting.
+            attended_WhNd = attend_by_products(q_WhNd, k_WhNd, v_WhNd, is_key_W11N)
+        elif x_BMC.device.type == 'cpu' and not torch.is_grad_enabled():
+            # For windows as small as these two products are faster on the CPU than the fused
+            # kernel, which in training is as fast and saves memory (docs/performance.md).
+            attended_WhNd = attend_by_products(q_WhNd, k_WhNd, v_WhNd, None)
+        else:
+            attended_WhNd = fused_attention(q_WhNd, k_WhNd, v_WhNd)
+        return linear(self.proj, attended_WhNd.transpose(1, 2).reshape(x_BMC.shape))
 
-without_cudnn = _WithoutCudnn()
+    def supports_indexed(self, x_BLC: Tensor) -> bool:
+        """Return whether a kernel reads tokens like these through an index: on CUDA."""
+        if kernels is None or x_BLC.device.type != 'cuda' or is_exporting():
+            return False
+        if is_transformed(x_BLC):
+            return False
+        amp = torch.is_autocast_enabled('cuda') and x_BLC.dtype != torch.float64
+        dtype = torch.get_autocast_dtype('cuda') if amp else x_BLC.dtype
+        return kernels.supports(x_BLC.device, dtype, self.window_tokens, self.head_dim)
+
+    def attend_indexed(self, x_BLC: Tensor, order_BM: Tensor) -> Tensor:
+        """Attend inside windows whose tokens stand where ``order_BM`` says, and stay there.
+
+        Args:
+            x_BLC: Normalized tokens in any order, (B, L, C).
+            order_BM: Where the tokens of the windows stand, (B, M), as :mod:`.order` makes it.
+
+        Returns:
+            Attention output in the order of the input, (B, L, C).
+        """
+        attended_BLC = kernels.attend_indexed(
+            linear(self.qkv, x_BLC), order_BM, self.num_heads, self.window_tokens
+        )
+        return linear(self.proj, attended_BLC)
+
+    def attention_weights(self, x_BNC: Tensor, place_B: Tensor) -> Tensor:
+        """Return the weights of the token at a place of one window of each sample, (B, h, N)."""
+        q_BNhd, k_BNhd, _ = linear(self.qkv, x_BNC).unflatten(-1, (3, self.num_heads, -1)).unbind(2)
+        samples = torch.arange(len(place_B), device=place_B.device)
+        return query_weights(q_BNhd[samples, place_B], k_BNhd.transpose(1, 2))
 
 
 def fused_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -87,17 +133,7 @@ def fused_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None)
 
 
 def attend_in_parts(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Attend to as many windows as CUDA's kernels take at once, and to others after these.
-
-    Args:
-        q: Queries, (a, b, N, d).
-        k: Keys, (a, b, K, d).
-        v: Values, (a, b, K, d).
-        mask: As in :func:`fused_attention`.
-
-    Returns:
-        Attention output, (a, b, N, d).
-    """
+    """Attend to as many windows as CUDA's kernels take at once, and to others after these."""
     dim = 1 if mask is not None and mask.ndim == 3 else 0
     limit = max(1, MAX_PROBLEMS // q.shape[1 - dim])
     parts = [tensor.split(limit, dim) for tensor in (q, k, v)]
@@ -113,16 +149,14 @@ def attend_by_products(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> 
     return softmax((q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1), mask) @ v
 
 
+def query_weights(q_Bhd: Tensor, k_BhKd: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Return the attention weights of one query, (B, h, K); the fused kernels keep them."""
+    scores_BhK = (k_BhKd @ q_Bhd.unsqueeze(-1)).squeeze(-1) * q_Bhd.shape[-1] ** -0.5
+    return softmax(scores_BhK, mask)
+
+
 def softmax(scores: Tensor, mask: Tensor | None) -> Tensor:
-    """Turn scores into attention weights.
-
-    Args:
-        scores: Scores, keys last.
-        mask: What is added to the scores, or whether a query sees a key; None for neither.
-
-    Returns:
-        Weights of the same shape.
-    """
+    """Turn scores, keys last, into weights; a mask is added, or says what a query sees."""
     if mask is not None and mask.dtype == torch.bool:
         scores = scores.masked_fill(~mask, -torch.inf)
     elif mask is not None:
@@ -130,110 +164,31 @@ def softmax(scores: Tensor, mask: Tensor | None) -> Tensor:
     return scores.softmax(-1)
 
 
-def query_weights(q_Bhd: Tensor, k_BhKd: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Return the attention weights of one query, which the fused kernels keep to themselves.
+class _WithoutCudnn:
+    """Keeps cuDNN out of torch's fused attention, for as long as a thread is inside.
 
-    Args:
-        q_Bhd: The query, (B, h, d).
-        k_BhKd: Keys, (B, h, K, d).
-        mask: What is added to the scores, or whether the query sees a key, broadcast to (B, h, K).
-
-    Returns:
-        Weights, (B, h, K).
-    """
-    scores_BhK = (k_BhKd @ q_Bhd.unsqueeze(-1)).squeeze(-1) * q_Bhd.shape[-1] ** -0.5
-    return softmax(scores_BhK, mask)
-
-
-class WindowAttention(BaseModule):
-    """Self-attention inside consecutive windows.
-
-    Args:
-        embed_dims: C.
-        num_heads: h; it divides C.
-        window_tokens: N.
+    The switch is one for all threads. The first to enter turns cuDNN off, and the last to leave
+    restores what the first has found. With torch's own context, which restores what each has
+    found, the slower of two threads could leave it off. A user's choice of other kernels stays.
     """
 
-    def __init__(self, embed_dims: int, num_heads: int, window_tokens: int) -> None:
-        super().__init__()
-        self.num_heads = num_heads
-        self.head_dim = embed_dims // num_heads
-        self.window_tokens = window_tokens
-        self.qkv = nn.Linear(embed_dims, 3 * embed_dims)
-        self.proj = nn.Linear(embed_dims, embed_dims)
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._inside = 0
+        self._was_enabled = True
 
-    def attends_in_place(self, x_BLC: Tensor) -> bool:
-        """Return whether there is a kernel that reads tokens through an index: on CUDA.
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._inside == 0:
+                self._was_enabled = torch.backends.cuda.cudnn_sdp_enabled()
+                torch.backends.cuda.enable_cudnn_sdp(False)
+            self._inside += 1
 
-        Args:
-            x_BLC: Tokens, (B, L, C).
-        """
-        if kernels is None or x_BLC.device.type != 'cuda' or is_recorded():
-            return False
-        if is_transformed(x_BLC):
-            return False
-        amp = torch.is_autocast_enabled('cuda') and x_BLC.dtype != torch.float64
-        dtype = torch.get_autocast_dtype('cuda') if amp else x_BLC.dtype
-        return kernels.supports(x_BLC.device, dtype, self.window_tokens, self.head_dim)
-
-    def attend_in_place(self, x_BLC: Tensor, order_BM: Tensor) -> Tensor:
-        """Attend inside windows of tokens that are not moved, where :meth:`attends_in_place`.
-
-        Args:
-            x_BLC: Normalized tokens in any order, (B, L, C).
-            order_BM: Where the tokens of the windows stand, (B, M), as :mod:`.order` makes it.
-
-        Returns:
-            Attention output in the order of the input, (B, L, C).
-        """
-        attended_BLC = kernels.attend_in_place(
-            linear(self.qkv, x_BLC), order_BM, self.num_heads, self.window_tokens
-        )
-        return linear(self.proj, attended_BLC)
-
-    def weigh(self, x_BNC: Tensor, place_B: Tensor) -> Tensor:
-        """Return the attention weights of one token in its window.
-
-        Args:
-            x_BNC: Normalized tokens of one window of each sample, (B, N, C).
-            place_B: Which of them is the query, (B,).
-
-        Returns:
-            Weights, (B, h, N).
-        """
-        q_BNhd, k_BNhd, _ = linear(self.qkv, x_BNC).unflatten(-1, (3, self.num_heads, -1)).unbind(2)
-        samples = torch.arange(len(place_B), device=place_B.device)
-        return query_weights(q_BNhd[samples, place_B], k_BNhd.transpose(1, 2))
-
-    def forward(self, x_BMC: Tensor, is_key_M: Tensor | None = None) -> Tensor:
-        """Attend inside windows.
-
-        Args:
-            x_BMC: Normalized tokens in window order, (B, M, C); M is a multiple of N, or
-                less than N for a single, smaller window.
-            is_key_M: Which tokens are attended to, (M,), M a multiple of N; None for all.
-
-        Returns:
-            Attention output in the same order, (B, M, C).
-        """
-        is_one_window = is_key_M is None and x_BMC.shape[1] < self.window_tokens
-        shape = (1, -1) if is_one_window else (-1, self.window_tokens)
-        qkv_WN = linear(self.qkv, x_BMC).unflatten(1, shape).flatten(0, 1)
-        q_WhNd, k_WhNd, v_WhNd = qkv_WN.unflatten(-1, (3, self.num_heads, -1)).permute(
-            2, 0, 3, 1, 4
-        )
-        is_key_W11N = None
-        if is_key_M is not None:
-            is_key_W11N = is_key_M.repeat(x_BMC.shape[0]).reshape(-1, 1, 1, self.window_tokens)
-        attended_WhNd = _attend(q_WhNd, k_WhNd, v_WhNd, is_key_W11N)
-        return linear(self.proj, attended_WhNd.transpose(1, 2).reshape(x_BMC.shape))
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                torch.backends.cuda.enable_cudnn_sdp(self._was_enabled)
 
 
-def _attend(q_WhNd: Tensor, k_WhNd: Tensor, v_WhNd: Tensor, is_key_W11N: Tensor | None) -> Tensor:
-    """Attend inside windows, (W, h, N, d)."""
-    if is_key_W11N is None and (q_WhNd.device.type != 'cpu' or torch.is_grad_enabled()):
-        return fused_attention(q_WhNd, k_WhNd, v_WhNd)
-    # For windows as small as these two products are faster on the CPU than torch's fused kernel,
-    # which in training is as fast and saves the memory of the weights (docs/performance.md). With a
-    # mask they are recorded, which the fused kernel is not for one window alone.
-    return attend_by_products(q_WhNd, k_WhNd, v_WhNd, is_key_W11N)
+without_cudnn = _WithoutCudnn()

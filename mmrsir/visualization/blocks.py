@@ -48,7 +48,7 @@ class Placed(NamedTuple):
     @property
     def title(self) -> str:
         """What the block is."""
-        return f'stage {self.stage}, block {self.block}: {MIXER_TITLES[self.trace.mixer]}'
+        return f'stage {self.stage}, block {self.block}: {MIXER_TITLES.get(self.trace.mixer, self.trace.mixer)}'
 
 
 class View(NamedTuple):

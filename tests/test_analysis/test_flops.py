@@ -111,10 +111,10 @@ class InPlace(nn.Module):
 
     def forward(self, image):
         places = torch.zeros(2, 147, dtype=torch.int64, device='meta')
-        return torch.ops.mmrsir.attend_in_place(image.new_zeros(2, 100, 96), places, 4, 49)
+        return torch.ops.mmrsir.attend_indexed(image.new_zeros(2, 100, 96), places, 4, 49)
 
 
-def test_both_products_of_attention_in_place_are_counted():
+def test_both_products_of_indexed_attention_are_counted():
     pytest.importorskip('triton')
     cost = count_module(InPlace(), torch.zeros(2, 3, 7, 8, device='meta'))
     assert cost == (0, 2 * 2 * 147 * 49 * 32, 0, 0)

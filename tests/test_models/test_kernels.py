@@ -94,7 +94,7 @@ def measure(case: Case, device: str) -> dict[str, float]:
     """Return the largest errors of output and gradient, and the change of the input."""
     qkv, places, grad = draw(case, device)
     before = qkv.detach().clone()
-    out = kernels.attend_in_place(qkv, places, HEADS, case.window_tokens)
+    out = kernels.attend_indexed(qkv, places, HEADS, case.window_tokens)
     (qkv_grad,) = torch.autograd.grad(out, qkv, grad)
     assert out.dtype == qkv_grad.dtype == qkv.dtype
 
@@ -115,7 +115,7 @@ def spread_of_nan() -> dict[str, list[int]]:
     qkv, places, grad = draw(case, 'cpu')
     with torch.no_grad():
         qkv[0, 0] = torch.nan
-    out = kernels.attend_in_place(qkv, places, HEADS, case.window_tokens)
+    out = kernels.attend_indexed(qkv, places, HEADS, case.window_tokens)
     (qkv_grad,) = torch.autograd.grad(out, qkv, grad)
     windows = [set(window.tolist()) for window in places[0].split(case.window_tokens)]
     return {
@@ -130,7 +130,7 @@ def main() -> None:
     found: dict[str, Any] = {str(case): measure(case, 'cpu') for case in CASES}
     found['nan'] = spread_of_nan()
     qkv, places, _ = draw(Case(3, 10, 4, 8), 'cpu')
-    found['opcheck'] = torch.library.opcheck(kernels.attend_in_place, (qkv, places, HEADS, 4))
+    found['opcheck'] = torch.library.opcheck(kernels.attend_indexed, (qkv, places, HEADS, 4))
     print(json.dumps(found))
 
 
@@ -202,7 +202,7 @@ def test_largest_window_fits_on_the_chip(monkeypatch, dtype, tf32, capability):
     qkv, places, grad = draw(case, 'cpu')
     arguments = (qkv.detach(), places, HEADS, case.window_tokens)
     for name, run in (
-        ('_attend_kernel', lambda: kernels.attend_in_place(*arguments)),
+        ('_attend_kernel', lambda: kernels.attend_indexed(*arguments)),
         ('_gradient_kernel', lambda: kernels._gradient(grad, *arguments)),
     ):
         compiler = Compiler(getattr(kernels, name), capability)

@@ -16,7 +16,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mmrsir.models import ARCHS, PyramidTransformer, blocks
-from mmrsir.models.blocks import Stage
 from mmrsir.models.fixed_order import _cache, fixed_order
 from mmrsir.models.importance import IMPORTANCE_MAPS
 from mmrsir.models.mixers import MIXERS
@@ -28,6 +27,7 @@ from mmrsir.models.order import (
     permute,
     random_order,
 )
+from mmrsir.models.stage import Stage
 from mmrsir.models.windows import WindowAttention
 
 from ..helpers.literal import window_attention

@@ -1,5 +1,6 @@
 """What the backbone reports of its blocks is what they do."""
 
+from functools import partial
 from itertools import pairwise
 
 import pytest
@@ -8,6 +9,7 @@ from torch import nn
 
 from mmrsir.models import PyramidTransformer
 from mmrsir.models.mixers import MIXERS
+from mmrsir.models.mixers.base import Arrangement, Mixer
 
 ARCH = dict(embed_dims=8, depths=(2, 2, 2, 1), num_heads=(2, 2, 2, 4))
 SIZE = (45, 70)  # no side is a multiple of a stride, no window divides a sequence
@@ -75,6 +77,50 @@ def test_a_query_sees_the_tokens_of_its_window():
         same = windows == windows[:, row, column].reshape(-1, 1, 1)
         assert (same.sum((1, 2)) == 9).all()
         assert torch.equal((trace.weights_BhHW > 0).all(1), same)
+
+
+@pytest.mark.parametrize('mixers', [('rs', 'ir'), *[(name,) for name in MIXERS if len(name) > 2]])
+def test_weights_that_no_mixer_gives_come_from_gradients_and_see_the_same(monkeypatch, mixers):
+    model, images = build(mixers), draw_images()
+    with torch.no_grad():
+        given = flatten(model.trace(images, POINT))
+        for module in model.modules():
+            if isinstance(module, Mixer):
+                monkeypatch.setattr(
+                    module, 'attention_weights', partial(Mixer.attention_weights, module)
+                )
+        for one, other in zip(flatten(model.trace(images, POINT)), given, strict=True):
+            seen, expected = (trace.weights_BhHW.sum(1) > 0 for trace in (one, other))
+            assert torch.equal(seen, expected)
+
+
+class Reversed(Mixer):
+    """A mixer as a user writes it: pairs of tokens, from the last to the first."""
+
+    window_tokens = 2
+
+    def __init__(self, settings):
+        super().__init__()
+
+    def arrange(self, x_BLC, inverse_BL, grid):
+        order_L = torch.arange(grid[0] * grid[1]).flip(0)
+        return Arrangement(order_L.expand(len(x_BLC), -1))
+
+    def forward(self, x_BMC, grid):
+        return x_BMC.unflatten(1, (-1, 2)).cumsum(2).flatten(1, 2)
+
+
+@pytest.mark.parametrize('mode', [torch.no_grad, torch.inference_mode])
+def test_a_new_mixer_needs_no_code_for_pictures(monkeypatch, mode):
+    monkeypatch.setitem(MIXERS, 'reversed', Reversed)
+    with mode():
+        traces = build(('reversed',)).trace(draw_images(size=(32, 64)), (0, 0))
+    trace = traces[0][0]  # 8 x 16 tokens; the first one is the last of the last pair
+    weights = trace.weights_BhHW[0, 0].flatten()
+    assert trace.mixer == 'reversed'
+    assert weights.nonzero().flatten().tolist() == [0, 1]
+    torch.testing.assert_close(weights.sum(), torch.ones_like(weights.sum()))
+    assert trace.windows_BHW[0].flatten().tolist() == [63 - token // 2 for token in range(128)]
 
 
 def test_important_windows_come_first():

@@ -1,6 +1,7 @@
 """What every token mixer takes and gives.
 
-Shape suffixes: B batch, L tokens, M tokens of whole windows (:mod:`..order`), C channels.
+Shape suffixes: B batch, L tokens, M tokens of whole windows (:mod:`..order`), C channels, h heads,
+N window tokens.
 """
 
 from abc import abstractmethod
@@ -11,7 +12,9 @@ import torch
 from mmengine.model import BaseModule
 from torch import Tensor
 
-from ..order import are_keys, is_recorded
+from ..exporting import are_keys
+from ..modes import is_exporting
+from ..order import permute
 from ..partition import Partition, PartitionAttention
 from ..windows import WindowAttention
 
@@ -49,14 +52,17 @@ class Arrangement(NamedTuple):
     Args:
         order_BL: Order in which the tokens are to stand, (B, L); None for raster order.
         gate_BL: Factor for the mixer's output, in raster order, (B, L); None for 1.
+        importance_BL: Importance map that the order sorts by, in raster order, (B, L), for those
+            who study it; None for orders of another kind.
     """
 
     order_BL: Tensor | None
     gate_BL: Tensor | None = None
+    importance_BL: Tensor | None = None
 
 
 class Mixer(BaseModule):
-    """Mixes the tokens of one block.
+    """Mixes the tokens of one block. A subclass writes :meth:`forward`, and needs no more.
 
     ``arrange`` runs outside the block that may be recomputed in the backward pass, so it
     is the only place for randomness; ``forward`` is a pure function of its input.
@@ -79,36 +85,9 @@ class Mixer(BaseModule):
             grid: (H, W), with H * W == L.
 
         Returns:
-            Order and gate.
+            The order, and what belongs to it.
         """
         return Arrangement(None)
-
-    def rate(
-        self, x_BLC: Tensor, inverse_BL: Tensor | None, grid: tuple[int, int]
-    ) -> Tensor | None:
-        """Return the importance by which ``arrange`` sorts; arguments as there.
-
-        Returns:
-            Importance in raster order, (B, L); None for mixers that do not sort.
-        """
-        return None
-
-    @abstractmethod
-    def weigh(
-        self, x_BLC: Tensor, grid: tuple[int, int], order_BM: Tensor | None, query: int
-    ) -> Tensor:
-        """Return the attention weights of one token.
-
-        Args:
-            x_BLC: Normalized tokens in raster order, (B, L, C).
-            grid: (H, W), with H * W == L.
-            order_BM: The order that ``arrange`` chose, filled up to whole windows, (B, M); None
-                for raster order.
-            query: Index of the token in raster order.
-
-        Returns:
-            Weights of all tokens in raster order, (B, h, L); 0 for those that it does not see.
-        """
 
     @abstractmethod
     def forward(self, x_BMC: Tensor, grid: tuple[int, int]) -> Tensor:
@@ -123,16 +102,12 @@ class Mixer(BaseModule):
             Mixed tokens in the same sequence, (B, M, C).
         """
 
-    def mixes_in_place(self, x_BLC: Tensor) -> bool:
-        """Return whether :meth:`mix_in_place` serves tokens like these.
-
-        Args:
-            x_BLC: Tokens, (B, L, C).
-        """
+    def supports_indexed(self, x_BLC: Tensor) -> bool:
+        """Return whether :meth:`mix_indexed` serves tokens like these, (B, L, C)."""
         return True
 
-    def mix_in_place(self, x_BLC: Tensor, grid: tuple[int, int], order_BM: Tensor | None) -> Tensor:
-        """Mix tokens that stay in raster order.
+    def mix_indexed(self, x_BLC: Tensor, grid: tuple[int, int], order_BM: Tensor | None) -> Tensor:
+        """Mix tokens that are read through an index and stay in raster order.
 
         Args:
             x_BLC: Normalized tokens in raster order, (B, L, C).
@@ -145,13 +120,41 @@ class Mixer(BaseModule):
         """
         return self(x_BLC, grid)
 
+    def attention_weights(
+        self, x_BLC: Tensor, grid: tuple[int, int], order_BM: Tensor | None, query: int
+    ) -> Tensor:
+        """Return how much of each token goes into what the mixer makes of one.
+
+        Attention overrides this with its weights. Of any other mixer it is the size of the
+        gradient by each token, as a share of all, for one head.
+
+        Args:
+            x_BLC: Normalized tokens in raster order, (B, L, C).
+            grid: (H, W), with H * W == L.
+            order_BM: The order that ``arrange`` chose, filled up to whole windows, (B, M); None
+                for raster order.
+            query: Index of the token in raster order.
+
+        Returns:
+            Weights of all tokens in raster order, (B, h, L); 0 for those that it does not see.
+        """
+        with torch.inference_mode(False), torch.enable_grad():
+            x_BLC = x_BLC.detach().clone().requires_grad_()
+            if order_BM is None:
+                mixed_BC = self(x_BLC, grid)[:, query]
+            else:
+                order_BM = order_BM.clone()  # one of inference mode would not be kept for backward
+                samples = torch.arange(len(x_BLC), device=x_BLC.device)
+                place_B = _places_of(query, order_BM[:, : x_BLC.shape[1]])
+                mixed_BC = self(permute(x_BLC, order_BM), grid)[samples, place_B]
+            (gradient_BLC,) = torch.autograd.grad(mixed_BC.sum(), x_BLC)
+        sizes_B1L = gradient_BLC.abs().sum(-1).unsqueeze(1)
+        total_B11 = sizes_B1L.sum(-1, keepdim=True)
+        return sizes_B1L / total_B11.clamp(min=torch.finfo(total_B11.dtype).tiny)
+
 
 class OrderedWindows(Mixer):
-    """Attention inside windows of the order that a subclass chooses in ``arrange``.
-
-    Args:
-        settings: Its settings.
-    """
+    """Attention inside windows of the order that a subclass chooses in ``arrange``."""
 
     window_tokens: int
 
@@ -162,36 +165,40 @@ class OrderedWindows(Mixer):
 
     def forward(self, x_BMC: Tensor, grid: tuple[int, int]) -> Tensor:
         """Attend inside windows; see :meth:`Mixer.forward`."""
-        if not is_recorded():
+        if not is_exporting():
             return self.attn(x_BMC)
         num_tokens, num_slots = grid[0] * grid[1], x_BMC.shape[1]
         return self.attn(x_BMC, are_keys(num_tokens, num_slots, self.window_tokens, x_BMC.device))
 
-    def weigh(
+    def supports_indexed(self, x_BLC: Tensor) -> bool:
+        """Return whether there is a kernel for it."""
+        return self.attn.supports_indexed(x_BLC)
+
+    def mix_indexed(self, x_BLC: Tensor, grid: tuple[int, int], order_BM: Tensor | None) -> Tensor:
+        """Attend inside windows; see :meth:`Mixer.mix_indexed`."""
+        assert order_BM is not None  # each subclass has an order
+        return self.attn.attend_indexed(x_BLC, order_BM)
+
+    def attention_weights(
         self, x_BLC: Tensor, grid: tuple[int, int], order_BM: Tensor | None, query: int
     ) -> Tensor:
-        """Weigh the tokens of the query's window; see :meth:`Mixer.weigh`."""
+        """Return the weights in the query's window; see :meth:`Mixer.attention_weights`."""
         assert order_BM is not None  # each subclass has an order
         batch_size, num_tokens, _ = x_BLC.shape
         samples = torch.arange(batch_size, device=x_BLC.device)
-        # A token that is repeated to fill the last window is a query in its first place only.
-        place_B = (order_BM[:, :num_tokens] == query).int().argmax(1)
+        place_B = _places_of(query, order_BM[:, :num_tokens])
         windows_BWN = order_BM.unflatten(1, (-1, min(self.window_tokens, num_tokens)))
         window_tokens = windows_BWN.shape[2]
         tokens_BN = windows_BWN[samples, place_B // window_tokens]
         x_BNC = x_BLC[samples.unsqueeze(1), tokens_BN]
-        weights_BhN = self.attn.weigh(x_BNC, place_B % window_tokens)
+        weights_BhN = self.attn.attention_weights(x_BNC, place_B % window_tokens)
         weights_BhL = weights_BhN.new_zeros(batch_size, weights_BhN.shape[1], num_tokens)
         return weights_BhL.scatter(2, tokens_BN.unsqueeze(1).expand_as(weights_BhN), weights_BhN)
 
-    def mixes_in_place(self, x_BLC: Tensor) -> bool:
-        """Return whether there is a kernel for it; see :meth:`Mixer.mixes_in_place`."""
-        return self.attn.attends_in_place(x_BLC)
 
-    def mix_in_place(self, x_BLC: Tensor, grid: tuple[int, int], order_BM: Tensor | None) -> Tensor:
-        """Attend inside windows; see :meth:`Mixer.mix_in_place`."""
-        assert order_BM is not None  # each subclass has an order
-        return self.attn.attend_in_place(x_BLC, order_BM)
+def _places_of(query: int, order_BL: Tensor) -> Tensor:
+    """Return where a token stands; a repeated one is a query in its first place only."""
+    return (order_BL == query).int().argmax(1)
 
 
 class PartitionedTokens(Mixer):
@@ -201,18 +208,14 @@ class PartitionedTokens(Mixer):
 
     @abstractmethod
     def partition(self, grid: tuple[int, int]) -> Partition:
-        """Return the groups.
-
-        Args:
-            grid: (H, W).
-        """
+        """Return the groups of a grid, (H, W)."""
 
     def forward(self, x_BLC: Tensor, grid: tuple[int, int]) -> Tensor:
         """Attend inside groups; see :meth:`Mixer.forward`."""
         return self.attn(x_BLC, self.partition(grid))
 
-    def weigh(
+    def attention_weights(
         self, x_BLC: Tensor, grid: tuple[int, int], order_BM: Tensor | None, query: int
     ) -> Tensor:
-        """Weigh the query's group; see :meth:`Mixer.weigh`."""
-        return self.attn.weigh(x_BLC, self.partition(grid), query)
+        """Return the weights in the query's group; see :meth:`Mixer.attention_weights`."""
+        return self.attn.attention_weights(x_BLC, self.partition(grid), query)

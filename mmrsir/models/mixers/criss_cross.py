@@ -41,10 +41,10 @@ class CrissCrossAttention(Mixer):
         attended_BhHWd = from_rows_BhHWd + from_columns_BhWHd.transpose(2, 3)
         return linear(self.proj, attended_BhHWd.permute(0, 2, 3, 1, 4).reshape(x_BLC.shape))
 
-    def weigh(
+    def attention_weights(
         self, x_BLC: Tensor, grid: tuple[int, int], order_BM: Tensor | None, query: int
     ) -> Tensor:
-        """Weigh a row and a column; see :meth:`Mixer.weigh`."""
+        """Return the weights in row and column; see :meth:`Mixer.attention_weights`."""
         q_BLhd, k_BLhd, _ = linear(self.qkv, x_BLC).unflatten(-1, (3, self.num_heads, -1)).unbind(2)
         row, column = divmod(query, grid[1])
         visible_HW = torch.zeros(grid, dtype=torch.bool, device=x_BLC.device)

@@ -11,7 +11,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from ..linear import linear
-from ..partition import Partition, attend, split_heads, weigh
+from ..partition import Partition, attend, attention_weights, split_heads
 from .base import Mixer, MixerSettings
 
 STRIPE_WIDTHS = (1, 2)  # by stage; further stages have the window size
@@ -54,12 +54,12 @@ class CrossShapedWindows(Mixer):
         ]
         return linear(self.proj, torch.cat(attended, dim=-1))
 
-    def weigh(
+    def attention_weights(
         self, x_BLC: Tensor, grid: tuple[int, int], order_BM: Tensor | None, query: int
     ) -> Tensor:
-        """Weigh a stripe of each kind; see :meth:`Mixer.weigh`."""
+        """Return the weights in both stripes; see :meth:`Mixer.attention_weights`."""
         weights = [
-            attention.weigh(qkv_BLC3, stripes, query)
+            attention.attention_weights(qkv_BLC3, stripes, query)
             for attention, qkv_BLC3, stripes in self._parts(x_BLC, grid)
         ]
         return torch.cat(weights, dim=1)
@@ -93,37 +93,17 @@ class StripeAttention(BaseModule):
         self.lepe = nn.Conv2d(channels, channels, kernel_size=3, padding=1, groups=channels)
 
     def forward(self, qkv_BLC3: Tensor, stripes: Partition) -> Tensor:
-        """Attend.
-
-        Args:
-            qkv_BLC3: Queries, keys and values side by side, in raster order, (B, L, 3 * C).
-            stripes: The stripes.
-
-        Returns:
-            Attention output in raster order, (B, L, C).
-        """
+        """Attend, from queries, keys and values in raster order, (B, L, 3C), to (B, L, C)."""
         q_BGhNd, k_BGhNd, v_BGhNd = split_heads(qkv_BLC3, stripes, self.num_heads)
-        visible_GNN = stripes.visible(qkv_BLC3.device)
-        mask_G1NN = None if visible_GNN is None else visible_GNN.unsqueeze(1)
-        attended_BGNC = attend(q_BGhNd, k_BGhNd, v_BGhNd, mask_G1NN)
+        attended_BGNC = attend(q_BGhNd, k_BGhNd, v_BGhNd, stripes.visible(qkv_BLC3.device))
         # Padded values are 0, as beyond the stripe.
         v_BGNC = v_BGhNd.transpose(2, 3).flatten(3)
         images = v_BGNC.flatten(0, 1).unflatten(1, stripes.window).permute(0, 3, 1, 2)
         lepe = self.lepe(images).permute(0, 2, 3, 1)
         return stripes.join(attended_BGNC + lepe.reshape(v_BGNC.shape))
 
-    def weigh(self, qkv_BLC3: Tensor, stripes: Partition, query: int) -> Tensor:
-        """Return the attention weights of one token, without LePE.
-
-        Args:
-            qkv_BLC3: Queries, keys and values side by side, in raster order, (B, L, 3 * C).
-            stripes: The stripes.
-            query: Index of the token in raster order.
-
-        Returns:
-            Weights of all tokens in raster order, (B, h, L).
-        """
+    def attention_weights(self, qkv_BLC3: Tensor, stripes: Partition, query: int) -> Tensor:
+        """Return the attention weights of one token, without LePE, (B, h, L)."""
         q_BGhNd, k_BGhNd, _ = split_heads(qkv_BLC3, stripes, self.num_heads)
-        visible_GNN = stripes.visible(qkv_BLC3.device)
-        mask_G1NN = None if visible_GNN is None else visible_GNN.unsqueeze(1)
-        return weigh(q_BGhNd, k_BGhNd, stripes, query, mask_G1NN)
+        visible = stripes.visible(qkv_BLC3.device)
+        return attention_weights(q_BGhNd, k_BGhNd, stripes, query, visible)

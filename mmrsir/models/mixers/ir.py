@@ -5,8 +5,8 @@ Shape suffixes: B batch, L tokens, C channels.
 
 from torch import Tensor
 
+from ..exporting import importance_order
 from ..importance import IMPORTANCE_MAPS
-from ..order import importance_order
 from .base import Arrangement, MixerSettings, OrderedWindows
 
 
@@ -17,14 +17,10 @@ class ImportantRegionWindows(OrderedWindows):
         super().__init__(settings)
         self.importance = IMPORTANCE_MAPS[settings.importance]()
 
-    def rate(self, x_BLC: Tensor, inverse_BL: Tensor | None, grid: tuple[int, int]) -> Tensor:
-        """Return the importance map; see :meth:`Mixer.rate`."""
-        return self.importance(x_BLC, inverse_BL, grid)
-
     def arrange(
         self, x_BLC: Tensor, inverse_BL: Tensor | None, grid: tuple[int, int]
     ) -> Arrangement:
         """Sort tokens by importance; see :meth:`Mixer.arrange`."""
-        importance_BL = self.rate(x_BLC, inverse_BL, grid)
+        importance_BL = self.importance(x_BLC, inverse_BL, grid)
         gate_BL = importance_BL if self.importance.gates else None
-        return Arrangement(importance_order(importance_BL), gate_BL)
+        return Arrangement(importance_order(importance_BL), gate_BL, importance_BL)

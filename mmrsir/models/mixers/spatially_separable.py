@@ -35,13 +35,13 @@ class SpatiallySeparableAttention(Mixer):
             return self.attn(x_BLC, grid)
         return self.attn(x_BLC, Partition(grid, self.window))
 
-    def weigh(
+    def attention_weights(
         self, x_BLC: Tensor, grid: tuple[int, int], order_BM: Tensor | None, query: int
     ) -> Tensor:
-        """Weigh a window or the whole grid; see :meth:`Mixer.weigh`."""
+        """Return the weights in window or grid; see :meth:`Mixer.attention_weights`."""
         if isinstance(self.attn, GlobalSubsampledAttention):
-            return self.attn.weigh(x_BLC, grid, query)
-        return self.attn.weigh(x_BLC, Partition(grid, self.window), query)
+            return self.attn.attention_weights(x_BLC, grid, query)
+        return self.attn.attention_weights(x_BLC, Partition(grid, self.window), query)
 
 
 class GlobalSubsampledAttention(BaseModule):
@@ -66,15 +66,7 @@ class GlobalSubsampledAttention(BaseModule):
             self.norm = nn.LayerNorm(embed_dims)
 
     def forward(self, x_BLC: Tensor, grid: tuple[int, int]) -> Tensor:
-        """Attend.
-
-        Args:
-            x_BLC: Normalized tokens in raster order, (B, L, C).
-            grid: (H, W), with H * W == L.
-
-        Returns:
-            Attention output in raster order, (B, L, C).
-        """
+        """Attend to the squares of a grid; tokens are in raster order, (B, L, C)."""
         q_BLhd, k_BhKd, v_BhKd = self._project(x_BLC, grid)
         # All tokens are one group.
         attended_B1LC = attend(
@@ -82,17 +74,8 @@ class GlobalSubsampledAttention(BaseModule):
         )
         return linear(self.proj, attended_B1LC.squeeze(1))
 
-    def weigh(self, x_BLC: Tensor, grid: tuple[int, int], query: int) -> Tensor:
-        """Return the attention weights of one token, those of a square shared by its tokens.
-
-        Args:
-            x_BLC: Normalized tokens in raster order, (B, L, C).
-            grid: (H, W), with H * W == L.
-            query: Index of the token in raster order.
-
-        Returns:
-            Weights of all tokens in raster order, (B, h, L).
-        """
+    def attention_weights(self, x_BLC: Tensor, grid: tuple[int, int], query: int) -> Tensor:
+        """Return the weights of one token, (B, h, L), those of a square shared by its tokens."""
         q_BLhd, k_BhKd, _ = self._project(x_BLC, grid)
         weights_BhK = query_weights(q_BLhd[:, query], k_BhKd)
         rows, columns = (torch.arange(side, device=x_BLC.device) // self.sr_ratio for side in grid)

@@ -14,7 +14,7 @@ class Kernels:
     """In place of those of CUDA, which tests/test_models/test_kernels.py holds to their word."""
 
     @staticmethod
-    def attend_in_place(qkv, places, num_heads, window_tokens):
+    def attend_indexed(qkv, places, num_heads, window_tokens):
         """Gather, attend, scatter."""
         num_tokens = qkv.shape[1]
         moved = torch.stack([one[place] for one, place in zip(qkv, places, strict=True)])
@@ -28,12 +28,12 @@ class Kernels:
 
 
 @pytest.fixture
-def in_place(monkeypatch):
+def use_index(monkeypatch):
     """Switch the kernel on, wherever the tokens are, or off."""
 
     def switch(on=True):
         monkeypatch.setattr(windows, 'kernels', Kernels)
-        monkeypatch.setattr(windows.WindowAttention, 'attends_in_place', lambda *_: on)
+        monkeypatch.setattr(windows.WindowAttention, 'supports_indexed', lambda *_: on)
 
     return switch
 
@@ -53,7 +53,7 @@ def run(model, image):
 @pytest.mark.parametrize('importance', ['mean', 'cbam'])
 @pytest.mark.parametrize('settings', [dict(), dict(with_cp=True), dict(position=None)])
 @pytest.mark.parametrize('size', [(56, 56), (61, 50), (9, 17)])
-def test_outputs_and_gradients_are_the_same(in_place, size, settings, importance, training):
+def test_outputs_and_gradients_are_the_same(use_index, size, settings, importance, training):
     torch.manual_seed(0)
     model = RSIRTransformer(
         ARCH, out_indices=(0, 1), importance=importance, drop_path_rate=0.5, **settings
@@ -61,47 +61,48 @@ def test_outputs_and_gradients_are_the_same(in_place, size, settings, importance
     model = model.double().train(training)
     image = torch.randn(2, 3, *size, dtype=torch.float64)
     moved = run(model, image)
-    in_place()
+    use_index()
     for one, other in zip(run(model, image), moved, strict=True):
         scale = max(1.0, other.abs().max().item())
         torch.testing.assert_close(one, other, rtol=0, atol=1e-10 * scale)
 
 
-def test_compiled_blocks_do_what_their_stage_decides(in_place):
+def test_compiled_blocks_do_what_their_stage_decides(use_index):
     """They may be compiled alone, and then may not decide for themselves."""
     model = RSIRTransformer(ARCH, out_indices=(0, 1)).double().eval()
     image = torch.randn(1, 3, 61, 50, dtype=torch.float64)
     moved = run(model, image)
-    in_place()
+    use_index()
     for block in model.stages[0].blocks:
         block.compile(backend='eager')
     run(model, image)
-    in_place(on=False)
+    use_index(on=False)
     for one, other in zip(run(model, image), moved, strict=True):
         torch.testing.assert_close(
             one, other, rtol=0, atol=1e-10 * max(1, float(other.abs().max()))
         )
 
 
-def test_a_stage_moves_all_tokens_or_none(in_place, monkeypatch):
+def test_a_stage_moves_all_tokens_or_none(use_index, monkeypatch):
     """A gate of tokens in raster order would not fit tokens that a block before has moved."""
     torch.manual_seed(0)
     settings = dict(mixers=('rs', 'ir', 'axial'), importance='cbam', out_indices=(0, 1))
     model = PyramidTransformer(ARCH, **settings).double().eval()
     image = torch.randn(2, 3, 61, 50, dtype=torch.float64)
     moved = run(model, image)
-    in_place()
+    use_index()
     first = model.stages[0].blocks[0].mixer
     for able in (True, False):
-        monkeypatch.setattr(first, 'mixes_in_place', lambda _, able=able: able)
+        monkeypatch.setattr(first, 'supports_indexed', lambda _, able=able: able)
         for one, other in zip(run(model, image), moved, strict=True):
             largest = max(1, float(other.abs().max()))
             torch.testing.assert_close(one, other, rtol=0, atol=1e-10 * largest)
 
 
-def test_no_token_is_moved(in_place, monkeypatch):
-    in_place()
+def test_no_token_is_moved(use_index, monkeypatch):
+    use_index()
     monkeypatch.setattr('mmrsir.models.blocks.permute', None)
+    monkeypatch.setattr('mmrsir.models.stage.permute', None)
     RSIRTransformer(ARCH, out_indices=(0, 1))(torch.randn(1, 3, 64, 64))
 
 
@@ -118,12 +119,12 @@ def test_the_kernel_is_used_on_a_gpu_and_gives_the_same(monkeypatch, settings, t
         model.compile(backend='aot_eager', fullgraph=True)
     image = torch.randn(2, 3, 61, 50, device='cuda')
     attention = model.stages[0].blocks[0].mixer.attn
-    assert attention.attends_in_place(image)
-    in_place = run(model, image)
+    assert attention.supports_indexed(image)
+    indexed = run(model, image)
     torch.compiler.reset()
     monkeypatch.setattr(windows, 'kernels', None)
-    assert not attention.attends_in_place(image)
-    for one, other in zip(in_place, run(model, image), strict=True):
+    assert not attention.supports_indexed(image)
+    for one, other in zip(indexed, run(model, image), strict=True):
         scale = max(1.0, other.abs().max().item())
         torch.testing.assert_close(one, other, rtol=0, atol=1e-4 * scale)
 
@@ -137,7 +138,7 @@ def test_autocast_uses_the_kernel_and_stays_close(dtype):
     image = torch.randn(2, 3, 24, 24, device='cuda')  # one window: the order does not matter
     expected = run(model, image)
     with torch.autocast('cuda', dtype):
-        assert model.stages[0].blocks[0].mixer.attn.attends_in_place(image)
+        assert model.stages[0].blocks[0].mixer.attn.supports_indexed(image)
         actual = run(model, image)
     for one, other in zip(actual[:2], expected[:2], strict=True):
         torch.testing.assert_close(one.float(), other, rtol=0, atol=5e-2)

@@ -1,0 +1,56 @@
+"""Steps whose plain form an export would record for one batch and image size alone.
+
+torch.export, torch.jit and ONNX record a single run: a branch, a view or a memory layout then
+holds for the sizes of that run. Where nothing is exported, these functions are the plain ones.
+
+Shape suffixes: B batch, L tokens, M tokens of whole windows (:mod:`.order`), C channels, H W grid.
+"""
+
+import torch
+from torch import Tensor
+
+from . import order
+from .modes import is_exporting
+
+
+def importance_order(importance_BL: Tensor) -> Tensor:
+    """Return :func:`.order.importance_order`, by a sort that ONNX has."""
+    if is_exporting() and torch.onnx.is_in_onnx_export():
+        # Of equal keys, ONNX puts the one of the lower index first.
+        return importance_BL.detach().neg().sort(dim=1)[1]
+    return order.importance_order(importance_BL)
+
+
+def fill_windows(order_BL: Tensor, window_tokens: int) -> Tensor:
+    """Return :func:`.order.fill_windows`; when exporting, fewer tokens than N are filled up to N.
+
+    :func:`are_keys` tells what fills them up.
+    """
+    if not is_exporting():
+        return order.fill_windows(order_BL, window_tokens)
+    places_M = order.filled_places(order_BL.shape[1], window_tokens, order_BL.device)
+    return order_BL.index_select(1, places_M.clamp(min=0))
+
+
+def are_keys(num_tokens: int, num_slots: int, window_tokens: int, device: torch.device) -> Tensor:
+    """Return which of the M tokens of an exported sequence are attended to, bool, (M,)."""
+    slots_M = torch.arange(num_slots, device=device)
+    return (slots_M < num_tokens) | (slots_M >= window_tokens)
+
+
+def first_tokens(x_BMC: Tensor, num_tokens: int) -> Tensor:
+    """Return the first L tokens, without what fills the last window, (B, L, C)."""
+    if is_exporting():
+        return x_BMC.index_select(1, torch.arange(num_tokens, device=x_BMC.device))
+    return x_BMC[:, :num_tokens]
+
+
+def to_image(x_BLC: Tensor, grid: tuple[int, int]) -> Tensor:
+    """View tokens in raster order as an image, (B, C, H, W) in channels-last layout.
+
+    Transposing before the tokens are unfolded would give a single image strides that convolutions
+    take for another layout, which costs them a copy (docs/performance.md).
+    """
+    image_BCHW = x_BLC.unflatten(1, grid).permute(0, 3, 1, 2)
+    # Of a view the layout is looked up.
+    return image_BCHW.contiguous() if is_exporting() else image_BCHW

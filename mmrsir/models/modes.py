@@ -1,0 +1,36 @@
+"""What a forward pass runs under: an export, a transform of torch.func, hooks of others."""
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.forward_ad import unpack_dual
+from torch.nn.modules import module as torch_module
+
+
+def is_exporting() -> bool:
+    """Return whether the model is traced or exported: for any size and device, not for this one."""
+    # While it compiles torch says that it exports, too.
+    exporting = torch.compiler.is_exporting() and not torch.compiler.is_dynamo_compiling()
+    return exporting or torch.jit.is_tracing()
+
+
+def is_transformed(x: Tensor) -> bool:
+    """Return whether a transform of torch.func or forward-mode differentiation is at work.
+
+    They have no rule for some fused operators, for a backward pass of our own, for recomputed
+    blocks and for memory layouts. Where this is true, plain operators do the same.
+    """
+    if torch.compiler.is_compiling():
+        return False
+    return torch._C._are_functorch_transforms_active() or unpack_dual(x).tangent is not None
+
+
+def has_hooks(module: nn.Module) -> bool:
+    """Return whether calling this module, without those in it, does more than its class says."""
+    return bool(
+        module._forward_hooks
+        or module._forward_pre_hooks
+        or module._backward_hooks
+        or module._backward_pre_hooks
+        or 'forward' in vars(module)  # replaced for this one module
+        or torch_module._has_any_global_hook()
+    )
