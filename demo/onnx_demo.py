@@ -177,14 +177,16 @@ def resize(values: np.ndarray, height: int, width: int, method: str = 'bilinear'
         first = np.floor(places).astype(int)
         total: Any = 0
         for neighbour in NEIGHBOURS[method]:
-            weights = weigh(np.abs(places - first - neighbour), method).astype(np.float32)
+            weights = interpolation_weights(np.abs(places - first - neighbour), method).astype(
+                np.float32
+            )
             near = values.take((first + neighbour).clip(0, old - 1), axis)
             total = total + weights.reshape((-1, 1, 1) if axis == 0 else (-1, 1)) * near
         values = total
     return values
 
 
-def weigh(distance: np.ndarray, method: str) -> np.ndarray:
+def interpolation_weights(distance: np.ndarray, method: str) -> np.ndarray:
     """Return the weights of neighbours at a distance."""
     if method == 'bilinear':
         return 1 - distance

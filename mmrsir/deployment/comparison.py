@@ -1,13 +1,106 @@
-"""Comparing what two programs find in the same picture."""
+"""Comparing what an exported file computes with what the model does.
 
-from typing import NamedTuple
+IR-Win sorts: rounding alone puts two patches that are almost equally important into other windows.
+Where that happens, an export can come no nearer to a model than the model to itself, when pixels
+change by about a millionth. So much is excused.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from torch import Tensor
 
+from ..apis import Predictor
+from .detector import Detector
+from .export import Outputs
+from .parts import Part
+from .pictures import prepare
+
+Size = tuple[int, int, int]
+"""Height, width, number of images."""
+TOLERANCE = 1e-4  # of outputs
+TRIALS = 4  # of changes by a millionth
 BOXES = 0.1  # pixels
 SCORES = 0.01
 SAME = 0.5  # overlap of boxes of the same object
+
+
+class Comparison(NamedTuple):
+    """How far an export is from its module.
+
+    Args:
+        difference: The largest absolute difference of all outputs.
+        own: How far the module is from itself, see :func:`own_difference`; None where the
+            difference is within the tolerance.
+    """
+
+    difference: float
+    own: float | None
+
+
+def compare_outputs(part: Part, loaded: Outputs, size: Size) -> Comparison:
+    """Compare a model's own ``predict`` with its export, and where they differ with itself.
+
+    Args:
+        part: What was exported.
+        loaded: From :func:`.export.load_torch` or :func:`.export.load_onnx`.
+        size: Of the random images.
+    """
+    difference = largest_difference(part.predict, loaded, size)
+    within = difference <= TOLERANCE
+    return Comparison(difference, None if within else own_difference(part.predict, size))
+
+
+def agree(comparisons: Sequence[Comparison]) -> bool:
+    """Return whether an export computes what its module does, compared at several sizes.
+
+    At one of them at least, the difference must be within the tolerance; elsewhere at most twice
+    that of the module from itself.
+    """
+    return any(one.own is None for one in comparisons) and all(
+        one.own is None or one.difference <= 2 * one.own for one in comparisons
+    )
+
+
+def largest_difference(expected: Outputs, outputs: Outputs, size: Size) -> float:
+    """Return the largest difference of what two functions make of random images.
+
+    It is NaN where one has NaN.
+
+    Raises:
+        ValueError: The outputs differ in number or shape.
+    """
+    images = _draw(size)
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        pairs = [_as_tuple(function(images)) for function in (expected, outputs)]
+    shapes = [[tuple(out.shape) for out in outs] for outs in pairs]
+    if shapes[0] != shapes[1]:
+        raise ValueError(f'outputs of {size} are {shapes[1]}, those of torch {shapes[0]}')
+    differences = [(one - other).abs().max() for one, other in zip(*pairs, strict=True)]
+    return float(torch.stack(differences).max())
+
+
+def own_difference(outputs: Outputs, size: Size) -> float:
+    """Return the largest difference of what a function makes of almost the same random images."""
+
+    def difference(trial: int) -> float:
+        change = 1e-6 * _draw(size, trial)
+        return largest_difference(outputs, lambda images: outputs(images + change), size)
+
+    return max(difference(trial) for trial in range(1, TRIALS + 1))
+
+
+def _draw(size: Size, trial: int = 0) -> Tensor:
+    """Draw images that depend on their size and the number of the trial alone."""
+    height, width, number = size
+    generator = np.random.default_rng((*size, trial))
+    return torch.from_numpy(generator.standard_normal((number, 3, height, width), np.float32))
+
+
+def _as_tuple(outputs: Any) -> tuple[Tensor, ...]:
+    return (outputs,) if isinstance(outputs, Tensor) else tuple(outputs)
 
 
 class Detections(NamedTuple):
@@ -56,12 +149,7 @@ class Difference(NamedTuple):
 
 
 def compare_detections(expected: Detections, found: Detections) -> Difference:
-    """Compare objects; partners have the same label, and boxes that overlap most.
-
-    Args:
-        expected: The one set.
-        found: The other.
-    """
+    """Compare two sets of objects; partners have the same label, and boxes that overlap most."""
     overlap = _overlap(expected.boxes, found.boxes)
     if overlap.size:  # boxes without an area overlap nothing
         overlap[np.abs(expected.boxes[:, None] - found.boxes).max(2) <= BOXES] = 1
@@ -92,3 +180,49 @@ def _overlap(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     areas = [(boxes[:, 2:] - boxes[:, :2]).clip(0).prod(1) for boxes in (one, other)]
     union = areas[0][:, None] + areas[1] - common
     return common / np.maximum(union, np.finfo(np.float32).tiny)
+
+
+def compare_objects(
+    part: Detector,
+    predictor: Predictor,
+    loaded: Callable[[np.ndarray], Detections],
+    pictures: Iterable[np.ndarray],
+) -> list[tuple[Difference, bool]]:
+    """Compare what a detector and its file find.
+
+    Args:
+        part: The detector.
+        predictor: The same, for pictures.
+        loaded: The file, from :func:`.whole_detector.load_detector`.
+        pictures: RGB, uint8, (H, W, 3).
+
+    Returns:
+        For each picture the difference, and whether a large one is excused.
+    """
+    compared = []
+    for picture in pictures:
+        with torch.no_grad():
+            (sample,) = predictor.model.test_step(predictor.preprocess(picture))
+        expected = Detections.of_instances(sample.pred_instances)
+        difference = compare_detections(expected, loaded(picture))
+        excused = not difference.is_small and _is_unstable(part, prepare(predictor, picture))
+        compared.append((difference, excused))
+    return compared
+
+
+def _is_unstable(part: Detector, inputs: dict[str, Tensor]) -> bool:
+    """Return whether a detector finds other objects where pixels change by about a millionth."""
+
+    def detect(images: Tensor) -> Detections:
+        boxes, labels, scores = part(images, inputs['size'], inputs['scale'])[:3]
+        return Detections(boxes.numpy(), labels.numpy(), scores.numpy())
+
+    images = inputs['images']
+    with torch.no_grad():
+        expected = detect(images)
+        return any(
+            not compare_detections(expected, detect(images + 1e-6 * noise)).is_small
+            for noise in torch.randn(
+                TRIALS, *images.shape, generator=torch.Generator().manual_seed(0)
+            )
+        )

@@ -11,8 +11,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .part import Part
-
 LONGEST_STEP = abs(math.log(16 / 1000))  # of the logarithm of a box's side, as in mmdet
 # What the steps below compute; a detector with other parts computes something else.
 KNOWN = {
@@ -35,7 +33,7 @@ KNOWN = {
 }
 
 
-class Detector(Part):
+class Detector(nn.Module):
     """Boxes, labels, scores and masks of one image, as ``predict`` of the detector gives them.
 
     Args:
@@ -45,13 +43,16 @@ class Detector(Part):
         ValueError: The detector has a part or a setting whose computation is not known here.
     """
 
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__(model)
+    model: Any
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
         _check(model)
-        self.has_masks = self.model.roi_head.with_mask
+        self.model = model
+        self.has_masks: bool = model.roi_head.with_mask
         self.output_names = ['boxes', 'labels', 'scores', *['masks'] * self.has_masks]
 
-    def forward(self, images: Tensor, size: Tensor, scale: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]
+    def forward(self, images: Tensor, size: Tensor, scale: Tensor) -> tuple[Tensor, ...]:
         """Detect.
 
         Args:

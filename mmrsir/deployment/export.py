@@ -1,72 +1,88 @@
-"""Writing a model for another program, and comparing what it computes there."""
+"""Writing a model for another program, and loading what was written."""
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.export import Dim
 
-from .part import Part
-from .translations import onnx_translations
+from ..apis import Predictor
+from ..engine.scopes import innermost_dataset
+from .parts import Part
 
 Outputs = Callable[[Tensor], Any]
 """A function of images, (B, 3, H, W), that returns a tensor or several."""
-Size = tuple[int, int, int]
-"""Height, width, number of images."""
-TOLERANCE = 1e-4
-OWN_TRIALS = 4
 # An example for the tracer; no two of its sizes are equal, so that none is taken for another.
-EXAMPLE: Size = (480, 640, 2)
+EXAMPLE = (2, 3, 480, 640)
 BATCHES = ({0: Dim.DYNAMIC, 2: Dim.DYNAMIC, 3: Dim.DYNAMIC},)
+LEFT_OUT = ('LoadImage', 'LoadAnnotations', 'Pack')  # steps that do not change the image
 
 
-def export_torch(module: Part, out_file: str | Path, example: Size = EXAMPLE) -> None:
+def export_torch(module: Part, out_file: str | Path) -> None:
     """Write a ``.pt2`` file for ``torch.export.load``, for any batch and sides above 32 pixels.
 
     Args:
-        module: What is exported, from :func:`.subjects.take_part`.
+        module: What is exported, from :func:`.parts.take_part`.
         out_file: File to write.
-        example: Size that the tracer sees.
     """
     with torch.no_grad(), any_size():
-        program = torch.export.export(module, (_draw(example),), dynamic_shapes=BATCHES)
+        program = torch.export.export(module, (torch.zeros(EXAMPLE),), dynamic_shapes=BATCHES)
     torch.export.save(program, out_file)
 
 
-def export_onnx(
-    module: Part, out_file: str | Path, metadata: dict[str, str], example: Size = EXAMPLE
-) -> None:
+def export_onnx(module: Part, out_file: str | Path, metadata: dict[str, str]) -> None:
     """Write an ``.onnx`` file, for any batch and image size.
 
     Args:
-        module: What is exported, from :func:`.subjects.take_part`.
+        module: What is exported, from :func:`.parts.take_part`.
         out_file: File to write.
-        metadata: What the file tells about itself.
-        example: Size that the tracer sees.
+        metadata: What the file tells about itself, see :func:`describe`.
     """
-    with torch.no_grad(), any_size():
-        program: Any = torch.onnx.export(
-            module,
-            (_draw(example),),
-            dynamic_shapes=BATCHES,
-            input_names=['images'],
-            output_names=list(module.output_names),
-            custom_translation_table=onnx_translations(),
-            dynamo=True,
-            verbose=False,
-        )
+    program = to_onnx(
+        module, (torch.zeros(EXAMPLE),), BATCHES, ['images'], list(module.output_names)
+    )
     program.model.metadata_props.update(metadata)
     program.save(out_file)
 
 
+def to_onnx(
+    module: nn.Module,
+    arguments: tuple[Tensor, ...],
+    dynamic_shapes: tuple,
+    input_names: list[str],
+    output_names: list[str],
+) -> Any:
+    """Return torch's ONNX program of a module; arguments as those of ``torch.onnx.export``."""
+    with torch.no_grad(), any_size():
+        return torch.onnx.export(
+            module,
+            arguments,
+            dynamic_shapes=dynamic_shapes,
+            input_names=input_names,
+            output_names=output_names,
+            custom_translation_table=onnx_translations(),
+            dynamo=True,
+            verbose=False,
+        )
+
+
+@contextmanager
+def any_size() -> Iterator[None]:
+    """Take no size of an example for a special case."""
+    # Otherwise a size of 1, of the batch or a number of windows, is taken for one.
+    settings: Any = torch.fx.experimental._config
+    with settings.patch(backed_size_oblivious=True):
+        yield
+
+
 def load_torch(path: str | Path) -> Outputs:
     """Load what :func:`export_torch` wrote, as a function of images."""
-    loaded = torch.export.load(path).module()
-    return lambda images: _as_tuple(loaded(images))
+    return torch.export.load(path).module()
 
 
 def load_onnx(path: str | Path) -> Outputs:
@@ -81,107 +97,77 @@ def load_onnx(path: str | Path) -> Outputs:
     return run
 
 
-def largest_difference(expected: Outputs, outputs: Outputs, size: Size) -> float:
-    """Compare what two functions make of random images.
+def describe(predictor: Predictor, part: str) -> dict[str, str]:
+    """Return the metadata of a file, values as JSON, so that a program needs nothing else.
 
     Args:
-        expected: The one, such as :meth:`.part.Part.predict`.
-        outputs: The other, from :func:`load_torch` or :func:`load_onnx`.
-        size: Of the images.
+        predictor: The model and its config.
+        part: What is exported.
 
     Returns:
-        The largest absolute difference, of all outputs; NaN where one has NaN.
-
-    Raises:
-        ValueError: The outputs differ in number or shape.
+        ``task``, what was exported; ``classes`` and their colours, ``palette``; ``channels``,
+        ``mean`` and ``std``, by which images are normalized; ``steps``, what comes before that:
+        the transforms of the test pipeline. The file of a whole detector does all that itself.
     """
-    images = _draw(size)
-    with torch.no_grad(), torch.random.fork_rng(devices=[]):
-        pairs = [_as_tuple(function(images)) for function in (expected, outputs)]
-    shapes = [[tuple(out.shape) for out in outs] for outs in pairs]
-    if shapes[0] != shapes[1]:
-        raise ValueError(f'outputs of {size} are {shapes[1]}, those of torch {shapes[0]}')
-    differences = [(one - other).abs().max() for one, other in zip(*pairs, strict=True)]
-    return float(torch.stack(differences).max())
+    described: dict[str, Any] = dict(task=part, classes=list(predictor.classes))
+    palette = (getattr(predictor.model, 'dataset_meta', None) or {}).get('palette')
+    if isinstance(palette, (list, tuple)):
+        described['palette'] = [list(map(int, colour)) for colour in palette]
+    if part != 'detector':
+        settings = predictor.model.data_preprocessor
+        # mmpretrain's has a name of its own for it.
+        names = ('to_rgb', '_channel_conversion')
+        to_rgb = any(getattr(settings, name, False) for name in names)
+        described['channels'] = 'RGB' if to_rgb else 'BGR'
+        for name in ('mean', 'std'):
+            if hasattr(settings, name):  # else the model takes pixels as they are
+                described[name] = getattr(settings, name).flatten().tolist()
+        described['steps'] = [
+            dict(step)
+            for step in innermost_dataset(predictor.cfg).get('pipeline', [])
+            if not step['type'].rpartition('.')[2].startswith(LEFT_OUT)
+        ]
+    return {key: json.dumps(value) for key, value in described.items()}
 
 
-class Comparison(NamedTuple):
-    """How far an export is from its module.
+def onnx_translations() -> dict[Callable, Callable]:
+    """Return the translations of operators that torch's exporter lacks.
 
-    Args:
-        difference: The largest absolute difference of all outputs.
-        own: How far the module is from itself, see :func:`own_difference`; None where the
-            difference is within the tolerance.
+    Two cases need them: pooling to a fixed size, as in UPerNet, of images of any size, and a
+    program of ``torch.export`` that is handed to ``torch.onnx.export``. Our backbones need none.
+    Needs ``onnxscript``:
+    ``torch.onnx.export(…, dynamo=True, custom_translation_table=onnx_translations())``.
     """
+    from onnx.numpy_helper import from_array
+    from onnxscript import opset18
 
-    difference: float
-    own: float | None
+    op: Any = opset18  # its types stand for graphs of one type of numbers
 
+    def translate_sort(x: Any, stable: bool, dim: int = -1, descending: bool = False) -> Any:
+        length = op.Gather(op.Shape(x), op.Constant(value_ints=[dim]))
+        # Of equal values TopK puts the one of the lower index first, as a stable sort does.
+        return op.TopK(x, length, axis=dim, largest=int(descending), sorted=1)
 
-def compare(part: Part, loaded: Outputs, size: Size) -> Comparison:
-    """Compare a model's own ``predict`` with its export, and where they differ with itself.
+    def translate_pooling(x: Any, output_size: Sequence[int]) -> Any:
+        # A cell is the mean of the rows and columns from floor(i n / m) to ceil((i + 1) n / m):
+        # a product with a matrix of shares on each side.
+        rows, columns = (
+            shares(x, dim, size) for dim, size in zip((2, 3), output_size, strict=True)
+        )
+        return op.MatMul(op.MatMul(rows, x), op.Transpose(columns, perm=[1, 0]))
 
-    Args:
-        part: What was exported.
-        loaded: From :func:`load_torch` or :func:`load_onnx`.
-        size: Of the random images.
+    def shares(x: Any, dim: int, size: int) -> Any:
+        zero, one = op.Constant(value_int=0), op.Constant(value_int=1)
+        length = op.Squeeze(op.Gather(op.Shape(x), op.Constant(value_ints=[dim])))
+        places = op.Unsqueeze(op.Range(zero, length, one), op.Constant(value_ints=[0]))
+        cells = op.Constant(value=from_array(np.arange(size).reshape(-1, 1)))
+        begins = cells * length / size
+        ends = ((cells + 1) * length + (size - 1)) / size
+        inside = op.And(op.GreaterOrEqual(places, begins), op.Less(places, ends))
+        return op.Cast(inside, to=1) / op.Cast(ends - begins, to=1)
 
-    Returns:
-        The differences.
-    """
-    difference = largest_difference(part.predict, loaded, size)
-    within = difference <= TOLERANCE
-    return Comparison(difference, None if within else own_difference(part.predict, size))
-
-
-def agree(comparisons: Sequence[Comparison]) -> bool:
-    """Return whether an export computes what its module does.
-
-    Args:
-        comparisons: At several sizes. At one of them at least, the difference must be within the
-            tolerance; elsewhere at most twice that of the module from itself.
-    """
-    return any(one.own is None for one in comparisons) and all(
-        one.own is None or one.difference <= 2 * one.own for one in comparisons
-    )
-
-
-def own_difference(outputs: Outputs, size: Size) -> float:
-    """Compare what a function makes of random images and of almost the same images.
-
-    IR-Win sorts: rounding alone puts two patches that are almost equally important into other
-    windows. Where that happens, an export can come no nearer to a model than this.
-
-    Args:
-        outputs: The function.
-        size: Of the images.
-
-    Returns:
-        The largest absolute difference over trials that change each pixel by about a millionth.
-    """
-
-    def difference(trial: int) -> float:
-        change = 1e-6 * _draw(size, trial)
-        return largest_difference(outputs, lambda images: outputs(images + change), size)
-
-    return max(difference(trial) for trial in range(1, OWN_TRIALS + 1))
-
-
-@contextmanager
-def any_size() -> Iterator[None]:
-    """Take no size of an example for a special case."""
-    # Otherwise a size of 1, of the batch or a number of windows, is taken for one.
-    settings: Any = torch.fx.experimental._config
-    with settings.patch(backed_size_oblivious=True):
-        yield
-
-
-def _draw(size: Size, trial: int = 0) -> Tensor:
-    """Draw images that depend on their size and the number of the trial alone."""
-    height, width, number = size
-    generator = np.random.default_rng((*size, trial))
-    return torch.from_numpy(generator.standard_normal((number, 3, height, width), np.float32))
-
-
-def _as_tuple(outputs: Any) -> tuple[Tensor, ...]:
-    return (outputs,) if isinstance(outputs, Tensor) else tuple(outputs)
+    return {
+        torch.ops.aten._adaptive_avg_pool2d.default: translate_pooling,
+        torch.ops.aten.adaptive_avg_pool2d.default: translate_pooling,
+        torch.ops.aten.sort.stable: translate_sort,
+    }

@@ -1,4 +1,4 @@
-"""What stands around a detector in its ONNX file: reading of the picture, masks of its size."""
+"""ONNX graphs around a detector: from a picture to an image, and masks of the picture's size."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
@@ -10,7 +10,7 @@ PASSED_OVER = {'LoadAnnotations', 'PackDetInputs'}  # transforms that leave the 
 PICTURE = 'uint8[1, height, width, 3] image'
 
 
-class Reading(NamedTuple):
+class Preprocessing(NamedTuple):
     """How a detector's test turns a picture into an image.
 
     Args:
@@ -33,12 +33,8 @@ class Reading(NamedTuple):
     pad_value: float
 
 
-def read_settings(cfg: Any, model: nn.Module) -> Reading:
-    """Return how a config's test pipeline and the model's preprocessor read pictures.
-
-    Args:
-        cfg: Config of mmdet.
-        model: Its detector.
+def preprocessing_of(cfg: Any, model: nn.Module) -> Preprocessing:
+    """Return what the test pipeline of mmdet's config and its detector's preprocessor do.
 
     Raises:
         ValueError: The pipeline has a transform that is not known here.
@@ -64,24 +60,20 @@ def read_settings(cfg: Any, model: nn.Module) -> Reading:
         for name, value in (('mean', 0.0), ('std', 1.0))
     )
     is_rgb = bool(settings._channel_conversion)
-    return Reading(
+    return Preprocessing(
         scale, keep_ratio, is_rgb, mean, std, settings.pad_size_divisor, settings.pad_value
     )
 
 
-def graph_before(reading: Reading, opset: int) -> Any:
+def graph_before(preprocessing: Preprocessing, opset: int) -> Any:
     """Return the ONNX model from ``image`` to ``images``, ``size``, ``scale`` and ``given``.
 
     ``image`` is a picture, uint8, RGB, (1, H, W, 3). ``given`` is (H, W), the others are the
     arguments of :meth:`.detector.Detector.forward`.
-
-    Args:
-        reading: How pictures are read.
-        opset: Version of ONNX's operators.
     """
-    if reading.scale is None:
+    if preprocessing.scale is None:
         resized = 'sides = Identity(exact)'
-    elif reading.keep_ratio:
+    elif preprocessing.keep_ratio:
         resized = """
             long = ReduceMax(exact)
             short = ReduceMin(exact)
@@ -93,19 +85,19 @@ def graph_before(reading: Reading, opset: int) -> Any:
             sides = Floor(rounded)"""
     else:
         resized = 'sides = Concat<axis = 0>(limit_short, limit_long)'  # height, width
-    limits = reading.scale or (1, 1)
-    if reading.keep_ratio:
+    limits = preprocessing.scale or (1, 1)
+    if preprocessing.keep_ratio:
         limits = max(limits), min(limits)
     long, short = map(float, limits)
-    channels = '0, 1, 2' if reading.is_rgb else '2, 1, 0'
+    channels = '0, 1, 2' if preprocessing.is_rgb else '2, 1, 0'
     return _parse(
         f"""before ({PICTURE}) => (float[1, 3, rows, columns] images, float[2] size,
             float[2] scale, int64[2] given)
         <double[1] limit_long = {{{long}}}, double[1] limit_short = {{{short}}},
          double[1] half = {{0.5}}, int64[1] one = {{1}}, int64[1] three = {{3}},
          int64[3] channels = {{{channels}}},
-         int64[6] zeros = {{0, 0, 0, 0, 0, 0}}, int64[1] divisor = {{{reading.divisor}}},
-         float pad_value = {{{float(reading.pad_value)}}},
+         int64[6] zeros = {{0, 0, 0, 0, 0, 0}}, int64[1] divisor = {{{preprocessing.divisor}}},
+         float pad_value = {{{float(preprocessing.pad_value)}}},
          double offset = {{0.5}}, double unit = {{1.0}}, float whole = {{1.0}}, int64 step = {{1}},
          float steps = {{2048.0}}, int64 zero = {{0}}, int64 number_0 = {{0}},
          int64 number_1 = {{1}}, int32 sixteen = {{16}}, int32 quarter = {{65536}},
@@ -151,7 +143,7 @@ def graph_before(reading: Reading, opset: int) -> Any:
             images = Pad(normalized, pads, pad_value)
         }}""",
         opset,
-        {name: _column(getattr(reading, name)) for name in ('mean', 'std')},
+        {name: _column(getattr(preprocessing, name)) for name in ('mean', 'std')},
     )
 
 
@@ -193,12 +185,8 @@ def graph_after(side: int, threshold: float, opset: int) -> Any:
     """Return the ONNX model from ``boxes``, ``grids`` and ``given`` to ``masks``.
 
     ``boxes`` are (N, 4), ``grids`` what lies at the points of a grid in each, (N, side, side),
-    ``masks`` are (N, H, W), bool, of a picture of the size ``given``.
-
-    Args:
-        side: Number of points.
-        threshold: From which value on a pixel belongs to the object.
-        opset: Version of ONNX's operators.
+    ``masks`` are (N, H, W), bool, of a picture of the size ``given``. A pixel
+    belongs to the object from the threshold on.
     """
     # Interpolation between four points is a product with a matrix of shares on each side. One
     # object comes after the other, since all at once take much memory; Scan needs at least one.

@@ -1,6 +1,7 @@
 """What is exported of a model: functions of normalized images alone."""
 
-from collections.abc import Callable, Iterator
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -9,25 +10,38 @@ from torch import Tensor, nn
 
 from ..utils.arguments import check_choice
 from .detector import Detector
-from .part import Part
 
 Path = tuple[str, ...]
 PROBE = (2, 3, 224, 224)  # images by which a classifier shows what it makes of its outputs
 
 
-class Backbone(Part):
-    """The feature pyramid.
+class Part(nn.Module):
+    """A part of a model, as a function of normalized images, (B, 3, H, W)."""
 
-    Args:
-        model: A detector, segmentor or classifier, or a backbone alone.
-    """
+    output_names: Sequence[str] = ()
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model: Any = model
+
+    @abstractmethod
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Return the outputs."""
+
+    def predict(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Return the same by the model's own ``predict``, where that goes another way."""
+        return self(images)
+
+
+class Backbone(Part):
+    """The feature pyramid of a detector, segmentor or classifier, or of a backbone alone."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__(getattr(model, 'backbone', model))
         self.output_names = [f'level{index}' for index in self.model.out_indices]
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Return feature maps, (B, C_i, ceil(H/s_i), ceil(W/s_i)) of images, (B, 3, H, W)."""
+        """Return feature maps, (B, C_i, ceil(H/s_i), ceil(W/s_i))."""
         return tuple(self.model(images))
 
 
@@ -36,9 +50,6 @@ class Classifier(Part):
 
     Heads of one label apply a softmax there, heads of several labels a sigmoid, regressions
     nothing. ``predict`` itself cannot be exported, so it is asked which of these it applies.
-
-    Args:
-        model: A classifier of mmpretrain.
 
     Raises:
         ValueError: ``predict`` applies none of them.
@@ -62,7 +73,7 @@ class Classifier(Part):
         self.output_names = ['_'.join(('scores', *path)) for path in outputs]
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Return the scores of each task, (B, classes), of images, (B, 3, H, W)."""
+        """Return the scores of each task, (B, classes)."""
         outputs = _by_task(self.model(images, mode='tensor'))
         return tuple(self._readings[path](output) for path, output in outputs)
 
@@ -75,8 +86,6 @@ class Classifier(Part):
         return {path: torch.stack([_score(one, path) for one in samples]) for path in paths}
 
     def _find_reading(self, output: Any, scores: Tensor) -> Callable[[Any], Tensor]:
-        """Return the reading that makes scores of an output."""
-
         def difference(reading: Callable[[Any], Tensor]) -> float:
             made = reading(output)
             return float((made - scores).abs().max()) if made.shape == scores.shape else torch.inf
@@ -92,11 +101,7 @@ class Classifier(Part):
 
 
 class Segmentor(Part):
-    """Scores of classes at each pixel, for whole images.
-
-    Args:
-        model: An encoder and decoder of mmseg.
-    """
+    """Scores of classes at each pixel, for whole images."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__(model)
@@ -105,10 +110,7 @@ class Segmentor(Part):
         self.output_names = ['scores' if self.is_binary else 'logits']
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Return scores before the softmax, (B, classes, H, W), of images, (B, 3, H, W).
-
-        Of a model with one channel, return probabilities, (B, 1, H, W).
-        """
+        """Return scores before the softmax, (B, classes, H, W); of one channel, probabilities."""
         size = images.shape[2:]
         meta = dict(ori_shape=size, img_shape=size, pad_shape=size, padding_size=[0] * 4)
         logits = self.model.encode_decode(images, [meta])
@@ -131,9 +133,6 @@ class Proposals(Part):
     For detectors whose further steps :class:`.detector.Detector` does not know. Of the pyramid
     torch.export records the pooling to the last level for odd or for even sizes alone, ONNX for
     all.
-
-    Args:
-        model: A two-stage detector of mmdet.
 
     Raises:
         ValueError: The model has no region proposal network.
@@ -172,7 +171,7 @@ class Proposals(Part):
         return seen[0]
 
 
-PARTS: dict[str, type[Part]] = {
+PARTS: dict[str, type[Part] | type[Detector]] = {
     'backbone': Backbone,
     'classifier': Classifier,
     'segmentor': Segmentor,
@@ -187,16 +186,13 @@ OF_LIBRARY = {
 }
 
 
-def take_part(model: nn.Module, scope: str, part: str | None = None) -> Part:
-    """Return the part of a model that is exported.
+def take_part(model: nn.Module, scope: str, part: str | None = None) -> Part | Detector:
+    """Return the part of a model that is exported, in evaluation mode.
 
     Args:
-        model: A model of one of the three libraries.
+        model: A model of mmdet, mmseg or mmpretrain.
         scope: The library.
         part: One of :data:`OF_LIBRARY`; None for the whole model.
-
-    Returns:
-        The part, in evaluation mode.
 
     Raises:
         ValueError: The library's models have no such part, or this one's cannot be exported.

@@ -1,4 +1,4 @@
-"""Pictures of a config's data, and what an exported core takes of them."""
+"""Pictures of a config's data, and what an exported part takes of them."""
 
 from collections.abc import Iterator
 from contextlib import redirect_stdout
@@ -17,15 +17,7 @@ from .precision import Feed
 
 
 def config_pictures(cfg: Config, split: str, number: int) -> Iterator[np.ndarray]:
-    """Iterate over pictures of a split, evenly spread.
-
-    Args:
-        cfg: The config, with its data sets.
-        split: ``'train'`` or ``'test'``.
-        number: How many at most.
-
-    Yields:
-        RGB, uint8, (H, W, 3).
+    """Iterate over pictures of a split, so many at most and evenly spread: RGB, uint8, (H, W, 3).
 
     Raises:
         OSError: The data or a picture is missing.
@@ -46,15 +38,10 @@ def config_pictures(cfg: Config, split: str, number: int) -> Iterator[np.ndarray
 
 
 def prepare(predictor: Predictor, picture: np.ndarray) -> dict[str, torch.Tensor]:
-    """Return what an exported core takes of a picture, by name.
+    """Return what an exported part takes of a picture, RGB, uint8, (H, W, 3), by name.
 
-    Args:
-        predictor: The model.
-        picture: RGB, uint8, (H, W, 3).
-
-    Returns:
-        ``images``, and for detectors ``size`` and ``scale``, as
-        :meth:`.detector.Detector.forward` has them.
+    That is ``images``, and for detectors ``size`` and ``scale`` too, see
+    :meth:`.detector.Detector.forward`.
     """
     with torch.no_grad():
         batch = predictor.model.data_preprocessor(predictor.preprocess(picture), False)
@@ -67,12 +54,6 @@ def prepare(predictor: Predictor, picture: np.ndarray) -> dict[str, torch.Tensor
 
 
 def calibration_feeds(predictor: Predictor, cfg: Config, number: int) -> Iterator[Feed]:
-    """Iterate over the inputs of training pictures, read as in tests.
-
-    Args:
-        predictor: The model.
-        cfg: Its config, with its data sets.
-        number: How many at most.
-    """
+    """Iterate over what :func:`prepare` makes of a number of training pictures."""
     for picture in config_pictures(cfg, 'train', number):
         yield {name: value.numpy() for name, value in prepare(predictor, picture).items()}

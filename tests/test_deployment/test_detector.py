@@ -12,13 +12,13 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 
 from mmrsir.apis import Predictor
-from mmrsir.deployment import picture_graphs, precision, whole_detector
-from mmrsir.deployment.description import describe
-from mmrsir.deployment.detections import Detections, compare_detections
+from mmrsir.deployment import onnx_graphs, precision, whole_detector
+from mmrsir.deployment.comparison import Detections, compare_detections, compare_objects
 from mmrsir.deployment.detector import Detector
-from mmrsir.deployment.picture_graphs import Reading, read_settings
+from mmrsir.deployment.export import describe
+from mmrsir.deployment.onnx_graphs import Preprocessing, preprocessing_of
+from mmrsir.deployment.parts import take_part
 from mmrsir.deployment.pictures import prepare
-from mmrsir.deployment.subjects import take_part
 
 from ..helpers.commands import ROOT
 
@@ -92,13 +92,14 @@ def test_the_file_finds_what_predict_finds(tmp_path, kind):
     part = take_part(predictor.model, 'mmdet')
     core, path = tmp_path / 'core.onnx', tmp_path / 'whole.onnx'
     whole_detector.export_core(part, core)
-    reading = read_settings(predictor.cfg, predictor.model)
+    preprocessing = preprocessing_of(predictor.cfg, predictor.model)
     about = describe(predictor, 'detector')
-    wrapped = [whole_detector.wrap_core(onnx.load(core), part, reading, about)]
+    wrapped = [whole_detector.wrap_core(onnx.load(core), part, preprocessing, about)]
     onnx.checker.check_model(wrapped[0])
     onnx.save(wrapped[0], path)
     pictures = [picture_of(size) for size in SIZES]
-    compared = whole_detector.compare(part, predictor, path, pictures)
+    loaded = whole_detector.load_detector(path)
+    compared = compare_objects(part, predictor, loaded, pictures)
     assert all(difference.number > 5 for difference, _ in compared)
     assert all(difference.is_small or excused for difference, excused in compared)
     small_ones = [difference for difference, _ in compared if difference.is_small]
@@ -117,7 +118,7 @@ def test_the_file_finds_what_predict_finds(tmp_path, kind):
         feeds = [{key: one.numpy() for key, one in prepare(predictor, pictures[0]).items()}]
         precision.convert(core, small, kind_of_numbers, feeds)
         assert small.stat().st_size < 0.8 * core.stat().st_size
-        onnx.save(whole_detector.wrap_core(onnx.load(small), part, reading, about), small)
+        onnx.save(whole_detector.wrap_core(onnx.load(small), part, preprocessing, about), small)
         found = whole_detector.load_detector(small)(pictures[0])
         assert len(found.boxes) > closest * len(found_by_torch(predictor, pictures[0]).boxes)
 
@@ -153,29 +154,29 @@ def parse(setting):
     return key, float(value) if '.' in value else value
 
 
-READINGS = {
-    'both limits': Reading((200, 120), True, True, (1, 2, 3), (4, 5, 6), 32, 0),
-    'exact': Reading((90, 70), False, False, (1, 2, 3), (4, 5, 6), 1, 7),
-    'as it is': Reading(None, True, True, (0, 0, 0), (1, 1, 1), 16, 0),
+PREPROCESSINGS = {
+    'both limits': Preprocessing((200, 120), True, True, (1, 2, 3), (4, 5, 6), 32, 0),
+    'exact': Preprocessing((90, 70), False, False, (1, 2, 3), (4, 5, 6), 1, 7),
+    'as it is': Preprocessing(None, True, True, (0, 0, 0), (1, 1, 1), 16, 0),
 }
 
 
 @pytest.mark.parametrize('size', [(37, 90), (300, 301), (1, 5)])
-@pytest.mark.parametrize('name', READINGS)
+@pytest.mark.parametrize('name', PREPROCESSINGS)
 def test_a_picture_becomes_the_image_that_mmdet_makes_of_it(name, size):
-    reading = READINGS[name]
+    preprocessing = PREPROCESSINGS[name]
     picture = picture_of(size)
     resized = picture
-    if reading.scale and reading.keep_ratio:
-        resized = mmcv.imrescale(picture, reading.scale)
-    elif reading.scale:
-        resized = mmcv.imresize(picture, reading.scale)
-    pixels = resized if reading.is_rgb else resized[..., ::-1]
-    mean, std = (np.array(one, np.float32) for one in (reading.mean, reading.std))
+    if preprocessing.scale and preprocessing.keep_ratio:
+        resized = mmcv.imrescale(picture, preprocessing.scale)
+    elif preprocessing.scale:
+        resized = mmcv.imresize(picture, preprocessing.scale)
+    pixels = resized if preprocessing.is_rgb else resized[..., ::-1]
+    mean, std = (np.array(one, np.float32) for one in (preprocessing.mean, preprocessing.std))
     normalized = (pixels.astype(np.float32) - mean) / std
-    expected = mmcv.impad_to_multiple(normalized, reading.divisor, reading.pad_value)
+    expected = mmcv.impad_to_multiple(normalized, preprocessing.divisor, preprocessing.pad_value)
 
-    outputs = run(picture_graphs.graph_before(reading, OPSET), image=picture[None])
+    outputs = run(onnx_graphs.graph_before(preprocessing, OPSET), image=picture[None])
     images, sides, scale, given = outputs
     assert np.array_equal(images[0].transpose(1, 2, 0), expected)
     assert sides.tolist() == list(resized.shape[:2])
@@ -191,7 +192,7 @@ def test_masks_are_pasted_as_by_mmdet(number):
     begin, sides = generator.uniform(0, 40, (2, number, 2)).astype(np.float32)
     boxes = np.concatenate([begin, begin + sides + 1], 1)  # some end outside the picture
     grids = generator.random((number, 28, 28), np.float32)
-    graph = picture_graphs.graph_after(28, 0.5, OPSET)
+    graph = onnx_graphs.graph_after(28, 0.5, OPSET)
     (masks,) = run(graph, boxes=boxes, grids=grids, given=np.array([50, 60]))
     assert masks.shape == (number, 50, 60)
     if number:
@@ -211,7 +212,7 @@ def test_a_test_pipeline_of_other_steps_is_refused(tmp_path):
     predictor = predictor_of(tmp_path, 'faster')
     predictor.cfg.test_dataloader.dataset.pipeline.insert(1, dict(type='Pad', size=(9, 9)))
     with pytest.raises(ValueError, match="'type': 'Pad'"):
-        read_settings(predictor.cfg, predictor.model)
+        preprocessing_of(predictor.cfg, predictor.model)
 
 
 def test_objects_without_a_partner_are_counted():

@@ -14,8 +14,8 @@ from mmpretrain.structures import DataSample
 from torch import nn
 
 from mmrsir.apis import Predictor
-from mmrsir.deployment import export
-from mmrsir.deployment.subjects import Backbone, take_part
+from mmrsir.deployment import comparison, export
+from mmrsir.deployment.parts import Backbone, take_part
 from mmrsir.models import RSIRTransformer
 
 from ..helpers.commands import ROOT
@@ -55,7 +55,7 @@ def test_one_export_of_the_backbone_serves_all_sizes(tmp_path, kind, importance)
     module = Backbone(model).eval()
     loaded = write_and_load(module, tmp_path, kind)
     for size in SIZES:
-        assert export.largest_difference(module, loaded, size) < export.TOLERANCE
+        assert comparison.largest_difference(module, loaded, size) < comparison.TOLERANCE
 
 
 def test_a_plain_onnx_export_of_the_backbone_needs_no_table(tmp_path):
@@ -65,10 +65,10 @@ def test_a_plain_onnx_export_of_the_backbone_needs_no_table(tmp_path):
     example = torch.rand(1, 3, 64, 96)
     torch.onnx.export(model, (example,), path, input_names=['images'], dynamo=True)
     loaded = export.load_onnx(path)
-    assert export.largest_difference(model, loaded, (64, 96, 1)) < export.TOLERANCE
+    assert comparison.largest_difference(model, loaded, (64, 96, 1)) < comparison.TOLERANCE
     # All patches are equally important.
     for expected, level in zip(model(example * 0), loaded(example * 0), strict=True):
-        assert torch.allclose(expected, level, atol=export.TOLERANCE)
+        assert torch.allclose(expected, level, atol=comparison.TOLERANCE)
 
 
 @pytest.mark.slow
@@ -88,7 +88,7 @@ def test_one_export_of_a_model_serves_all_sizes(tmp_path, folder, kind):
     module = take_part(model, *PARTS[folder])
     loaded = write_and_load(module, tmp_path, kind)
     for size in SIZES:
-        assert export.largest_difference(module.predict, loaded, size) < export.TOLERANCE
+        assert comparison.largest_difference(module.predict, loaded, size) < comparison.TOLERANCE
 
 
 class OwnHead(ClsHead):
@@ -148,11 +148,11 @@ def test_an_export_is_compared_with_what_the_classifier_predicts():
     model = labelled_differently(HEADS['several labels'])
     part = take_part(model, 'mmpretrain')
     right, wrong = (
-        export.compare(part, of_logits, (33, 20, 1))
+        comparison.compare_outputs(part, of_logits, (33, 20, 1))
         for of_logits in (lambda x: model(x).sigmoid(), lambda x: model(x).softmax(1))
     )
-    assert export.agree([right])
-    assert not export.agree([wrong])
+    assert comparison.agree([right])
+    assert not comparison.agree([wrong])
 
 
 def test_scores_that_cannot_be_exported_are_refused():
@@ -202,9 +202,9 @@ def test_a_difference_is_seen():
 
     size = (33, 20, 1)
     with torch.no_grad():
-        assert export.largest_difference(Backbone(model), disturbed, size) == pytest.approx(0.5)
+        assert comparison.largest_difference(Backbone(model), disturbed, size) == pytest.approx(0.5)
         with pytest.raises(ValueError, match=r'outputs of \(33, 20, 1\) are'):
-            export.largest_difference(Backbone(model), lambda images: model(images)[:3], size)
+            comparison.largest_difference(Backbone(model), lambda images: model(images)[:3], size)
 
         def without_numbers(images):
             return [
@@ -212,18 +212,20 @@ def test_a_difference_is_seen():
                 for index, level in enumerate(model(images))
             ]
 
-        assert isnan(export.largest_difference(Backbone(model), without_numbers, size))
+        assert isnan(comparison.largest_difference(Backbone(model), without_numbers, size))
 
 
 def test_a_step_makes_almost_equal_images_differ():
     def steps(images):  # as a sort does, this turns the smallest change into a large one
         return [(images * 1e6 + 0.5).floor() % 2]
 
-    assert export.own_difference(steps, (33, 20, 1)) == 1
-    assert export.own_difference(nn.Identity(), (33, 20, 1)) < 1e-5
+    assert comparison.own_difference(steps, (33, 20, 1)) == 1
+    assert comparison.own_difference(nn.Identity(), (33, 20, 1)) < 1e-5
     part = Backbone(RSIRTransformer(ARCH))
     part.predict = steps
-    same, other = (export.compare(part, one, (33, 20, 1)) for one in (steps, lambda x: [x * 0]))
+    same, other = (
+        comparison.compare_outputs(part, one, (33, 20, 1)) for one in (steps, lambda x: [x * 0])
+    )
     assert same == (0, None)
     assert other.difference == other.own == 1
 
@@ -239,7 +241,7 @@ def test_a_step_makes_almost_equal_images_differ():
     ],
 )
 def test_an_export_may_differ_as_torch_does_but_not_everywhere(comparisons, agreed):
-    assert export.agree([export.Comparison(*one) for one in comparisons]) is agreed
+    assert comparison.agree([comparison.Comparison(*one) for one in comparisons]) is agreed
 
 
 def test_a_part_of_another_task_is_refused():

@@ -12,7 +12,7 @@ from mmengine.config import Config
 from mmengine.registry import TRANSFORMS, init_default_scope
 from PIL import Image
 
-from mmrsir.deployment.description import LEFT_OUT
+from mmrsir.deployment.export import LEFT_OUT
 
 from ..helpers.commands import ROOT
 

@@ -16,14 +16,12 @@ import torch
 
 from mmrsir.apis import Predictor
 from mmrsir.checkpoints import safe_loading
-from mmrsir.deployment import export, precision, whole_detector
+from mmrsir.deployment import comparison, export, precision, whole_detector
 from mmrsir.deployment.accuracy import Measured, measure
-from mmrsir.deployment.description import describe
 from mmrsir.deployment.detector import Detector
-from mmrsir.deployment.part import Part
-from mmrsir.deployment.picture_graphs import read_settings
+from mmrsir.deployment.onnx_graphs import preprocessing_of
+from mmrsir.deployment.parts import OF_LIBRARY, PARTS, Part, take_part
 from mmrsir.deployment.pictures import calibration_feeds, config_pictures
-from mmrsir.deployment.subjects import OF_LIBRARY, PARTS, take_part
 from mmrsir.engine.launch import read_config
 from mmrsir.utils.arguments import parse_size
 
@@ -87,7 +85,7 @@ def main() -> None:
         args.part = args.part or OF_LIBRARY[scope][0]
         part = take_part(predictor.model, scope, args.part)
         if args.part == 'detector':
-            read_settings(predictor.cfg, predictor.model)
+            preprocessing_of(predictor.cfg, predictor.model)
         if args.precision != 'fp32':
             check_precision(args)
     except (OSError, ValueError) as error:
@@ -130,7 +128,7 @@ def check_precision(args: argparse.Namespace) -> None:
 def export_part(part: Part, predictor: Predictor, out_file: Path, args: argparse.Namespace) -> bool:
     """Export what takes normalized images; return whether it agrees with the model."""
     if args.format == 'onnx':
-        export.export_onnx(part, out_file, describe(predictor, args.part))
+        export.export_onnx(part, out_file, export.describe(predictor, args.part))
         loaded = export.load_onnx(out_file)
     else:
         export.export_torch(part, out_file)
@@ -138,12 +136,12 @@ def export_part(part: Part, predictor: Predictor, out_file: Path, args: argparse
     print(f'wrote {out_file}; largest difference from what the model predicts:')
     comparisons = []
     for text, size in args.sizes:
-        comparisons.append(one := export.compare(part, loaded, size))
+        comparisons.append(one := comparison.compare_outputs(part, loaded, size))
         line = f'  {text:14} {one.difference:.1e}'
         if one.own is not None:
             line += f'  (torch from itself where pixels change by a millionth: {one.own:.1e})'
         print(line)
-    if not export.agree(comparisons):
+    if not comparison.agree(comparisons):
         return False
     if args.precision != 'fp32':
         reduced = out_file.with_name(f'{out_file.stem}_{args.precision}.onnx')
@@ -159,12 +157,12 @@ def export_detector(
     """Export a whole detector; return whether it finds what the model does."""
     import onnx
 
-    metadata = describe(predictor, args.part)
-    reading = read_settings(predictor.cfg, predictor.model)
+    metadata = export.describe(predictor, args.part)
+    preprocessing = preprocessing_of(predictor.cfg, predictor.model)
     with tempfile.TemporaryDirectory() as folder:
         core = Path(folder, 'core.onnx')
         whole_detector.export_core(part, core)
-        whole = whole_detector.wrap_core(onnx.load(core), part, reading, metadata)
+        whole = whole_detector.wrap_core(onnx.load(core), part, preprocessing, metadata)
         onnx.save(whole, out_file)
         print(f'wrote {out_file}')
         if not compare_pictures(part, predictor, out_file, args):
@@ -174,7 +172,7 @@ def export_detector(
             small = Path(folder, 'small.onnx')
             feeds = calibration_feeds(predictor, args.cfg, args.calibration_images)
             precision.convert(core, small, args.precision, feeds)
-            whole = whole_detector.wrap_core(onnx.load(small), part, reading, metadata)
+            whole = whole_detector.wrap_core(onnx.load(small), part, preprocessing, metadata)
             onnx.save(whole, reduced)
             report_loss(predictor, out_file, reduced, args)
     return True
@@ -194,7 +192,8 @@ def compare_pictures(
             generator.integers(0, 256, (height, width, 3), np.uint8)
             for _, (height, width, _) in args.sizes
         ]
-    compared = whole_detector.compare(part, predictor, out_file, pictures)
+    loaded = whole_detector.load_detector(out_file)
+    compared = comparison.compare_objects(part, predictor, loaded, pictures)
     for one, excused in compared:
         line = f'  {one.number:3} objects, {one.alone} without a partner; boxes {one.boxes:.0e} '
         line += f'pixels, scores {one.scores:.0e}, pixels of masks {one.pixels:.2%}'
