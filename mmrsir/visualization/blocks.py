@@ -48,7 +48,8 @@ class Placed(NamedTuple):
     @property
     def title(self) -> str:
         """What the block is."""
-        return f'stage {self.stage}, block {self.block}: {MIXER_TITLES.get(self.trace.mixer, self.trace.mixer)}'
+        mixer = MIXER_TITLES.get(self.trace.mixer, self.trace.mixer)
+        return f'stage {self.stage}, block {self.block}: {mixer}'
 
 
 class View(NamedTuple):
