@@ -32,7 +32,9 @@ test-slow: setup
 	@echo 'Running the slow tests, one after the other: minutes.'
 	@.venv/bin/python -m pytest -m slow
 
-test-all: test test-slow
+test-all: setup
+	@echo 'Running all tests, two at a time.'
+	@OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n 2 -m "slow or not slow"
 
 mutants: setup
 	@OMP_NUM_THREADS=1 .venv/bin/python dev/mutation_check.py
