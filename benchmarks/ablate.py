@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 from ablation.accuracy_chart import plot_results
-from ablation.accuracy_table import markdown
+from ablation.accuracy_table import LEGEND, markdown
 from ablation.config_training import PRECISIONS, ConfigSettings
 from ablation.pace import epochs_within
 from ablation.recipe import Recipe
@@ -147,7 +147,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     rows = read_trainings(trainings, args.out)
     write_csv(rows, args.out / 'results.csv')
-    table = markdown(rows)
+    table = f'{markdown(rows)}\n\n{LEGEND}'
     (args.out / 'table.md').write_text(f'{table}\n')
     plot_results(rows, args.out / 'results.png')
     print(table)

@@ -10,9 +10,10 @@ from datetime import date
 from pathlib import Path
 
 import torch
+from documents import TABLES, with_tables
 from mmengine.logging import MMLogger
-from paper.rows import EXPERIMENTS, Row, count, read_notes, read_rows
-from paper.tables import DOCUMENT, document, render, replace_table
+from paper.rows import EXPERIMENTS, PaperRow, count, read_notes, read_rows
+from paper.tables import render
 from paper.throughput import RECORDED, Throughput, measure, record
 from rich.console import Console
 from rich.progress import track
@@ -40,8 +41,7 @@ def argument_parser() -> argparse.ArgumentParser:
     choice.add_argument(
         '--update',
         action='store_true',
-        help=f'write all tables into {DOCUMENT}, with the costs of the metafiles and the '
-        'throughput that is recorded',
+        help=f'write the tables of {" and ".join(TABLES)} from metafiles and CSV files',
     )
     timing = parser.add_argument_group('throughput')
     timing.add_argument(
@@ -100,13 +100,13 @@ def main() -> None:
 
 
 def update() -> None:
-    """Write the tables into their document."""
-    path = ROOT / DOCUMENT
-    path.write_text(replace_table(path.read_text(), document(ROOT)))
-    print(f'wrote into {DOCUMENT}')
+    """Write the tables into their documents."""
+    for document in TABLES:
+        (ROOT / document).write_text(with_tables(document, ROOT))
+        print(f'wrote into {document}')
 
 
-def time_all(rows: list[Row], args: argparse.Namespace) -> Throughput:
+def time_all(rows: list[PaperRow], args: argparse.Namespace) -> Throughput:
     """Time the models of a table in turn."""
     batch = args.batch or EXPERIMENTS[rows[0].table].batch
     known = describe_environment(torch.device(args.device))

@@ -53,6 +53,13 @@ def test_every_config_is_listed_once():
     assert sorted(model['Config'] for _, model in LISTED) == CONFIGS
 
 
+@pytest.mark.parametrize('path', CONFIGS)
+def test_a_head_holds_the_command_and_no_figures(path):
+    head = (ROOT / path).read_text().split('"""')[1]
+    assert re.search(r'^Command +\S', head, flags=re.MULTILINE)
+    assert not re.search(r'^(Cost|Published|Measured) ', head, flags=re.MULTILINE)
+
+
 def test_every_metafile_is_imported():
     assert sorted(METAFILES) == sorted(
         str(path.relative_to(ROOT)) for path in ROOT.glob('configs/[!_]*/**/metafile.yml')

@@ -2,9 +2,15 @@
 
 from collections.abc import Sequence
 
-from .results import Row, summarize
+from .results import Row, compare, summarize
 
 MISSING = '-'
+REFERENCE = 'rsir'
+LEGEND = (
+    'Accuracy in percent: mean ± standard deviation of one training (number of seeds, or how many '
+    f'of them solved the task). Minus {REFERENCE}: the mean difference to {REFERENCE} with the '
+    'same seed ± its standard error, bold where it exceeds two standard errors.'
+)
 
 
 def markdown(rows: Sequence[Row]) -> str:
@@ -14,27 +20,33 @@ def markdown(rows: Sequence[Row]) -> str:
         rows: All trainings.
 
     Returns:
-        A table in Markdown: by task, mean and standard deviation over seeds, and how many of the
-        trainings solved it.
+        A table in Markdown: by task, mean and standard deviation over seeds, how many trainings
+        there are or solved the task, and the difference to :data:`REFERENCE`.
     """
-    reached = summarize(rows)
+    reached, differences = summarize(rows), compare(rows, REFERENCE)
     tasks = list(dict.fromkeys(row.task for row in rows))
     # The size differs between tasks by the classes of the last layer alone.
     size = {row.label: (row.params, row.flops) for row in reversed(rows)}
-    lines = [
-        f'| variant | parameters | FLOPs | {" | ".join(tasks)} |',
-        f'|---|---|---|{"---|" * len(tasks)}',
-    ]
+    columns = ['variant', 'parameters', 'FLOPs']
+    for task in tasks:
+        columns += [task, f'minus {REFERENCE}']
+    lines = [f'| {" | ".join(columns)} |', f'|{"---|" * len(columns)}']
     for label in dict.fromkeys(label for _, label in reached):
         params, flops = size[label]
         cells = [label, f'{params / 1e6:.2f} M', f'{flops / 1e6:.0f} M']
         for task in tasks:
-            one = reached.get((task, label))
-            cells.append(
-                MISSING
-                if one is None
-                else f'{one.mean:.1f} ± {one.deviation:.1f} '
-                + (f'({one.seeds})' if one.solved is None else f'({one.solved} of {one.seeds})')
-            )
+            one, difference = reached.get((task, label)), differences.get((task, label))
+            if one is None:
+                cells.append(MISSING)
+            else:
+                seeds = f'{one.seeds}' if one.solved is None else f'{one.solved} of {one.seeds}'
+                cells.append(f'{one.mean:.1f} ± {one.deviation:.1f} ({seeds})')
+            if difference is None:
+                cells.append(MISSING)
+            else:
+                mark = '**' if difference.is_clear else ''
+                # Of -0.0 the sum makes 0.0.
+                ahead = f'{round(difference.mean, 1) + 0.0:+.1f}'
+                cells.append(f'{mark}{ahead} ± {difference.error:.1f}{mark}')
         lines.append(f'| {" | ".join(cells)} |')
     return '\n'.join(lines)

@@ -85,6 +85,46 @@ def summarize(rows: Iterable[Row]) -> dict[tuple[str, str], Accuracy]:
     }
 
 
+class Difference(NamedTuple):
+    """How far a variant is ahead of another, in points.
+
+    Args:
+        mean: Mean of the differences of two trainings with the same seed.
+        error: Standard error of this mean.
+    """
+
+    mean: float
+    error: float
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether it exceeds two standard errors."""
+        return abs(self.mean) > 2 * self.error
+
+
+def compare(rows: Iterable[Row], reference: str) -> dict[tuple[str, str], Difference]:
+    """Compare all that was trained with one variant, seed by seed.
+
+    Args:
+        rows: The trainings.
+        reference: Label of the variant.
+
+    Returns:
+        Difference by task and label; nothing where fewer than two seeds are common to both.
+    """
+    accuracies: dict[tuple[str, str], dict[int, float]] = {}
+    for row in rows:
+        accuracies.setdefault((row.task, row.label), {})[row.seed] = row.accuracy
+    differences = {}
+    for (task, label), by_seed in accuracies.items():
+        others = accuracies.get((task, reference), {})
+        paired = [by_seed[seed] - others[seed] for seed in by_seed.keys() & others.keys()]
+        if label != reference and len(paired) > 1:
+            error = stdev(paired) / len(paired) ** 0.5
+            differences[task, label] = Difference(mean(paired), error)
+    return differences
+
+
 def write_csv(rows: Sequence[Row], path: Path) -> None:
     """Write rows to a file.
 

@@ -1,16 +1,13 @@
 """The rows of the paper's tables, with the configs that are to reproduce them.
 
-The published figures stand in ``docs/paper_tables.csv``, one line for each row of Tables 2
-to 7 of arXiv 2304.06250. Parameters and FLOPs are counted, or read from the metafiles, which
-tests hold to what is counted; the accuracy that was reached stands in the ``Measured`` line at
-the head of each config file.
+The metafiles of the configs hold the published figures of Tables 2 to 7 of arXiv 2304.06250,
+the counted cost, and the accuracy that was reached.
 """
 
 import csv
-import re
-from collections.abc import Collection
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from mmengine.config import Config
 from mmengine.fileio import load
@@ -18,20 +15,14 @@ from speed.timing import describe
 
 from mmrsir.analysis.flops import count_config
 
-PUBLISHED = 'docs/paper_tables.csv'
 NOTES = 'docs/paper_notes.csv'
 NOT_MEASURED = 'not measured'
+PUBLISHED = 'Published '  # begins the name of a figure of the paper in the metafiles
 TOLERANCE = 5  # percent; a cost that differs by more has its reason in NOTES
-METRICS = {  # columns of the file, in the words of the config heads
-    'top1': 'top-1',
-    'box_ap': 'box AP',
-    'box_ap50': 'box AP50',
-    'box_ap75': 'box AP75',
-    'mask_ap': 'mask AP',
-    'mask_ap50': 'mask AP50',
-    'mask_ap75': 'mask AP75',
-    'ss_miou': 'mIoU',
-    'ms_miou': 'multi-scale mIoU',
+SHORT = {  # names of the metafiles' metrics in tables
+    'Top 1 Accuracy': 'top-1',
+    'Top 5 Accuracy': 'top-5',
+    'mIoU(ms+flip)': 'multi-scale mIoU',
 }
 
 
@@ -76,6 +67,24 @@ EXPERIMENTS = {
         reference='RSIR',
     ),
 }
+# The rows of each table, in the paper's order.
+SYSTEMS = {
+    2: (
+        'RegNetY-4G, DeiT-S, PVT-S, Swin-T, CSWin-T, MaxViT-T, RSIR-T, RegNetY-16G, ViT-B, '
+        'DeiT-B, PVT-B, Swin-B, CSWin-B, MaxViT-B, RSIR-B'
+    ),
+    3: (
+        'ResNet-50, Twins-S, PVT-S, Swin-T, CSWin-T, MaxViT-T, RSIR-T, ResNeXt-101-64x4d, '
+        'Twins-L, PVT-L, Swin-B, CSWin-B, MaxViT-B, RSIR-B'
+    ),
+    4: ('Swin-T, CSWin-T, MaxViT-T, RSIR-T, ViT-B, Swin-B, CSWin-B, MaxViT-B, RSIR-B'),
+    5: ('Swin-T, CSWin-T, MaxViT-T, RSIR-T, ViT-B, Swin-B, CSWin-B, MaxViT-B, RSIR-B'),
+    6: ('Twins-S, Swin-T, CSWin-T, MaxViT-T, RSIR-T, Twins-L, Swin-B, CSWin-B, MaxViT-B, RSIR-B'),
+    7: (
+        'Swin shifted windows, Spatially separable (Twins), Sequential axial, Criss-cross, '
+        'Cross-shaped (CSWin), Grid (MaxViT), RSIR'
+    ),
+}
 # The size of RSIR-B is unclear (docs/paper.md), so its rows are read in two ways.
 OURS = {
     'RSIR-T': {'rsir_t': 'RSIR-T'},
@@ -95,156 +104,118 @@ OTHERS = {
 
 
 class Cost(NamedTuple):
-    """What a model costs.
-
-    Args:
-        params: Number of parameters.
-        flops: Multiply-adds of a forward pass with one image.
-    """
+    """Parameters, and multiply-adds of a forward pass with one image."""
 
     params: int
     flops: int
 
 
-class Row(NamedTuple):
+class PaperRow(NamedTuple):
     """A published row and the configs that are to reproduce it.
 
     Args:
         table: Number of the paper's table.
         model: Name of the model.
-        published: The row of the file, by column; '' where the paper gives no figure.
-        configs: Config files.
+        entries: What the metafiles say of each config.
     """
 
     table: int
     model: str
-    published: dict[str, str]
-    configs: list[Path]
+    entries: dict[Path, dict[str, Any]]
 
     @property
-    def ours(self) -> bool:
-        """Whether it is the RSIR Transformer."""
-        return self.published['system'] in OURS
+    def config(self) -> Path:
+        """The config whose cost and throughput are those of the row."""
+        return next(iter(self.entries))
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """What the metafile says of the network."""
+        return self.entries[self.config]['Metadata']
 
     @property
     def image_size(self) -> tuple[int, int]:
         """Height and width of the image whose cost is counted, in pixels."""
-        height, width = self.published['height'], self.published['width']
-        return (int(height), int(width)) if height else EXPERIMENTS[self.table].image_size
+        height, width = map(int, self.metadata['Image Size'].split(' x '))
+        return height, width
 
     @property
-    def published_accuracy(self) -> dict[str, str]:
-        """The row's metrics in percent, as printed, by name."""
+    def cost(self) -> Cost:
+        """What the metafile says that the network costs."""
+        return Cost(self.metadata['Parameters'], self.metadata['FLOPs'])
+
+    @property
+    def published_accuracy(self) -> dict[str, float]:
+        """The paper's metrics in percent, by name."""
         return {
-            name: self.published[column]
-            for column, name in METRICS.items()
-            if self.published[column]
+            name.removeprefix(PUBLISHED): value
+            for entry in self.entries.values()
+            for name, value in metrics(entry)
+            if name.startswith(PUBLISHED)
         }
 
+    @property
+    def measured_accuracy(self) -> str:
+        """What was reached here by which config, or that nothing was measured."""
+        results = {config.stem: measured(entry) for config, entry in self.entries.items()}
+        known = [f'{text} [{name}]' for name, text in results.items() if text]
+        return '; '.join(known) or NOT_MEASURED
 
-def read_rows(root: Path, table: int) -> list[Row]:
+
+def metrics(entry: dict[str, Any]) -> Iterator[tuple[str, float]]:
+    """Return the metrics of a model of a metafile, by name."""
+    for result in entry.get('Results', ()):
+        yield from result['Metrics'].items()
+
+
+def measured(entry: dict[str, Any]) -> str:
+    """Return the metrics of a model that were measured here; '' if none was."""
+    return listed({k: v for k, v in metrics(entry) if not k.startswith(PUBLISHED)})
+
+
+def listed(figures: dict[str, float]) -> str:
+    """Return metrics on one line, with short names."""
+    text = ', '.join(f'{name} {value}' for name, value in figures.items())
+    for name, short in SHORT.items():
+        text = text.replace(name, short)
+    return text
+
+
+def read_metafiles(root: Path) -> dict[Path, dict[str, Any]]:
+    """Read what the metafiles of a repository say of each config."""
+    files = load(root / 'model-index.yml')['Import']
+    models = [model for file in files for model in load(root / file)['Models']]
+    return {root / model['Config']: model for model in models}
+
+
+def read_rows(root: Path, table: int) -> list[PaperRow]:
     """Read a table of the paper.
-
-    Args:
-        root: The repository.
-        table: Its number, a key of :data:`EXPERIMENTS`.
 
     Returns:
         The rows in the paper's order, that of RSIR-B once for each reading of its size.
     """
-    experiment = EXPERIMENTS[table]
+    experiment, models = EXPERIMENTS[table], read_metafiles(root)
     rows = []
-    with (root / PUBLISHED).open(newline='') as file:
-        for published in csv.DictReader(file):
-            if int(published['table']) != table:
-                continue
-            system = published['system']
-            name = f'baselines/{system.lower().replace("-", "_")}'
-            for config, model in OURS.get(system, {OTHERS.get(system, name): system}).items():
-                row = Row(table, model, published, [])
-                patterns = experiment.configs + (experiment.ours if row.ours else ())
-                row.configs.extend(root / 'configs' / one.format(config) for one in patterns)
-                rows.append(row)
+    for system in SYSTEMS[table].split(', '):
+        name = f'baselines/{system.lower().replace("-", "_")}'
+        patterns = experiment.configs + (experiment.ours if system in OURS else ())
+        for config, model in OURS.get(system, {OTHERS.get(system, name): system}).items():
+            paths = [root / 'configs' / one.format(config) for one in patterns]
+            rows.append(PaperRow(table, model, {path: models[path] for path in paths}))
     return rows
 
 
 def read_notes(root: Path, table: int) -> dict[str, str]:
-    """Read why costs of a table differ from the published ones.
-
-    Args:
-        root: The repository.
-        table: Number of the table.
-
-    Returns:
-        The reason, by the name of the model.
-    """
+    """Read why costs of a table differ from the published ones, by the name of the model."""
     with (root / NOTES).open(newline='') as file:
         notes = csv.DictReader(file)
         return {note['model']: note['note'] for note in notes if int(note['table']) == table}
 
 
-def count(row: Row) -> Cost | str:
-    """Count what the model of a row costs.
-
-    Args:
-        row: The row.
-
-    Returns:
-        Its cost, or why it cannot be counted.
-    """
+def count(row: PaperRow) -> Cost | str:
+    """Count what the model of a row costs, or say why it cannot be counted."""
     try:
-        counted = count_config(Config.fromfile(row.configs[0]), *row.image_size)
+        counted = count_config(Config.fromfile(row.config), *row.image_size)
     except Exception as error:
         return describe(error)
     return Cost(counted.params, counted.flops)
-
-
-def read_costs(root: Path) -> dict[Path, Cost]:
-    """Read what the metafiles say that models cost.
-
-    Args:
-        root: The repository.
-
-    Returns:
-        Cost at the image size of the metafile, by config file.
-    """
-    models = [one for file in root.glob('configs/**/metafile.yml') for one in load(file)['Models']]
-    return {
-        root / one['Config']: Cost(one['Metadata']['Parameters'], one['Metadata']['FLOPs'])
-        for one in models
-    }
-
-
-def head_line(config: Path, name: str) -> str:
-    """Return what the head of a config file says under a name.
-
-    Args:
-        config: The config file.
-        name: ``'Command'``, ``'Cost'``, ``'Published'`` or ``'Measured'``.
-
-    Returns:
-        The text, on one line.
-
-    Raises:
-        ValueError: The head has no such line.
-    """
-    head = config.read_text().split('"""')[1]
-    # Indented lines that follow belong to it.
-    found = re.search(rf'^{name} +(\S.*(?:\n +\S.*)*)', head, flags=re.MULTILINE)
-    if found is None:
-        raise ValueError(f'the head of {config} has no line {name!r}')
-    return ' '.join(found[1].split())
-
-
-def measured_accuracy(configs: Collection[Path]) -> str:
-    """Return what configs have reached, or that it is not measured.
-
-    Args:
-        configs: Config files.
-
-    Returns:
-        The ``Measured`` line of each, with the config's name.
-    """
-    results = {config.stem: head_line(config, 'Measured') for config in configs}
-    known = [f'{text} [{name}]' for name, text in results.items() if text != NOT_MEASURED]
-    return '; '.join(known) or NOT_MEASURED

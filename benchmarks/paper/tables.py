@@ -6,47 +6,46 @@ from typing import NamedTuple
 
 from .rows import (
     EXPERIMENTS,
+    PUBLISHED,
     TOLERANCE,
     Cost,
-    Row,
-    measured_accuracy,
-    read_costs,
+    PaperRow,
+    listed,
+    measured,
+    read_metafiles,
     read_notes,
     read_rows,
 )
 from .throughput import Throughput, read_recorded
 
-BEGIN = '<!-- written by: python benchmarks/paper_report.py --update -->'
-END = '<!-- end of what paper_report.py writes -->'
 NOT_PUBLISHED = '-'
 COST_COLUMNS = ['parameters: paper', 'here', 'FLOPs: paper', 'here']
 ACCURACY_COLUMNS = ['accuracy: paper', 'here']
-DOCUMENT = 'docs/paper.md'
 
 
-class Figure(NamedTuple):
+class CostFigure(NamedTuple):
     """A cost, published and counted.
 
     Args:
-        published: As printed; '' where the paper gives none.
+        published: As printed; None where the paper gives none.
         here: What was counted, or why it could not be.
         unit: Unit of both.
     """
 
-    published: str
+    published: float | None
     here: float | str
     unit: str
 
     @property
     def difference(self) -> float | None:
         """How far it lies above the published one in percent; None if either is missing."""
-        if not self.published or isinstance(self.here, str):
+        if self.published is None or isinstance(self.here, str):
             return None
-        return 100 * (self.here / float(self.published) - 1)
+        return 100 * (self.here / self.published - 1)
 
     def cells(self) -> list[str]:
         """Return the published and the counted one with the difference."""
-        published = f'{self.published} {self.unit}' if self.published else NOT_PUBLISHED
+        published = NOT_PUBLISHED if self.published is None else f'{self.published} {self.unit}'
         if isinstance(self.here, str):
             return [published, self.here]
         here = f'{self.here:.1f} {self.unit}'
@@ -55,25 +54,15 @@ class Figure(NamedTuple):
         return [published, here]
 
 
-def figures(row: Row, cost: Cost | str) -> tuple[Figure, Figure]:
-    """Set a cost beside the published one.
-
-    Args:
-        row: The row.
-        cost: What its model costs here, or why that is unknown.
-
-    Returns:
-        Parameters and FLOPs.
-    """
-    counted: tuple[float | str, float | str] = (
-        (cost, cost) if isinstance(cost, str) else (cost.params / 1e6, cost.flops / 1e9)
-    )
-    published = row.published['params_m'], row.published['flops_g']
-    return Figure(published[0], counted[0], 'M'), Figure(published[1], counted[1], 'G')
+def cost_figures(row: PaperRow, cost: Cost | str) -> tuple[CostFigure, CostFigure]:
+    """Set parameters and FLOPs, or why they are unknown, beside the published ones."""
+    params, flops = (cost, cost) if isinstance(cost, str) else (cost.params / 1e6, cost.flops / 1e9)
+    published = [row.metadata.get(f'{PUBLISHED}{name}') for name in ('Parameters (M)', 'FLOPs (G)')]
+    return CostFigure(published[0], params, 'M'), CostFigure(published[1], flops, 'G')
 
 
 def render(
-    rows: Sequence[Row],
+    rows: Sequence[PaperRow],
     costs: Sequence[Cost | str],
     notes: Mapping[str, str],
     throughput: Throughput | None = None,
@@ -94,15 +83,15 @@ def render(
     header = ['model', *COST_COLUMNS]
     if throughput is not None:
         header.append(f'throughput ({experiment.reference}: 1)')
-    lines = [f'### Table {table}: {_title(table)}', '', *_head([*header, *ACCURACY_COLUMNS])]
+    title = f'### Table {table}: {experiment.title}, {_size(experiment.image_size)}'
+    lines = [title, '', *_head([*header, *ACCURACY_COLUMNS])]
     for row, cost in zip(rows, costs, strict=True):
         usual = row.image_size == experiment.image_size
         cells = [row.model if usual else f'{row.model}, {_size(row.image_size)}']
-        cells += _cost_cells(row, cost)
+        cells += [cell for figure in cost_figures(row, cost) for cell in figure.cells()]
         if throughput is not None:
             cells.append(throughput.relative(row.model))
-        cells.append(_accuracy(row.published_accuracy))
-        lines.append(_line([*cells, measured_accuracy(row.configs)]))
+        lines.append(_line([*cells, listed(row.published_accuracy), row.measured_accuracy]))
     if experiment.reference is None:
         lines += ['', 'Throughput: see Table 2, which has the same networks.']
     if throughput is not None and throughput.setting:
@@ -115,62 +104,35 @@ def render(
     return '\n'.join(lines)
 
 
-def document(root: Path) -> str:
-    """Show all tables with costs of the metafiles and the throughput that is recorded.
-
-    Args:
-        root: The repository.
-
-    Returns:
-        What stands between the marks of :data:`DOCUMENT`.
-    """
-    costs, recorded = read_costs(root), read_recorded(root)
-    parts = []
+def paper_tables(root: Path) -> str:
+    """Show all tables with costs of the metafiles and the throughput that is recorded."""
+    recorded, parts = read_recorded(root), []
     for table in EXPERIMENTS:
         rows = read_rows(root, table)
         timed = EXPERIMENTS[table].reference is not None
         throughput = recorded.get(table, Throughput({})) if timed else None
-        listed = [costs[row.configs[0]] for row in rows]
-        parts.append(render(rows, listed, read_notes(root, table), throughput))
+        costs = [row.cost for row in rows]
+        parts.append(render(rows, costs, read_notes(root, table), throughput))
     return '\n\n'.join(parts)
 
 
-def replace_table(text: str, table: str) -> str:
-    """Put a table between the two marks that :data:`BEGIN` and :data:`END` set in a document.
-
-    Args:
-        text: The document.
-        table: The table.
-
-    Returns:
-        The document with this table.
-
-    Raises:
-        ValueError: The marks are not there once each, in this order.
-    """
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end or BEGIN in rest or END in after:
-        raise ValueError(f'the document must hold once each, in this order: {BEGIN} and {END}')
-    return f'{before}{BEGIN}\n{table}\n{END}{after}'
-
-
-def _title(table: int) -> str:
-    """Return experiment and image size of a table."""
-    experiment = EXPERIMENTS[table]
-    return f'{experiment.title}, {_size(experiment.image_size)}'
+def measured_table(root: Path) -> str:
+    """Show all models whose metafile holds what was measured here."""
+    lines = _head(['config', 'data', 'measured', 'trained on'])
+    for config, entry in read_metafiles(root).items():
+        if reached := measured(entry):
+            known = entry['Metadata']
+            name = config.relative_to(root / 'configs').with_suffix('')
+            trained = [known.get('Training Resources'), known.get('Measured')]
+            if minutes := known.get('Training Time (minutes)'):
+                trained.insert(1, f'{minutes} minutes')
+            data = entry['Results'][0]['Dataset']
+            lines.append(_line([f'`{name}`', data, reached, ', '.join(filter(None, trained))]))
+    return '\n'.join(lines)
 
 
 def _size(size: tuple[int, int]) -> str:
     return f'{size[0]} x {size[1]}'
-
-
-def _cost_cells(row: Row, cost: Cost | str) -> list[str]:
-    return [cell for figure in figures(row, cost) for cell in figure.cells()]
-
-
-def _accuracy(metrics: Mapping[str, str]) -> str:
-    return ', '.join(f'{name} {value}' for name, value in metrics.items())
 
 
 def _head(columns: Sequence[str]) -> list[str]:

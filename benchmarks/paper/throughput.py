@@ -16,7 +16,7 @@ from speed.runs import forward
 from speed.subjects import build
 from speed.timing import Contender, averaged, describe, stopwatch, take_turns
 
-from .rows import EXPERIMENTS, NOT_MEASURED, Row
+from .rows import EXPERIMENTS, NOT_MEASURED, PaperRow
 
 RECORDED = 'docs/paper_throughput.csv'
 # Standard error of the median ratio: more would hide what tables are to show.
@@ -71,7 +71,7 @@ class Throughput(NamedTuple):
 
 
 def measure(
-    rows: Sequence[Row],
+    rows: Sequence[PaperRow],
     batch: int,
     precision: str,
     device: str,
@@ -95,7 +95,7 @@ def measure(
     """
     show = partial(track, console=console, transient=True, disable=not console.is_terminal)
     contenders = [
-        _enter(row.configs[0], Case('forward', *row.image_size, batch, precision, device))
+        _enter(row.config, Case('forward', *row.image_size, batch, precision, device))
         for row in show(rows, 'Building')
     ]
     watch = averaged(stopwatch(torch.device(device)), TURN_SECONDS)

@@ -1,9 +1,6 @@
 """RSIR-B of the published size (36 blocks in stage 3) on Mini-ImageNet, 100 epochs at 224 x 224.
 
 Command    tools/dist_train.sh configs/cls/rsir_b36_miniin.py 8
-Cost       8 GPUs x 32 images, 100 epochs; time and memory not measured
-Published  top-1 69.1 (Table 5; of which size of RSIR-B and on which split is unclear)
-Measured   not measured
 """
 
 _base_ = './rsir_b_miniin.py'

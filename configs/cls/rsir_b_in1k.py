@@ -1,9 +1,6 @@
 """RSIR-B (24 blocks in stage 3, as in Table 1) on ImageNet-1K, 300 epochs at 224 x 224.
 
 Command    tools/dist_train.sh configs/cls/rsir_b_in1k.py 8
-Cost       8 GPUs x 32 images, 300 epochs; time and memory not measured
-Published  top-1 85.1 (Table 2; of which size of RSIR-B is unclear)
-Measured   not measured
 """
 
 _base_ = './rsir_t_in1k.py'

@@ -3,8 +3,6 @@
 The images are 32 x 32 pixels in the first two epochs, then 64 x 64.
 
 Command    python benchmarks/ablate.py --config cls/rsir_n_4e_tinyimagenet
-Cost       not measured
-Measured   not measured
 """
 
 _base_ = './rsir_n_tinyimagenet.py'

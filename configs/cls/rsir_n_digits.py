@@ -5,8 +5,6 @@ seeded, stratified split, are tested.
 
 Command    python tools/dataset_converters/digits.py
            python tools/train.py configs/cls/rsir_n_digits.py
-Cost       2 CPU cores, 1.3 minutes
-Measured   top-1 99.4 (2026-11-26)
 """
 
 _base_ = './rsir_n_shapes.py'

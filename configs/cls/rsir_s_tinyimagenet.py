@@ -5,8 +5,6 @@ augmentation; Swin's 60.87 there is what it is to be compared with.
 
 Command    python tools/dataset_converters/tiny_imagenet.py tiny-imagenet-200.zip
            python tools/train.py configs/cls/rsir_s_tinyimagenet.py
-Cost       not measured
-Measured   not measured
 """
 
 _base_ = [

@@ -5,9 +5,6 @@ set; the split here is ours: tools/dataset_converters/splits/caltech256.json.
 
 Command    python tools/dataset_converters/caltech256.py 256_ObjectCategories.tar
            tools/dist_train.sh configs/cls/rsir_t_caltech256.py 8
-Cost       8 GPUs x 32 images, 100 epochs; time and memory not measured
-Published  top-1 48.8 (Table 4; on a split that is not published)
-Measured   not measured
 """
 
 _base_ = [

@@ -4,9 +4,6 @@ The paper gives batch 256 with learning rate 1e-3, which is four times Swin's ra
 batch; this config follows the paper. Other batch sizes: --auto-scale-lr.
 
 Command    tools/dist_train.sh configs/cls/rsir_t_in1k.py 8
-Cost       8 GPUs x 32 images, 300 epochs; time and memory not measured
-Published  top-1 83.9 (Table 2)
-Measured   not measured
 """
 
 _base_ = [

@@ -5,9 +5,6 @@ set; the split here is ours: tools/dataset_converters/splits/miniimagenet.json.
 
 Command    python tools/dataset_converters/miniimagenet.py mini-imagenet.zip
            tools/dist_train.sh configs/cls/rsir_t_miniin.py 8
-Cost       8 GPUs x 32 images, 100 epochs; time and memory not measured
-Published  top-1 68.4 (Table 5; on a split that is not published)
-Measured   not measured
 """
 
 _base_ = [

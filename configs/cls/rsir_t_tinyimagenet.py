@@ -2,8 +2,6 @@
 
 Command    python tools/dataset_converters/tiny_imagenet.py tiny-imagenet-200.zip
            python tools/train.py configs/cls/rsir_t_tinyimagenet.py
-Cost       not measured
-Measured   not measured
 """
 
 _base_ = './rsir_s_tinyimagenet.py'

@@ -1,9 +1,6 @@
 """Faster R-CNN with RSIR-T on COCO, 1x schedule: for data with boxes and no masks.
 
 Command    tools/dist_train.sh configs/mask_rcnn/faster_rcnn_rsir_t_1x_coco.py 8
-Cost       8 GPUs x 2 images, 12 epochs; time and memory not measured
-Published  nothing: the paper has Mask R-CNN only
-Measured   not measured
 """
 
 _base_ = [

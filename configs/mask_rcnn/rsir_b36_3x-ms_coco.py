@@ -1,9 +1,6 @@
 """Mask R-CNN with RSIR-B of the published size (36 blocks in stage 3) on COCO, 3x, multi-scale.
 
 Command    tools/dist_train.sh configs/mask_rcnn/rsir_b36_3x-ms_coco.py 8 --amp
-Cost       8 GPUs x 2 images, 36 epochs; time and memory not measured
-Published  none: the paper gives the 1x schedule only
-Measured   not measured
 """
 
 _base_ = './rsir_b_3x-ms_coco.py'

@@ -1,9 +1,6 @@
 """Mask R-CNN with RSIR-B (24 blocks in stage 3, as in Table 1) on COCO, 1x, multi-scale.
 
 Command    tools/dist_train.sh configs/mask_rcnn/rsir_b_1x-ms_coco.py 8 --amp
-Cost       8 GPUs x 2 images, 12 epochs; time and memory not measured
-Published  box AP 49.2, mask AP 44.5 (Table 3; of which size of RSIR-B is unclear)
-Measured   not measured
 """
 
 _base_ = './rsir_t_1x-ms_coco.py'

@@ -3,8 +3,6 @@
 As rsir_n_dsb2018.py but for its start.
 
 Command    python tools/train.py configs/mask_rcnn/rsir_n_dsb2018-pretrained.py
-Cost       as rsir_n_dsb2018.py
-Measured   not measured
 """
 
 _base_ = './rsir_n_dsb2018.py'

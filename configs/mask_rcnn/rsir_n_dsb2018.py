@@ -3,8 +3,6 @@
 Command    python tools/dataset_converters/dsb2018.py \\
                kaggle-dsbowl-2018-dataset-fixes/stage1_train DSB2018_stage1_test/stage1_test
            python tools/train.py configs/mask_rcnn/rsir_n_dsb2018.py
-Cost       not measured
-Measured   not measured
 """
 
 _base_ = [

@@ -5,10 +5,6 @@ It starts from the weights of Tiny-ImageNet that come with the package.
 Command    make demo, or
            python tools/dataset_converters/make_shapes.py
            python tools/train.py configs/mask_rcnn/rsir_n_shapes.py
-Cost       one CPU core, 6 minutes
-Measured   box AP 74.7, mask AP 69.9, mask AP50 88.8 (2026-11-28); with randomness.seed=1 and 2 mask
-           AP 70.0 and 71.7. From scratch (model.backbone.init_cfg.checkpoint=None, 2026-11-26) mask
-           AP 42.8, with seed 1 51.5
 """
 
 _base_ = [

@@ -3,9 +3,6 @@
 Swin's row of Table 3 has this recipe, so the paper's RSIR row may have it too.
 
 Command    tools/dist_train.sh configs/mask_rcnn/rsir_t_1x-ms_coco.py 8 --amp
-Cost       8 GPUs x 2 images, 12 epochs; time and memory not measured
-Published  box AP 47.6, mask AP 42.7 (Table 3; backbone pretrained on ImageNet-1K)
-Measured   not measured
 """
 
 _base_ = [

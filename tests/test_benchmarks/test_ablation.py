@@ -10,7 +10,7 @@ import torch
 from ablation.accuracy_chart import plot_results
 from ablation.accuracy_table import markdown
 from ablation.pairs import COLOURS, RADIUS, draw_pairs
-from ablation.results import Accuracy, Row, read_csv, summarize, write_csv
+from ablation.results import Accuracy, Difference, Row, compare, read_csv, summarize, write_csv
 from ablation.runs import keep_settings
 from ablation.tasks import TASKS, make_task, vary
 from ablation.training import Settings, train
@@ -23,7 +23,6 @@ from ..helpers.commands import ROOT
 
 SMALL = Settings(side=32, pairs=8, steps=20, batch=4, draws=2, window_size=3, device='cpu')
 ROW = Row('pairs', 'rsir', 'fixed', 0, 80.0, 10, 20, 1.5)
-DOCUMENT = (ROOT / 'docs/ablation.md').read_text()
 
 
 def test_pairs_are_answered_by_their_colours():
@@ -166,24 +165,47 @@ def test_rows_come_back_from_their_file(tmp_path):
     assert read_csv(tmp_path / 'rows.csv') == rows
 
 
+def by_seed(label: str, accuracies: dict[int, float]) -> list[Row]:
+    variant, _, evaluation = label.partition(' / ')
+    row = replace(ROW, variant=variant, evaluation=evaluation or 'fixed')
+    return [replace(row, seed=seed, accuracy=value) for seed, value in accuracies.items()]
+
+
+def test_differences_are_those_of_trainings_with_the_same_seed():
+    rows = by_seed('rsir', {0: 10.0, 1: 20.0, 2: 60.0})
+    rows += by_seed('axial', {2: 63.0, 3: 99.0, 0: 11.0, 1: 22.0})
+    rows += by_seed('rsir / mean of 2 draws', {0: 10.0, 1: 19.0}) + by_seed('grid', {0: 50.0})
+    assert compare(rows, 'rsir') == {
+        ('pairs', 'axial'): Difference(2.0, pytest.approx(1 / 3**0.5)),
+        ('pairs', 'rsir, mean of 2 draws'): Difference(-0.5, pytest.approx(0.5)),
+    }
+
+
+@pytest.mark.parametrize(
+    ('difference', 'clear'),
+    [((2.1, 1.0), True), ((-2.1, 1.0), True), ((2.0, 1.0), False), ((0.0, 0.0), False)],
+)
+def test_more_than_two_standard_errors_are_clear(difference, clear):
+    assert Difference(*difference).is_clear == clear
+
+
 def test_table():
-    rows = [ROW, replace(ROW, seed=1, accuracy=82.0), replace(ROW, task='digits', variant='axial')]
-    assert markdown(rows).splitlines()[2:] == [
-        '| rsir | 0.00 M | 0 M | 81.0 ± 1.4 (2 of 2) | - |',
-        '| axial | 0.00 M | 0 M | - | 80.0 ± 0.0 (1 of 1) |',
+    rows = by_seed('rsir', {0: 80.0, 1: 82.0}) + by_seed('rsir / random', {0: 81.0, 1: 83.5})
+    rows += by_seed('grid', {0: 79.0, 1: 83.0}) + by_seed('axial', {0: 80.0})
+    rows += [replace(ROW, task='digits', variant='axial')]
+    assert markdown(rows).splitlines() == [
+        '| variant | parameters | FLOPs | pairs | minus rsir | digits | minus rsir |',
+        '|---|---|---|---|---|---|---|',
+        '| rsir | 0.00 M | 0 M | 81.0 ± 1.4 (2 of 2) | - | - | - |',
+        '| rsir, random | 0.00 M | 0 M | 82.2 ± 1.8 (2 of 2) | **+1.2 ± 0.2** | - | - |',
+        '| grid | 0.00 M | 0 M | 81.0 ± 2.8 (2 of 2) | +0.0 ± 1.0 | - | - |',
+        '| axial | 0.00 M | 0 M | 80.0 ± 0.0 (1 of 1) | - | 80.0 ± 0.0 (1 of 1) | - |',
     ]
 
 
 def test_picture(tmp_path):
     plot_results([ROW, replace(ROW, task='digits')], tmp_path / 'picture.png')
     assert (tmp_path / 'picture.png').read_bytes().startswith(b'\x89PNG')
-
-
-@pytest.mark.parametrize('name', TASKS)
-def test_document_holds_what_was_measured(name):
-    rows = read_csv(ROOT / f'docs/ablation_{name}.csv')
-    assert {row.task for row in rows} == {name}
-    assert markdown(rows) in DOCUMENT
 
 
 @pytest.fixture

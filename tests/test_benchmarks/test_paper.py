@@ -1,16 +1,17 @@
 """The paper's figures and ours stand side by side, and the documents hold them."""
 
-import csv
+import json
 import re
 import runpy
 import shutil
 import sys
-from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from mmengine.fileio import load
+from documents import TABLES as DOCUMENTS
+from documents import marks, replace_table, with_tables
 from paper import rows as paper
 from paper import tables, throughput
 from paper.rows import Cost
@@ -22,53 +23,33 @@ from ..helpers.commands import ROOT
 
 TABLES = {table: paper.read_rows(ROOT, table) for table in paper.EXPERIMENTS}
 ROWS = [row for rows in TABLES.values() for row in rows]
-COSTS = paper.read_costs(ROOT)  # tests/test_model_index.py counts them
 SPEED = Speed(images_per_second=8.0, spread=0.02, ratio=0.74, lower=0.72, upper=0.76)
 COST = Cost(30_450_000, 4_500_000_000)
-HEAD = '"""A model.\n\nCost       much\nMeasured   {}\n"""\n'
-MARKED = f'before\n{tables.BEGIN}\n{{}}{tables.END}\nafter\n'
+ENTRY = {'Metadata': {'Training Resources': 'a GPU', 'Image Size': '224 x 224'}}
+BEGIN, END = marks('table')
+MARKED = f'before\n{BEGIN}\n{{}}{END}\nafter\n'
 
 
 def test_published_tables_are_complete():
-    with (ROOT / paper.PUBLISHED).open(newline='') as file:
-        rows = list(csv.DictReader(file))
-    numbers = Counter(int(row['table']) for row in rows)
-    assert numbers == {2: 15, 3: 14, 4: 9, 5: 9, 6: 10, 7: 7}
-    assert len({(row['table'], row['system']) for row in rows}) == len(rows)
-    metrics = {'2': 1, '3': 6, '4': 1, '5': 1, '6': 2, '7': 3}
-    for row in rows:
-        given = [name for name in paper.METRICS if row[name]]
-        dashes = 4 if (row['table'], row['system']) == ('3', 'Swin-B') else 0
-        assert len(given) == metrics[row['table']] - dashes, row
-        costs = [row[name] for name in ('height', 'width', 'params_m', 'flops_g')]
-        assert all(costs) or (row['table'] == '7' and not any(costs)), row
-
-
-@pytest.mark.parametrize('table', TABLES)
-def test_every_published_row_is_read_and_that_of_rsir_b_in_both_ways(table):
-    with (ROOT / paper.PUBLISHED).open(newline='') as file:
-        systems = [row['system'] for row in csv.DictReader(file) if row['table'] == str(table)]
-    if table != 7:
-        assert systems.pop() == 'RSIR-B'
-        systems += ['RSIR-B (24 blocks)', 'RSIR-B (36 blocks)']
-    assert [row.model for row in TABLES[table]] == systems
+    numbers = {table: len(rows) for table, rows in TABLES.items()}
+    assert numbers == {2: 16, 3: 15, 4: 10, 5: 10, 6: 11, 7: 7}  # RSIR-B in both ways
+    metrics = {2: 1, 3: 6, 4: 1, 5: 1, 6: 2, 7: 3}
+    for row in ROWS:
+        dashes = 4 if (row.table, row.model) == (3, 'Swin-B') else 0
+        assert len(row.published_accuracy) == metrics[row.table] - dashes, row.model
+        published = [name for name in row.metadata if name.startswith(paper.PUBLISHED)]
+        assert len(published) == (0 if row.table == 7 else 2), row.model
 
 
 @pytest.mark.parametrize('row', ROWS, ids=lambda row: f'{row.table} {row.model}')
-def test_metafiles_list_costs_at_the_image_size_of_the_paper(row):
-    config = row.configs[0]
-    listed = {ROOT / one['Config']: one for one in load(config.parent / 'metafile.yml')['Models']}
-    height, width = row.image_size
-    assert listed[config]['Metadata']['Image Size'] == f'{height} x {width}'
-
-
-@pytest.mark.parametrize('row', ROWS, ids=lambda row: f'{row.table} {row.model}')
-def test_config_heads_publish_what_the_table_does(row):
-    for config in row.configs:
-        published = paper.head_line(config, 'Published')
-        assert f'(Table {row.table};' in published.replace(')', ';')
-        figures = re.findall(r'\d+\.\d', published)
-        assert figures and set(figures) <= set(row.published_accuracy.values()), config
+def test_configs_of_a_row_have_the_same_published_figures(row):
+    networks = [*row.entries.values()]
+    if row.model == 'RSIR-B (36 blocks)':
+        others = [one for one in TABLES[row.table] if one.model == 'RSIR-B (24 blocks)']
+        networks += others[0].entries.values()
+    for name, value in row.published_accuracy.items():
+        found = [dict(paper.metrics(one)).get(f'{paper.PUBLISHED}{name}') for one in networks]
+        assert set(found) <= {value, None} if row.table == 7 else set(found) == {value}
 
 
 @pytest.mark.parametrize('table', TABLES)
@@ -76,64 +57,74 @@ def test_costs_that_differ_and_only_these_have_a_reason(table):
     differing = [
         row.model
         for row in TABLES[table]
-        for figure in tables.figures(row, COSTS[row.configs[0]])
-        if figure.published and abs(figure.difference) > paper.TOLERANCE
+        for figure in tables.cost_figures(row, row.cost)
+        if figure.published is not None and abs(figure.difference) > paper.TOLERANCE
     ]
     assert list(paper.read_notes(ROOT, table)) == list(dict.fromkeys(differing))
 
 
-def test_the_document_holds_what_is_known():
-    known = tables.document(ROOT)
+@pytest.mark.parametrize('document', DOCUMENTS)
+def test_documents_hold_what_is_known(document):
     hint = 'run benchmarks/paper_report.py --update'
-    held = (ROOT / tables.DOCUMENT).read_text()
-    assert f'{tables.BEGIN}\n{known}\n{tables.END}\n' in held, hint
+    assert (ROOT / document).read_text() == with_tables(document, ROOT), hint
 
 
-def test_the_document_has_all_rows():
-    models = re.findall(r'^\| (.+?)(?:, 384 x 384)? \| [\d-]', tables.document(ROOT), re.MULTILINE)
+def test_the_tables_have_all_rows():
+    models = re.findall(
+        r'^\| (.+?)(?:, 384 x 384)? \| [\d-]', tables.paper_tables(ROOT), re.MULTILINE
+    )
     assert models == [row.model for row in ROWS]
 
 
 @pytest.mark.parametrize('model', ['RSIR-T', 'ViT-B'])
 def test_models_are_counted_at_the_image_size_of_the_row(model):
     (row,) = (row for row in TABLES[2] if row.model == model)
-    assert paper.count(row) == COSTS[row.configs[0]]
+    assert paper.count(row) == row.cost
 
 
 def test_a_model_that_cannot_be_counted_has_the_reason(tmp_path):
     config = tmp_path / 'config.py'
     config.write_text("default_scope = 'mmpretrain'\nmodel = dict(type='NoSuchModel')\n")
-    assert 'NoSuchModel' in paper.count(ROWS[0]._replace(configs=[config]))
+    assert 'NoSuchModel' in paper.count(ROWS[0]._replace(entries={config: ENTRY}))
 
 
-def test_measured_accuracy_comes_from_the_heads(tmp_path):
-    for name, result in [
-        ('first', 'not measured'),
-        ('second', 'top-1 1.0\n           (2 GPUs)'),
-        ('third', 'top-1 2.0'),
-    ]:
-        (tmp_path / f'{name}.py').write_text(HEAD.format(result))
-    first, second, third = (tmp_path / f'{name}.py' for name in ('first', 'second', 'third'))
-    assert paper.measured_accuracy([first]) == 'not measured'
-    assert paper.measured_accuracy([first, second]) == 'top-1 1.0 (2 GPUs) [second]'
-    assert paper.measured_accuracy([second, third]) == (
-        'top-1 1.0 (2 GPUs) [second]; top-1 2.0 [third]'
-    )
+def entry(**metrics: float) -> dict:
+    names = {name.replace('_', ' '): value for name, value in metrics.items()}
+    return {**ENTRY, 'Results': [{'Dataset': 'real images', 'Metrics': names}]}
 
 
-def test_a_head_without_the_line_is_refused(tmp_path):
-    config = tmp_path / 'config.py'
-    config.write_text('"""A model.\n\nMeasuredly   1\n"""\nMeasured = 3\n')
-    with pytest.raises(ValueError, match=r"config\.py has no line 'Measured'"):
-        paper.head_line(config, 'Measured')
+def test_measured_accuracy_is_listed_with_its_config():
+    entries = {
+        'first': entry(Published_mIoU=3.0),
+        'second': entry(Top_1_Accuracy=1.0, Published_Top_1_Accuracy=3.0),
+        'third': entry(mIoU=2.0, mAcc=4.0),
+    }
+
+    def reached(*names):
+        return paper.PaperRow(2, '', {Path(one): entries[one] for one in names}).measured_accuracy
+
+    assert reached('first') == 'not measured'
+    assert reached('first', 'second') == 'top-1 1.0 [second]'
+    assert reached('second', 'third') == 'top-1 1.0 [second]; mIoU 2.0, mAcc 4.0 [third]'
+
+
+def test_all_that_was_measured_and_nothing_else_is_in_the_table(tmp_path):
+    (tmp_path / 'model-index.yml').write_text('Import: [metafile.yml]')
+    models = [
+        {**entry(mIoU=2.0, mAcc=4.0), 'Config': 'configs/cls/measured.py'},
+        {**entry(Published_mIoU=3.0), 'Config': 'configs/cls/published.py'},
+        {**ENTRY, 'Config': 'configs/cls/neither.py'},
+    ]
+    (tmp_path / 'metafile.yml').write_text(json.dumps({'Models': models}))
+    assert tables.measured_table(tmp_path).splitlines()[2:] == [
+        '| `cls/measured` | real images | mIoU 2.0, mAcc 4.0 | a GPU |'
+    ]
 
 
 @pytest.fixture
-def three_rows(tmp_path):
-    """Rows of Table 2 with the heads of configs: a usual one, ours, one of another image size."""
-    config = tmp_path / 'config.py'
-    config.write_text(HEAD.format('not measured'))
-    chosen = {row.model: row._replace(configs=[config]) for row in TABLES[2]}
+def three_rows():
+    """Rows of Table 2: a usual one, ours, one of another image size."""
+    chosen = {row.model: row for row in TABLES[2]}
     return [chosen[model] for model in ('Swin-T', 'RSIR-T', 'ViT-B')]
 
 
@@ -173,7 +164,7 @@ def test_a_table_without_throughput_has_no_such_column(three_rows):
 @pytest.mark.parametrize('flops', [4_499_000_000, 4_501_000_000])
 def test_a_difference_that_rounds_to_zero_has_no_minus(flops):
     row = next(row for row in TABLES[2] if row.model == 'Swin-T')
-    _, figure = tables.figures(row, Cost(1, flops))
+    _, figure = tables.cost_figures(row, Cost(1, flops))
     assert figure.cells()[1] == '4.5 G (+0.0 %)'
 
 
@@ -186,7 +177,12 @@ def test_tables_with_the_networks_of_table_2_point_to_its_throughput(table):
 
 def test_models_take_turns_each_at_its_image_size(three_rows, monkeypatch):
     swin, rsir, vit = three_rows
-    rows = [swin, rsir, vit._replace(model='broken', configs=['broken']), vit]
+    rows = [
+        swin,
+        rsir,
+        vit._replace(model='broken', entries={'broken': {'Metadata': vit.metadata}}),
+        vit,
+    ]
     ran = []
 
     def build(name, case):
@@ -219,7 +215,7 @@ def test_without_the_reference_nothing_is_compared(three_rows, monkeypatch):
     def build(name, case):
         raise ValueError(f'no {case.height}')
 
-    rows = [row._replace(configs=[row.model]) for row in three_rows]
+    rows = [row._replace(entries={row.model: {'Metadata': row.metadata}}) for row in three_rows]
     monkeypatch.setattr(throughput, 'build', build)
     speeds = throughput.measure(rows, 6, 'fp32', 'cpu', 1, 2, Console(quiet=True))
     assert speeds['RSIR-T'] == 'ValueError: no 224' and speeds['ViT-B'] == 'ValueError: no 384'
@@ -269,24 +265,24 @@ def test_what_cannot_be_compared_is_not_recorded(records, reference, message):
 
 
 def test_only_what_stands_between_the_marks_is_replaced():
-    replaced = tables.replace_table(MARKED.format('old\n'), 'new')
+    replaced = replace_table(MARKED.format('old\n'), 'table', 'new')
     assert replaced == MARKED.format('new\n')
-    assert tables.replace_table(replaced, 'new') == replaced
+    assert replace_table(replaced, 'table', 'new') == replaced
 
 
 @pytest.mark.parametrize(
     'text',
     [
         '',
-        tables.BEGIN,
-        f'{tables.END}{tables.BEGIN}',
-        f'{tables.BEGIN}{tables.BEGIN}{tables.END}',
-        f'{tables.BEGIN}{tables.END}{tables.END}',
+        BEGIN,
+        f'{END}{BEGIN}',
+        f'{BEGIN}{BEGIN}{END}',
+        f'{BEGIN}{END}{END}',
     ],
 )
 def test_a_document_without_both_marks_is_refused(text):
     with pytest.raises(ValueError, match='once each'):
-        tables.replace_table(text, 'new')
+        replace_table(text, 'table', 'new')
 
 
 @pytest.fixture
@@ -294,9 +290,9 @@ def report(monkeypatch, tmp_path):
     """The tool's main function in a copy of the documents, without the time that models take."""
     (tmp_path / 'configs').symlink_to(ROOT / 'configs')
     (tmp_path / 'docs').mkdir()
-    for name in (paper.PUBLISHED, paper.NOTES, throughput.RECORDED):
+    (tmp_path / 'model-index.yml').symlink_to(ROOT / 'model-index.yml')
+    for name in (paper.NOTES, throughput.RECORDED, *DOCUMENTS):
         shutil.copy(ROOT / name, tmp_path / name)
-    (tmp_path / tables.DOCUMENT).write_text(MARKED.format(''))
     main = runpy.run_path(str(ROOT / 'benchmarks/paper_report.py'))['main']
 
     def measure(rows, *settings):
@@ -336,9 +332,9 @@ def test_tool_writes_what_it_recorded_into_the_document(report):
     recorded = throughput.read_recorded(root)[7]
     assert [one.images_per_second for one in recorded.speeds.values()] == [1, 2, 3, 4, 5, 6, 7]
     assert recorded.setting.startswith('batch 4, fp32, ')
-    known = tables.document(root)
+    known = tables.paper_tables(root)
     assert ' | 0.74x (0.72 to 0.76) | ' in known
-    assert (root / tables.DOCUMENT).read_text() == MARKED.format(f'{known}\n')
+    assert known in (root / 'docs/paper.md').read_text()
 
 
 def test_tool_says_what_it_does_not_record(report, monkeypatch, capsys):

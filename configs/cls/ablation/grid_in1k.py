@@ -1,9 +1,6 @@
 """Grid attention (MaxViT) in Swin-T on ImageNet-1K, 300 epochs at 224 x 224.
 
 Command    tools/dist_train.sh configs/cls/ablation/grid_in1k.py 8
-Cost       8 GPUs x 32 images, 300 epochs; time and memory not measured
-Published  top-1 82.5 (Table 7)
-Measured   not measured
 """
 
 _base_ = '../../_base_/ablation/in1k.py'

@@ -1,8 +1,6 @@
 """Tiny-ImageNet: a nano RSIR with grid attention (MaxViT) in the place of RSIR's.
 
 Command    python tools/train.py configs/cls/ablation/grid_n_tinyimagenet.py
-Cost       not measured
-Measured   not measured
 """
 
 _base_ = '../../_base_/ablation/tinyimagenet.py'

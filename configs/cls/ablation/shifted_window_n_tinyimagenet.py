@@ -1,8 +1,6 @@
 """Tiny-ImageNet: a nano RSIR with shifted windows (Swin) in the place of RSIR's.
 
 Command    python tools/train.py configs/cls/ablation/shifted_window_n_tinyimagenet.py
-Cost       not measured
-Measured   not measured
 """
 
 _base_ = '../../_base_/ablation/tinyimagenet.py'

@@ -4,9 +4,6 @@ The recipe is that of RSIR-B with CSWin-B's weight decay and stochastic depth; t
 accuracy was reached with CSWin's own.
 
 Command    tools/dist_train.sh configs/cls/baselines/cswin_b_in1k.py 8
-Cost       8 GPUs x 32 images, 300 epochs; time and memory not measured
-Published  top-1 84.2 (Table 2)
-Measured   not measured
 """
 
 _base_ = ['../rsir_b_in1k.py', '../../_base_/models/cswin_b_backbone.py']

@@ -5,9 +5,6 @@ The recipe is that of RSIR-T with CSWin's rate of stochastic depth, 0.2 in its p
 and its supplement (its Section 4.1 says 0.1); the published accuracy was reached with its own.
 
 Command    tools/dist_train.sh configs/cls/baselines/cswin_t_in1k.py 8
-Cost       8 GPUs x 32 images, 300 epochs; time and memory not measured
-Published  top-1 82.7 (Table 2)
-Measured   not measured
 """
 
 _base_ = ['../rsir_t_in1k.py', '../../_base_/models/cswin_t_backbone.py']

@@ -3,9 +3,6 @@
 CSWin is this project's mixer `cross_shaped` in the blocks and widths of CSWin (arXiv 2107.00652).
 
 Command    tools/dist_train.sh configs/cls/baselines/cswin_t_miniin.py 8
-Cost       8 GPUs x 32 images, 100 epochs; time and memory not measured
-Published  top-1 66.8 (Table 5; on a split that is not published)
-Measured   not measured
 """
 
 _base_ = ['../rsir_t_miniin.py', '../../_base_/models/cswin_t_backbone.py']

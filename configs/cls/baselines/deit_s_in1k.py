@@ -4,9 +4,6 @@ The recipe is that of RSIR-T with DeiT's repeated augmentation; the published ac
 with all of DeiT's own.
 
 Command    tools/dist_train.sh configs/cls/baselines/deit_s_in1k.py 8
-Cost       8 GPUs x 32 images, 300 epochs; time and memory not measured
-Published  top-1 79.8 (Table 2)
-Measured   not measured
 """
 
 _base_ = '../rsir_t_in1k.py'

@@ -6,9 +6,6 @@ The recipe is that of RSIR-T with MaxViT's rate of stochastic depth; the publish
 reached with its own (batch 4096, learning rate 3e-3, RandAugment of magnitude 15).
 
 Command    tools/dist_train.sh configs/cls/baselines/maxvit_t_in1k.py 8
-Cost       8 GPUs x 32 images, 300 epochs; time and memory not measured
-Published  top-1 83.6 (Table 2)
-Measured   not measured
 """
 
 _base_ = ['../rsir_t_in1k.py', '../../_base_/models/maxvit_t_backbone.py']

@@ -4,9 +4,6 @@ MaxViT is timm's. Its classifier has LayerNorm, a hidden layer and the last laye
 other configs, there is no hidden layer.
 
 Command    tools/dist_train.sh configs/cls/baselines/maxvit_t_miniin.py 8
-Cost       8 GPUs x 32 images, 100 epochs; time and memory not measured
-Published  top-1 67.9 (Table 5; on a split that is not published)
-Measured   not measured
 """
 
 _base_ = ['../rsir_t_miniin.py', '../../_base_/models/maxvit_t_backbone.py']

@@ -3,9 +3,6 @@
 Its published size, 61 M parameters and 9.8 G, is that of PVT-Large; PVT has no "B".
 
 Command    tools/dist_train.sh configs/cls/baselines/pvt_b_in1k.py 8
-Cost       8 GPUs x 32 images, 300 epochs; time and memory not measured
-Published  top-1 81.7 (Table 2)
-Measured   not measured
 """
 
 _base_ = './pvt_s_in1k.py'

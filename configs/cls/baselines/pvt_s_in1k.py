@@ -5,9 +5,6 @@ normalized.
 The recipe is that of RSIR-T; the published accuracy was reached with PVT's own.
 
 Command    tools/dist_train.sh configs/cls/baselines/pvt_s_in1k.py 8
-Cost       8 GPUs x 32 images, 300 epochs; time and memory not measured
-Published  top-1 79.8 (Table 2)
-Measured   not measured
 """
 
 _base_ = '../rsir_t_in1k.py'

@@ -1,9 +1,6 @@
 """RegNetY-16G on ImageNet-1K, 300 epochs at 224 x 224.
 
 Command    tools/dist_train.sh configs/cls/baselines/regnety_16g_in1k.py 8
-Cost       8 GPUs x 32 images, 300 epochs; time and memory not measured
-Published  top-1 82.9 (Table 2)
-Measured   not measured
 """
 
 _base_ = './regnety_4g_in1k.py'

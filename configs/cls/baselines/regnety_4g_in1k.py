@@ -4,9 +4,6 @@ RegNetY is timm's.
 The recipe is that of RSIR-T; the published accuracy was reached with another one.
 
 Command    tools/dist_train.sh configs/cls/baselines/regnety_4g_in1k.py 8
-Cost       8 GPUs x 32 images, 300 epochs; time and memory not measured
-Published  top-1 80.0 (Table 2)
-Measured   not measured
 """
 
 _base_ = '../rsir_t_in1k.py'

@@ -1,9 +1,6 @@
 """Swin-B on Mini-ImageNet from scratch, 100 epochs at 224 x 224.
 
 Command    tools/dist_train.sh configs/cls/baselines/swin_b_miniin.py 8
-Cost       8 GPUs x 32 images, 100 epochs; time and memory not measured
-Published  top-1 67.4 (Table 5; on a split that is not published)
-Measured   not measured
 """
 
 _base_ = './swin_t_miniin.py'

@@ -1,9 +1,6 @@
 """Swin-T on Caltech-256 from scratch, 100 epochs at 224 x 224.
 
 Command    tools/dist_train.sh configs/cls/baselines/swin_t_caltech256.py 8
-Cost       8 GPUs x 32 images, 100 epochs; time and memory not measured
-Published  top-1 43.3 (Table 4; on a split that is not published)
-Measured   not measured
 """
 
 _base_ = ['../rsir_t_caltech256.py', '../../_base_/models/swin_t_backbone.py']

@@ -4,9 +4,6 @@ The recipe is that of RSIR-T, which is Swin's at four times the learning rate fo
 published accuracy was reached with Swin's own.
 
 Command    tools/dist_train.sh configs/cls/baselines/swin_t_in1k.py 8
-Cost       8 GPUs x 32 images, 300 epochs; time and memory not measured
-Published  top-1 81.3 (Table 2)
-Measured   not measured
 """
 
 _base_ = ['../rsir_t_in1k.py', '../../_base_/models/swin_t_backbone.py']

@@ -3,9 +3,6 @@
 The network is ViT's, dropout included; the recipe is that of RSIR-T, with images of 384 x 384.
 
 Command    tools/dist_train.sh configs/cls/baselines/vit_b_in1k.py 8
-Cost       8 GPUs x 32 images, 300 epochs; time and memory not measured
-Published  top-1 77.9 (Table 2)
-Measured   not measured
 """
 
 _base_ = ['../rsir_t_in1k.py', '../../_base_/models/vit_b_backbone.py']

@@ -1,9 +1,6 @@
 """ViT-B/16 on Mini-ImageNet from scratch, 100 epochs at 384 x 384.
 
 Command    tools/dist_train.sh configs/cls/baselines/vit_b_miniin.py 8
-Cost       8 GPUs x 32 images, 100 epochs; time and memory not measured
-Published  top-1 58.3 (Table 5; on a split that is not published)
-Measured   not measured
 """
 
 _base_ = './vit_b_caltech256.py'

@@ -4,9 +4,6 @@ The 43.7 of the table's first row is what Swin-T reaches with several scales; he
 one scale.
 
 Command    tools/dist_train.sh configs/mask_rcnn/ablation/axial_1x_coco.py 8
-Cost       8 GPUs x 2 images, 12 epochs; time and memory not measured
-Published  box AP 41.5 (Table 7)
-Measured   not measured
 """
 
 _base_ = '../../_base_/ablation/1x_coco.py'

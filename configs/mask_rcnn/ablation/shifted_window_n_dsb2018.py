@@ -1,8 +1,6 @@
 """DSB2018: Mask R-CNN with a nano RSIR with shifted windows (Swin) in the place of RSIR's.
 
 Command    python tools/train.py configs/mask_rcnn/ablation/shifted_window_n_dsb2018.py
-Cost       not measured
-Measured   not measured
 """
 
 _base_ = '../../_base_/ablation/dsb2018.py'

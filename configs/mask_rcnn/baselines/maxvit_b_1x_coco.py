@@ -4,9 +4,6 @@ MaxViT is timm's. Images are filled up with zeros to a multiple of 224 pixels, a
 grids have 7 x 7 points at stride 32.
 
 Command    tools/dist_train.sh configs/mask_rcnn/baselines/maxvit_b_1x_coco.py 8
-Cost       8 GPUs x 2 images, 12 epochs; time and memory not measured
-Published  box AP 48.9, mask AP 43.8 (Table 3; backbone pretrained on ImageNet-1K)
-Measured   not measured
 """
 
 _base_ = ['../rsir_b_1x_coco.py', '../../_base_/models/maxvit_b_backbone.py']

@@ -4,9 +4,6 @@ MaxViT is timm's. Images are filled up with zeros to a multiple of 224 pixels, a
 grids have 7 x 7 points at stride 32.
 
 Command    tools/dist_train.sh configs/mask_rcnn/baselines/maxvit_t_1x_coco.py 8
-Cost       8 GPUs x 2 images, 12 epochs; time and memory not measured
-Published  box AP 46.9, mask AP 42.2 (Table 3; backbone pretrained on ImageNet-1K)
-Measured   not measured
 """
 
 _base_ = ['../rsir_t_1x_coco.py', '../../_base_/models/maxvit_t_backbone.py']

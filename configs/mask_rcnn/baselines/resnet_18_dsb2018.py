@@ -3,8 +3,6 @@
 The schedule is that of rsir_n_dsb2018.py; ResNet's batch norms are trained.
 
 Command    python tools/train.py configs/mask_rcnn/baselines/resnet_18_dsb2018.py
-Cost       not measured
-Measured   not measured
 """
 
 _base_ = '../rsir_n_dsb2018.py'

@@ -3,9 +3,6 @@
 The recipe is that of resnet_50_1x_coco.py; it downloads OpenMMLab's weights.
 
 Command    tools/dist_train.sh configs/mask_rcnn/baselines/resnext_101_1x_coco.py 8
-Cost       8 GPUs x 2 images, 12 epochs; time and memory not measured
-Published  box AP 42.8, mask AP 38.4 (Table 3; backbone pretrained on ImageNet-1K)
-Measured   not measured
 """
 
 _base_ = './resnet_50_1x_coco.py'

@@ -6,9 +6,6 @@ scale, as for the other rows.
 Command    tools/dist_train.sh configs/mask_rcnn/baselines/swin_t_1x_coco.py 8
            --cfg-options load_from=CLASSIFIER default_hooks.checkpoint_match.min_matched=0.4
            to start from a classifier's checkpoint
-Cost       8 GPUs x 2 images, 12 epochs; time and memory not measured
-Published  box AP 43.7, mask AP 39.8 (Table 3; backbone pretrained on ImageNet-1K)
-Measured   not measured
 """
 
 _base_ = ['../rsir_t_1x_coco.py', '../../_base_/models/swin_t_backbone.py']

@@ -6,9 +6,6 @@ The rate of stochastic depth is that of Twins-S, as in the published code for de
 Command    tools/dist_train.sh configs/mask_rcnn/baselines/twins_l_1x_coco.py 8
            --cfg-options load_from=CLASSIFIER default_hooks.checkpoint_match.min_matched=0.4
            to start from a classifier's checkpoint
-Cost       8 GPUs x 2 images, 12 epochs; time and memory not measured
-Published  box AP 45.2, mask AP 41.2 (Table 3; backbone pretrained on ImageNet-1K)
-Measured   not measured
 """
 
 _base_ = './twins_s_1x_coco.py'

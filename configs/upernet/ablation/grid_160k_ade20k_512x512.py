@@ -1,9 +1,6 @@
 """UperNet with grid attention (MaxViT) in Swin-T on ADE20K, 160k iterations.
 
 Command    tools/dist_train.sh configs/upernet/ablation/grid_160k_ade20k_512x512.py 8
-Cost       8 GPUs x 2 images, 160k iterations; time and memory not measured
-Published  mIoU 46.2 single-scale (Table 7)
-Measured   not measured
 """
 
 _base_ = '../../_base_/ablation/160k_ade20k_512x512.py'

@@ -1,8 +1,6 @@
 """CamVid: UperNet with a nano RSIR with grid attention (MaxViT) in the place of RSIR's.
 
 Command    python tools/train.py configs/upernet/ablation/grid_n_camvid.py
-Cost       not measured
-Measured   not measured
 """
 
 _base_ = '../../_base_/ablation/camvid.py'

@@ -1,8 +1,6 @@
 """CamVid: UperNet with a nano RSIR with shifted windows (Swin) in the place of RSIR's.
 
 Command    python tools/train.py configs/upernet/ablation/shifted_window_n_camvid.py
-Cost       not measured
-Measured   not measured
 """
 
 _base_ = '../../_base_/ablation/camvid.py'

@@ -5,9 +5,6 @@ The rate of stochastic depth is that of CSWin on ADE20K.
 
 Command    tools/dist_train.sh configs/upernet/baselines/cswin_b_160k_ade20k_512x512.py 8
            multi-scale test: tools/dist_test.sh CONFIG CHECKPOINT 8 --tta
-Cost       8 GPUs x 2 images, 160k iterations; time and memory not measured
-Published  mIoU 50.8 single-scale, 51.7 multi-scale (Table 6; pretrained on ImageNet-1K)
-Measured   not measured
 """
 
 _base_ = ['../rsir_b_160k_ade20k_512x512.py', '../../_base_/models/cswin_b_backbone.py']

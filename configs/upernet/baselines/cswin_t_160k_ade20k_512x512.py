@@ -5,9 +5,6 @@ The rate of stochastic depth is that of CSWin's supplement; its published config
 
 Command    tools/dist_train.sh configs/upernet/baselines/cswin_t_160k_ade20k_512x512.py 8
            multi-scale test: tools/dist_test.sh CONFIG CHECKPOINT 8 --tta
-Cost       8 GPUs x 2 images, 160k iterations; time and memory not measured
-Published  mIoU 49.3 single-scale, 50.4 multi-scale (Table 6; pretrained on ImageNet-1K)
-Measured   not measured
 """
 
 _base_ = ['../rsir_t_160k_ade20k_512x512.py', '../../_base_/models/cswin_t_backbone.py']

@@ -5,9 +5,6 @@ grids have 7 x 7 points at stride 32.
 
 Command    tools/dist_train.sh configs/upernet/baselines/maxvit_b_160k_ade20k_512x512.py 8
            multi-scale test: tools/dist_test.sh CONFIG CHECKPOINT 8 --tta
-Cost       8 GPUs x 2 images, 160k iterations; time and memory not measured
-Published  mIoU 51.3 single-scale, 52.6 multi-scale (Table 6; pretrained on ImageNet-1K)
-Measured   not measured
 """
 
 _base_ = ['../rsir_b_160k_ade20k_512x512.py', '../../_base_/models/maxvit_b_backbone.py']

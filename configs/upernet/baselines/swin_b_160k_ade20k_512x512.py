@@ -4,9 +4,6 @@ Command    tools/dist_train.sh configs/upernet/baselines/swin_b_160k_ade20k_512x
            --cfg-options load_from=CLASSIFIER default_hooks.checkpoint_match.min_matched=0.4
            to start from a classifier's checkpoint
            multi-scale test: tools/dist_test.sh CONFIG CHECKPOINT 8 --tta
-Cost       8 GPUs x 2 images, 160k iterations; time and memory not measured
-Published  mIoU 48.1 single-scale, 49.7 multi-scale (Table 6; pretrained on ImageNet-1K)
-Measured   not measured
 """
 
 _base_ = './swin_t_160k_ade20k_512x512.py'
