@@ -14,6 +14,7 @@ from fastapi import FastAPI, Request, Response
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
+from mmrsir import replacements
 from mmrsir.apis import Predictor
 from mmrsir.apis.page import (
     FORMATS,
@@ -188,6 +189,7 @@ def build_app(page: gr.Blocks) -> FastAPI:
 
 def main() -> None:
     """Parse the command line, load the model and serve the page."""
+    replacements.enable()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('config', help='config file, or the name of one of ours')
     parser.add_argument('checkpoint', help='checkpoint file')

@@ -16,6 +16,7 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import track
 
+from mmrsir import replacements
 from mmrsir.apis import Predictor
 from mmrsir.checkpoints import safe_loading
 from mmrsir.datasets.loading.headers import num_frames, open_image
@@ -55,6 +56,7 @@ def argument_parser() -> argparse.ArgumentParser:
 
 def main() -> None:
     """Parse the command line and predict."""
+    replacements.enable()
     parser = argument_parser()
     args = parser.parse_args()
     if args.out_dir is None:

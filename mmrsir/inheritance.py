@@ -1,9 +1,9 @@
 """``_base_ = 'mmrsir::…'``: configs of other projects inherit from those of mmrsir.
 
-mmengine resolves such a name for a fixed list of packages only, finds files of installed packages
-only, and builds them in the scope of that package. The configs of mmrsir are those of the code that
-is imported, installed or not. They are written for mmdet, mmseg and mmpretrain: what inherits from
-them stays in the scope of its ``default_scope``.
+mmengine finds such files of installed packages only, and builds what they hold in the scope of the
+package. Our configs are those of the code that is imported, installed or not, and are written for
+mmdet, mmseg and mmpretrain. So ``import mmrsir`` wraps one function of mmengine,
+``Config._get_cfg_path``, which does as before with all names but ``mmrsir::``.
 """
 
 from pathlib import Path
@@ -16,7 +16,7 @@ from .utils.suggestions import did_you_mean
 
 PACKAGE = 'mmrsir'
 HERE = Path(__file__).resolve().parent
-_find_config = Config._get_cfg_path
+_find_base = Config._get_cfg_path
 
 
 class MissingBaseError(UserError, FileNotFoundError):
@@ -38,22 +38,14 @@ def root() -> Path:
     )
 
 
-def find_config(cfg_path: str, filename: str) -> tuple[str, str | None]:
-    """Find a config that another one inherits from: ours here, others as mmengine does.
+def find_base(cfg_path: str, filename: str) -> tuple[str, str | None]:
+    """Return the path of what stands in ``_base_`` of a config, and the scope of what it holds.
 
-    Args:
-        cfg_path: What stands in ``_base_``.
-        filename: The config that it stands in.
-
-    Returns:
-        Path of the file, and the scope of what it holds; None for that of the heir.
-
-    Raises:
-        MissingBaseError: It names a config of mmrsir that does not exist; names the nearest.
+    The scope is None for that of the heir. Names of other packages are mmengine's business.
     """
     package, separator, name = cfg_path.partition('::')
     if not separator or package != PACKAGE:
-        return _find_config(cfg_path, filename)
+        return _find_base(cfg_path, filename)
     configs = root() / 'configs'
     name = f'{name.removesuffix(".py")}.py'
     if (configs / name).is_file():
@@ -66,6 +58,12 @@ def find_config(cfg_path: str, filename: str) -> tuple[str, str | None]:
 
 
 def enable() -> None:
-    """Let mmengine find the configs of mmrsir."""
+    """Let mmengine find the configs of mmrsir; nothing else changes for it."""
     MODULE2PACKAGE[PACKAGE] = PACKAGE
-    Config._get_cfg_path = staticmethod(find_config)
+    Config._get_cfg_path = staticmethod(find_base)
+
+
+def disable() -> None:
+    """Undo :func:`enable`."""
+    MODULE2PACKAGE.pop(PACKAGE, None)
+    Config._get_cfg_path = staticmethod(_find_base)

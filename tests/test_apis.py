@@ -16,9 +16,10 @@ from mmpretrain.apis import ImageClassificationInferencer, ModelHub
 from mmseg.apis import MMSegInferencer
 from PIL import Image
 
+import mmrsir.replacements  # noqa: F401  # gives the inferencers our names
 from mmrsir.apis import Predictor
-from mmrsir.apis.names import read_metafiles
 from mmrsir.checkpoints.reading import CheckpointMismatchError
+from mmrsir.engine.config_files import models_of
 from mmrsir.models import RSIRTransformer
 
 from .helpers.commands import ROOT
@@ -72,7 +73,7 @@ def test_the_inferencers_of_the_libraries_know_our_names(scope, inferencer, name
 
 @pytest.mark.parametrize('scope', ['mmdet', 'mmseg', 'mmpretrain'])
 def test_every_model_of_a_metafile_is_known(scope):
-    models = list(read_metafiles(scope))
+    models = list(models_of(scope))
     assert len(models) > 5
     for model in models:
         if scope == 'mmpretrain':

@@ -13,7 +13,7 @@ import pytest
 from mmengine.config import Config
 
 from mmrsir import __version__, inheritance
-from mmrsir.inheritance import find_config
+from mmrsir.inheritance import find_base
 
 from .helpers.commands import ROOT
 
@@ -127,18 +127,18 @@ def test_bases_are_those_of_the_code_that_is_imported(place, tmp_path, monkeypat
     monkeypatch.setattr(inheritance, 'HERE', tmp_path / 'mmrsir')  # a clone on PYTHONPATH, a wheel
     for name in NANO:
         expected = str(tmp_path / place / name), None
-        assert find_config(f'mmrsir::{name}', 'heir.py') == expected
-        assert find_config(f'mmrsir::{name.removesuffix(".py")}', 'heir.py') == expected
+        assert find_base(f'mmrsir::{name}', 'heir.py') == expected
+        assert find_base(f'mmrsir::{name.removesuffix(".py")}', 'heir.py') == expected
 
 
 def test_code_without_its_configs_says_what_to_do(tmp_path, monkeypatch):
     monkeypatch.setattr(inheritance, 'HERE', tmp_path / 'mmrsir')
     with pytest.raises(inheritance.MissingBaseError, match='install mmrsir by "pip install -e ."'):
-        find_config('mmrsir::mask_rcnn/rsir_t_1x_coco.py', 'heir.py')
+        find_base('mmrsir::mask_rcnn/rsir_t_1x_coco.py', 'heir.py')
 
 
 def test_other_packages_keep_their_scope():
-    assert find_config('mmdet::_base_/default_runtime.py', 'heir.py')[1] == 'mmdet'
+    assert find_base('mmdet::_base_/default_runtime.py', 'heir.py')[1] == 'mmdet'
 
 
 def test_wheel_holds_all_configs_and_tools(installed, checkout):

@@ -8,6 +8,7 @@ import argparse
 import time
 from pathlib import Path
 
+from mmrsir import replacements
 from mmrsir.datasets.shapes.dataset import make_shapes
 from mmrsir.engine import launch
 from mmrsir.engine.hooks.prediction_pictures import TestPicturesHook
@@ -25,6 +26,7 @@ METRICS = {
 
 def main() -> None:
     """Run all steps and print where the results are."""
+    replacements.enable()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--work-dir', default='work_dirs/demo', help='folder for the results')
     work_dir = Path(parser.parse_args().work_dir)

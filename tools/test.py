@@ -4,6 +4,7 @@ Example:
     python tools/test.py configs/mask_rcnn/rsir_t_1x_coco.py work_dirs/rsir_t_1x_coco/epoch_12.pth
 """
 
+from mmrsir import replacements
 from mmrsir.checkpoints import safe_loading
 from mmrsir.engine import launch, scopes
 from mmrsir.engine.hooks.prediction_pictures import TestPicturesHook
@@ -11,6 +12,7 @@ from mmrsir.utils.missing import check_file
 
 
 def main() -> None:
+    replacements.enable()
     parser = launch.argument_parser(__doc__.splitlines()[0])
     parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument(

@@ -4,11 +4,13 @@ Example:
     python tools/train.py configs/mask_rcnn/rsir_t_1x_coco.py
 """
 
+from mmrsir import replacements
 from mmrsir.checkpoints import safe_loading
 from mmrsir.engine import launch
 
 
 def main() -> None:
+    replacements.enable()
     parser = launch.argument_parser(__doc__.splitlines()[0])
     parser.add_argument('--amp', action='store_true', help='train in mixed precision')
     parser.add_argument(

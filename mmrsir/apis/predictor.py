@@ -1,5 +1,6 @@
 """One way to predict for all three tasks."""
 
+import warnings
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -7,6 +8,7 @@ import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
+from mmengine.runner.checkpoint import load_state_dict
 
 from ..checkpoints.reading import check_match, match_weights, read_checkpoint
 from ..datasets.loading.reading import Reading
@@ -78,11 +80,15 @@ class Predictor:
         prepare(self.cfg, content.get('meta') or {})
         self.reading = Reading.of_config(self.cfg)
         device = device or ('cuda' if torch.cuda.is_available() else 'cpu')
-        self._inferencer = _build_inferencer(self.cfg.copy(), checkpoint, device)
+        with warnings.catch_warnings():
+            if content:  # its weights are loaded below, as data
+                warnings.filterwarnings('ignore', '(Checkpoint is not loaded|weights is None)')
+            self._inferencer = _build_inferencer(self.cfg.copy(), device)
         self.model = self._inferencer.model
         if content:
             match = match_weights(self.model, content['state_dict'])
             check_match(match, str(checkpoint), min_matched)
+            load_state_dict(self.model, content['state_dict'])
         # The libraries would name those of COCO or Cityscapes where the checkpoint has none.
         described = self.cfg.test_dataloader.dataset.metainfo
         names = described.get('classes') or tuple(map(str, range(_number_of_classes(self.model))))
@@ -201,17 +207,17 @@ def _number_of_classes(model: Any) -> int:
     return numbers.pop() if len(numbers) == 1 else 0
 
 
-def _build_inferencer(cfg: Config, checkpoint: str | None, device: str) -> Any:
-    """Build the inferencer of the config's library."""
+def _build_inferencer(cfg: Config, device: str) -> Any:
+    """Build the inferencer of the config's library, with random weights."""
     init_default_scope(cfg.default_scope)
     if cfg.default_scope == 'mmdet':
         from mmdet.apis import DetInferencer
 
-        return DetInferencer(cfg, checkpoint, device, show_progress=False)
+        return DetInferencer(cfg, None, device, show_progress=False)
     if cfg.default_scope == 'mmseg':
         from mmseg.apis import MMSegInferencer
 
-        return MMSegInferencer(cfg, checkpoint, device=device, show_progress=False)
+        return MMSegInferencer(cfg, None, device=device, show_progress=False)
     from mmpretrain.apis import ImageClassificationInferencer
 
-    return ImageClassificationInferencer(cfg, checkpoint or False, device)
+    return ImageClassificationInferencer(cfg, False, device)

@@ -11,7 +11,7 @@ from typing import Any
 FAMILY = ('mmcv', 'mmdet', 'mmengine', 'mmpretrain', 'mmrsir', 'mmseg')
 # A name with more dots than one is looked up in any module: `type='subprocess.run'`.
 REGISTERED = re.compile(
-    rf'\w+|({"|".join(FAMILY)})\.[A-Z]\w*|mmrsir\.engine\.fsdp\.FSDP2Strategy', re.ASCII
+    rf'\w+|({"|".join(FAMILY)})\.[A-Z]\w*|mmrsir\.engine\.strategies\.fsdp\.FSDP2Strategy', re.ASCII
 )
 # mmengine runs what these hold when it reads them.
 CODE_FILES = ('.py', '.pkl', '.pickle', '.yaml', '.yml')

@@ -1,22 +1,18 @@
-"""Checkpoints: reading them, and how far they match a model.
-
-Importing this module lets every library of the family load ``.safetensors`` files and read
-``.pth`` files without running them, wherever it takes a checkpoint.
-"""
+"""Checkpoints: reading them, and how far they match a model."""
 
 import logging
 import re
+from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from mmengine.logging import print_log
-from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
 
 from ..utils.errors import UserError
 from ..utils.run_log import log_information
 from ..utils.suggestions import did_you_mean
-from . import remote as remote_checkpoint  # noqa: F401  registers loaders
+from .remote import load_checkpoint
 
 SHOWN_KEYS = 5
 NOTHING = r'(?!)'  # the pattern that fits no key
@@ -170,7 +166,7 @@ def read_checkpoint(path: str) -> dict[str, Any]:
         UnsafeCheckpointError: It asks for more than data.
         ValueError: It is damaged, or holds no weights.
     """
-    content = CheckpointLoader.load_checkpoint(path, map_location='cpu', logger='silent')
+    content = load_checkpoint(path)
     if isinstance(content, Mapping) and 'state_dict' not in content:
         bare = content.get('model')  # as in Swin's and DeiT's own
         content = dict(state_dict=bare if isinstance(bare, Mapping) else content)
@@ -181,12 +177,8 @@ def read_checkpoint(path: str) -> dict[str, Any]:
 
 
 def strip_wrapper(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return weights without the ``module.`` that DDP puts before each key.
-
-    Args:
-        weights: Weights by key.
-
-    Returns:
-        The same by the model's own keys.
-    """
-    return {key.removeprefix('module.'): value for key, value in weights.items()}
+    """Return weights by the model's own keys, without the ``module.`` that DDP puts before them."""
+    stripped = OrderedDict((key.removeprefix('module.'), value) for key, value in weights.items())
+    if hasattr(weights, '_metadata'):  # versions of the modules, by which torch renames old keys
+        stripped._metadata = weights._metadata  # type: ignore[attr-defined]
+    return stripped

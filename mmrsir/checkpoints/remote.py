@@ -1,11 +1,8 @@
-"""Checkpoints at an address: fetched, then read as :mod:`.safe_loading` reads files.
-
-Importing this module replaces those loaders of mmengine that run what they fetch.
-"""
+"""Checkpoints at an address: fetched, then read as :mod:`.safe_loading` reads files."""
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -28,29 +25,37 @@ from .seal import CorruptCheckpointError
 
 # Published files are called `<name>-<first digits of the SHA-256>`; others may end in a date.
 HASHED_NAME = re.compile(r'-(?!20\d{6}\.)([0-9a-f]{8,64})\.\w+$')
+BACKBONE = 'backbone.'
 
 
-def _register(*prefixes: str) -> Any:
-    return CheckpointLoader.register_scheme(prefixes=prefixes, force=True)
-
-
-@_register('http://', 'https://')
-def load_from_http(filename: str, map_location: Any = None) -> Any:
-    """Read a checkpoint from the web, which is kept in the cache of ``torch.hub``.
+def load_checkpoint(address: str, map_location: Any = 'cpu') -> Any:
+    """Read a checkpoint as data, without mmengine's own loaders, which may run what they fetch.
 
     Args:
-        filename: Address. If its file name ends in a hash, as that of published files does,
-            the file must have it.
-        map_location: Device of the tensors, as for ``torch.load``; None: the CPU.
+        address: File, address, or name in a list of models. Schemes that a project adds to
+            mmengine's loader are read by what it added.
+        map_location: Device of the tensors, as for ``torch.load``.
 
     Returns:
         What :func:`mmrsir.checkpoints.safe_loading.load_file` returns.
 
     Raises:
-        CorruptCheckpointError: The hash is another one, or the file is no checkpoint.
-        OSError: It cannot be fetched.
+        CorruptCheckpointError: It is damaged, or not the file that its name's hash says.
+        OSError: It cannot be fetched, or does not exist.
         UnsafeCheckpointError: It asks for more than data.
     """
+    loaders = {**CheckpointLoader._schemes, **LOADERS}
+    prefix = next(one for one in sorted(loaders, reverse=True) if re.match(one, address))
+    return loaders[prefix](address, map_location)
+
+
+def load_from_local(filename: str, map_location: Any = None) -> Any:
+    """Read a file."""
+    return load_file(filename, map_location)
+
+
+def load_from_http(filename: str, map_location: Any = None) -> Any:
+    """Read a checkpoint from the web, which is kept in the cache of ``torch.hub``."""
     path = Path(torch.hub.get_dir(), 'checkpoints', os.path.basename(urlsplit(filename).path))
     if is_main_process():
         _fetch(filename, path)
@@ -59,47 +64,55 @@ def load_from_http(filename: str, map_location: Any = None) -> Any:
     return load_file(str(path), map_location)
 
 
-@_register('modelzoo://', 'torchvision://')
-def load_from_torchvision(filename: str, map_location: Any = None) -> Any:
-    """Read a checkpoint of torchvision; see :func:`load_from_http`."""
-    return load_from_http(_look_up(filename, get_torchvision_models()), map_location)
-
-
-@_register('open-mmlab://', 'openmmlab://')
-def load_from_openmmlab(filename: str, map_location: Any = None) -> Any:
-    """Read a checkpoint of OpenMMLab's list; see :func:`load_from_http`."""
+def load_from_list(filename: str, map_location: Any = None) -> Any:
+    """Read a checkpoint by its name in torchvision's, OpenMMLab's or mmcls's list of models."""
     scheme, _, name = filename.partition('://')
-    name = get_deprecated_model_names().get(name, name)
-    address = _look_up(f'{scheme}://{name}', get_external_models())
-    if address.startswith(('http://', 'https://')):
-        return load_from_http(address, map_location)
-    return load_file(os.path.join(_get_mmengine_home(), address), map_location)
+    if scheme in ('modelzoo', 'torchvision'):
+        known = get_torchvision_models()
+    elif scheme == 'mmcls':
+        known = get_mmcls_models()
+    else:
+        known = get_external_models()
+        name = get_deprecated_model_names().get(name, name)
+    if name not in known:
+        hint = did_you_mean(name, known, cutoff=0)
+        raise ValueError(f'{filename} is none of {len(known)} known models{hint}')
+    address = known[name]
+    if not address.startswith(('http://', 'https://')):
+        return load_file(os.path.join(_get_mmengine_home(), address), map_location)
+    content = load_from_http(address, map_location)
+    if scheme != 'mmcls':
+        return content
+    weights = content.get('state_dict', content)
+    backbone = [key for key in weights if key.startswith(BACKBONE)]
+    return dict(state_dict={key.removeprefix(BACKBONE): weights[key] for key in backbone})
 
 
-@_register('mmcls://')
-def load_from_mmcls(filename: str, map_location: Any = None) -> dict[str, Any]:
-    """Read the backbone out of a checkpoint of mmcls; see :func:`load_from_http`."""
-    content = load_from_http(_look_up(filename, get_mmcls_models()), map_location)
-    prefix = 'backbone.'
-    weights = {
-        key.removeprefix(prefix): value
-        for key, value in content.get('state_dict', content).items()
-        if key.startswith(prefix)
-    }
-    return dict(state_dict=weights)
-
-
-@_register(r'(\S+\:)?s3://', r'(\S+\:)?petrel://')
 def load_from_ceph(filename: str, map_location: Any = None) -> Any:
-    """Read a checkpoint from a store that petrel serves; see :func:`load_from_http`."""
+    """Read a checkpoint from a store that petrel serves."""
     with get_local_path(filename, backend_args=dict(backend='petrel')) as path:
         return load_file(str(path), map_location)
 
 
-@_register('pavi://')
 def load_from_pavi(filename: str, map_location: Any = None) -> Any:
     """Refuse a store that only mmengine's own, unsafe loader knows."""
     raise ValueError(f'{filename}: download the file, and give its path; pavi:// is not supported')
+
+
+# Patterns of how an address begins, as mmengine has them.
+LOADERS: dict[str, Callable[..., Any]] = {
+    '': load_from_local,
+    'http://': load_from_http,
+    'https://': load_from_http,
+    'modelzoo://': load_from_list,
+    'torchvision://': load_from_list,
+    'open-mmlab://': load_from_list,
+    'openmmlab://': load_from_list,
+    'mmcls://': load_from_list,
+    r'(\S+\:)?s3://': load_from_ceph,
+    r'(\S+\:)?petrel://': load_from_ceph,
+    'pavi://': load_from_pavi,
+}
 
 
 def _fetch(address: str, path: Path) -> None:
@@ -112,12 +125,3 @@ def _fetch(address: str, path: Path) -> None:
         torch.hub.download_url_to_file(address, str(path), hashed and hashed[1], os.isatty(2))
     except RuntimeError as error:
         raise CorruptCheckpointError(f'{address} is damaged: {error}') from error
-
-
-def _look_up(address: str, known: Mapping[str, str]) -> str:
-    """Return where a model lies that has a name in a list."""
-    name = address.partition('://')[2]
-    if name not in known:
-        hint = did_you_mean(name, known, cutoff=0)
-        raise ValueError(f'{address} is none of {len(known)} known models{hint}')
-    return known[name]

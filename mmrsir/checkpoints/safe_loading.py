@@ -2,8 +2,8 @@
 
 ``torch.save`` writes pickles, which may name any function to be called when they are read.
 mmengine reads them safely first, but with an allow list through which ``exec`` can be reached, and
-falls back to running them. Importing this module replaces its loader of local files, for every
-library of the family and wherever it takes a checkpoint.
+falls back to running them. :mod:`mmrsir.replacements` puts :func:`load_file` in its place, for
+every library of the family and wherever it takes a checkpoint.
 """
 
 import json
@@ -19,7 +19,6 @@ import numpy as np
 import torch
 from mmengine.config import ConfigDict
 from mmengine.logging import HistoryBuffer, print_log
-from mmengine.runner import CheckpointLoader
 from torch.serialization import safe_globals
 
 from ..utils.errors import UserError
@@ -94,12 +93,6 @@ def load_file(path: str, map_location: Any = None) -> Any:
         content = _load_pickle(path, map_location or 'cpu')
     _drop_code(content, path)
     return content
-
-
-@CheckpointLoader.register_scheme(prefixes='', force=True)
-def load_from_local(filename: str, map_location: Any = None) -> Any:
-    """Read a checkpoint file, for mmengine's loader; see :func:`load_file`."""
-    return load_file(filename, map_location)
 
 
 def _load_pickle(path: str, map_location: Any) -> Any:

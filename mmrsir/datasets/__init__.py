@@ -1,7 +1,4 @@
-"""Data sets: shapes that we generate, handwritten digits, and converters of distributed ones.
-
-Importing this package makes the configs' ``LoadImageFromFile`` refuse broken images.
-"""
+"""Data sets: shapes that we generate, handwritten digits, and converters of distributed ones."""
 
 from .loading.images import CorruptImageError, LoadImageFromFile
 

@@ -55,11 +55,11 @@ def probe_mmrsir() -> dict[str, Any]:
     import torch
 
     import mmrsir
-    from mmrsir.inheritance import find_config
+    from mmrsir.inheritance import find_base
     from mmrsir.models.windows import kernels
 
     try:
-        find_config('mmrsir::mask_rcnn/rsir_n_shapes.py', 'a config')
+        find_base('mmrsir::mask_rcnn/rsir_n_shapes.py', 'a config')
         bases = ''
     except FileNotFoundError as error:
         bases = str(error)

@@ -4,7 +4,9 @@ import ast
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
+import yaml  # type: ignore[import-untyped]
 from mmengine.config import Config
 
 from ..inheritance import root
@@ -48,6 +50,18 @@ def find_config(name: str) -> Path:
         raise MissingPathError(f'several configs have the name {name}: {", ".join(alike)}')
     hint = nearest(name) or did_you_mean(name, known, shown=str)
     raise MissingPathError(f'config {name} does not exist{hint}')
+
+
+def metafiles(scope: str) -> list[Path]:
+    """Return the metafiles that describe our configs for a library."""
+    return sorted((root() / 'configs' / FOLDERS[scope]).rglob('metafile.yml'))
+
+
+def models_of(scope: str) -> Iterator[dict[str, Any]]:
+    """Yield what the metafiles say of our models for a library; ``Config`` is an absolute path."""
+    for metafile in metafiles(scope):
+        for model in yaml.safe_load(metafile.read_text(encoding='utf-8'))['Models']:
+            yield {'Weights': None, **model, 'Config': str(root() / model['Config'])}
 
 
 def read_file(path: Path) -> Config:

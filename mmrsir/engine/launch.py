@@ -153,8 +153,7 @@ def build_runner(
         splits: What the run uses, of ``'train'``, ``'val'`` and ``'test'``.
 
     Returns:
-        The runner. Processes without a GPU talk through gloo and use BN in place of SyncBN. COCO
-        AP is that of our ``CheckedCocoMetric``, also where the config names mmdet's.
+        The runner. Processes without a GPU talk through gloo and use BN in place of SyncBN.
 
     Raises:
         CheckpointMismatchError: A module is to start from a part that its checkpoint lacks.
@@ -162,7 +161,6 @@ def build_runner(
         MissingPathError: Paths of the config do not exist.
         RuntimeError: The launcher needs GPUs, and there is none.
     """
-    scopes.use_checked_metric(cfg)
     check_config(cfg, splits)
     if cfg.launcher != 'none' and not torch.cuda.is_available():
         _distribute_on_cpu(cfg)

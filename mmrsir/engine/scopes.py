@@ -16,7 +16,6 @@ from ..utils.errors import UserError
 
 SCOPES = ('mmdet', 'mmseg', 'mmpretrain')
 DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
-EVALUATORS = ('val_evaluator', 'test_evaluator')
 
 
 class NoTestError(UserError, ValueError):
@@ -80,25 +79,6 @@ def complete_test(cfg: Config) -> None:
             cfg[f'test_{part}'] = deepcopy(cfg[f'val_{part}'])
     if cfg.get('test_cfg') is None:
         cfg.test_cfg = ConfigDict(type='CheckedTestLoop')
-
-
-def use_checked_metric(cfg: Config) -> None:
-    """Evaluate by our form of ``CocoMetric`` where the config names mmdet's.
-
-    It reports the same figures, and they are right for any ids.
-
-    Args:
-        cfg: The config to change.
-    """
-    if cfg.default_scope != 'mmdet':
-        return
-    from .. import evaluation  # noqa: F401  registers it
-
-    for name in EVALUATORS:
-        evaluators = cfg.get(name)
-        for one in evaluators if isinstance(evaluators, (list, tuple)) else [evaluators]:
-            if isinstance(one, dict) and one.get('type') in ('CocoMetric', 'mmdet.CocoMetric'):
-                one['type'] = 'CheckedCocoMetric'
 
 
 def enable_windows(cfg: Config, wait_time: float = 2.0) -> None:

@@ -11,6 +11,7 @@ from mmengine.config import Config
 from mmengine.logging import MMLogger
 from safetensors.torch import save_file
 
+import mmrsir.replacements  # noqa: F401  # as the configs and tools do
 from mmrsir.checkpoints import safe_loading
 from mmrsir.checkpoints.config_text import find_code
 from mmrsir.checkpoints.safe_loading import load_file

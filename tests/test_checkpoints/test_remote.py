@@ -11,6 +11,7 @@ import torch
 from mmengine.runner import CheckpointLoader
 from safetensors.torch import save
 
+import mmrsir.replacements  # noqa: F401  # as the configs and tools do
 from mmrsir.checkpoints import remote as remote_checkpoint
 from mmrsir.checkpoints.reading import read_checkpoint
 from mmrsir.checkpoints.safe_loading import UnsafeCheckpointError

@@ -22,6 +22,7 @@ from mmpretrain import get_model
 from mmseg.apis import init_model
 from torch.utils.data import DataLoader
 
+import mmrsir.replacements  # noqa: F401  # as the configs and tools do
 from mmrsir.checkpoints import safe_loading
 from mmrsir.checkpoints.publishing import publish
 from mmrsir.checkpoints.reading import load_pretrained

@@ -9,8 +9,7 @@ import pytest
 from mmengine.registry import DATASETS, TRANSFORMS, init_default_scope
 from PIL import Image
 
-import mmrsir.datasets.loading.mmpretrain
-import mmrsir.datasets.loading.mmseg  # noqa: F401  # as the configs do
+import mmrsir.replacements  # noqa: F401  # as the configs do
 from mmrsir.datasets.loading.image_files import is_image, walk
 from mmrsir.datasets.loading.passed_over import passed_over
 from mmrsir.engine.scopes import set_dataloader_defaults

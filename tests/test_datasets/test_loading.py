@@ -22,7 +22,7 @@ from mmpretrain.apis import ImageClassificationInferencer
 from mmseg.apis import MMSegInferencer
 from torch.utils.data import DataLoader
 
-import mmrsir.datasets.loading.mmpretrain  # noqa: F401  # as the configs do
+import mmrsir.replacements  # noqa: F401  # as the configs do
 from mmrsir.datasets import CorruptImageError, LoadImageFromFile
 from mmrsir.engine.loops.batches import PlacedIndex, SampleError, load_samples
 
@@ -177,11 +177,11 @@ def test_workers_skip_and_count_together(method, some_broken, capfd, monkeypatch
     assert {name for _, name in skipped} == {'0', '1', '2', '3'}
 
 
-def test_importing_mmrsir_suffices():
+def test_importing_the_replacements_suffices():
     code = (
-        'import sys, mmrsir; from mmengine.registry import TRANSFORMS; '
+        'import sys, mmrsir.replacements; from mmengine.registry import TRANSFORMS; '
         'print(TRANSFORMS.get("LoadImageFromFile").__module__, '
-        '*({"mmdet", "mmseg", "mmpretrain"} & set(sys.modules)))'
+        '*({"mmdet", "mmseg"} & set(sys.modules)))'
     )
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
     assert done.stdout == 'mmrsir.datasets.loading.images\n'
@@ -202,9 +202,7 @@ def loaders(settings: object) -> Iterator[dict]:
 def test_every_config_refuses_broken_images(path):
     cfg = read(path)
     init_default_scope(cfg.default_scope)
-    assert 'mmrsir' in cfg.custom_imports.imports
-    if cfg.default_scope == 'mmpretrain':
-        assert 'mmrsir.datasets.loading.mmpretrain' in cfg.custom_imports.imports
+    assert {'mmrsir', 'mmrsir.replacements'} <= set(cfg.custom_imports.imports)
     for part in ('train_dataloader', 'val_dataloader', 'test_dataloader', 'tta_pipeline'):
         found = list(loaders(cfg.get(part)))
         assert found or part not in cfg

@@ -9,9 +9,10 @@ import pytest
 import torch
 from mmdet.evaluation import CocoMetric
 from mmengine.logging import MMLogger
+from mmengine.registry import METRICS, init_default_scope
 from pycocotools import mask as rle
 
-from mmrsir.engine import scopes
+from mmrsir import replacements
 from mmrsir.evaluation import CheckedCocoMetric
 from mmrsir.evaluation.coco_truth import EvaluationError
 
@@ -287,13 +288,10 @@ def test_ground_truth_may_come_with_the_samples(truth, tmp_path):
 
 
 @pytest.mark.parametrize('kind', ['CocoMetric', 'mmdet.CocoMetric'])
-def test_tools_use_it_where_a_config_names_that_of_mmdet(kind):
-    cfg = deepcopy(read('configs/mask_rcnn/rsir_n_shapes.py'))
-    cfg.val_evaluator.type = kind
-    cfg.test_evaluator = [dict(type=kind, metric='bbox'), dict(type='VOCMetric')]
-    scopes.use_checked_metric(cfg)
-    assert cfg.val_evaluator.type == 'CheckedCocoMetric'
-    assert [one.type for one in cfg.test_evaluator] == ['CheckedCocoMetric', 'VOCMetric']
+def test_the_replacements_use_it_where_a_config_names_that_of_mmdet(kind):
+    replacements.enable()
+    init_default_scope('mmdet')
+    assert type(METRICS.build(dict(type=kind, metric='bbox'))) is CheckedCocoMetric
 
 
 @pytest.mark.parametrize('name', ['rsir_n_shapes', 'rsir_t_1x_coco'])

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from mmrsir import replacements
 from mmrsir.analysis.errors.confusion import NO_OBJECT, SCORE_THR
 from mmrsir.analysis.errors.confusion_chart import plot_confusion
 from mmrsir.analysis.errors.hook import Rated, ResultsHook
@@ -54,6 +55,7 @@ def argument_parser() -> argparse.ArgumentParser:
 
 
 def main() -> None:
+    replacements.enable()
     parser = argument_parser()
     args = parser.parse_args()
     out_dir = args.out_dir or Path('work_dirs/results', run_name(args.config, args.checkpoint))

@@ -6,6 +6,7 @@ Example:
 
 import argparse
 
+from mmrsir import replacements
 from mmrsir.analysis.flops import count_config
 from mmrsir.engine import launch
 
@@ -13,6 +14,7 @@ PAPER_SHAPES = {'mmdet': (800, 1280), 'mmseg': (512, 2048), 'mmpretrain': (224, 
 
 
 def main() -> None:
+    replacements.enable()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     launch.add_config_arguments(parser)
     parser.add_argument(

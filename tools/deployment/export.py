@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from mmrsir import replacements
 from mmrsir.apis import Predictor
 from mmrsir.checkpoints import safe_loading
 from mmrsir.deployment import comparison, export, precision, whole_detector
@@ -72,6 +73,7 @@ def argument_parser() -> argparse.ArgumentParser:
 
 def main() -> None:
     """Parse the command line, export and compare."""
+    replacements.enable()
     parser = argument_parser()
     args = parser.parse_args()
     for name in ('calibration_images', 'test_images'):

@@ -15,6 +15,7 @@ from pathlib import Path
 from mmengine.logging import MMLogger
 from rich.console import Console
 
+from mmrsir import replacements
 from mmrsir.datasets.check.configs import SPLITS, check_config
 from mmrsir.datasets.check.faults import ERRORS, WARNINGS
 from mmrsir.datasets.check.findings import to_json, to_text
@@ -58,6 +59,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     Raises:
         SystemExit: Always; the code is as above, and 130 after an interrupt.
     """
+    replacements.enable()
     parser = argument_parser()
     args = parser.parse_args(argv)
     MMLogger.get_instance('mmengine', log_level='ERROR')  # what mmpretrain says is a fault here too

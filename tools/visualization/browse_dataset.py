@@ -10,6 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import track
 
+from mmrsir import replacements
 from mmrsir.engine import launch
 from mmrsir.utils.run_names import run_name
 from mmrsir.visualization.contact_sheet import contact_sheet
@@ -19,6 +20,7 @@ PROGRESS = Console(stderr=True)
 
 
 def main() -> None:
+    replacements.enable()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     launch.add_config_arguments(parser)
     parser.add_argument('--number', type=int, default=16, help='of images (default: %(default)s)')

@@ -12,6 +12,7 @@ from mmengine.logging import MMLogger
 from rich.console import Console
 from rich.progress import track
 
+from mmrsir import replacements
 from mmrsir.checkpoints import safe_loading
 from mmrsir.engine import launch
 from mmrsir.visualization.backbone import build_backbone, normalize, read_picture
@@ -21,6 +22,7 @@ PROGRESS = Console(stderr=True)
 
 
 def main() -> None:
+    replacements.enable()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('picture', help='picture file')
     parser.add_argument(

@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from mmengine.logging import MMLogger
 
+from mmrsir import replacements
 from mmrsir.checkpoints import safe_loading
 from mmrsir.datasets.loading.reading import Reading
 from mmrsir.engine import launch
@@ -20,6 +21,7 @@ from mmrsir.visualization.blocks import VIEWS, animate, draw_sheet, place, write
 
 
 def main() -> None:
+    replacements.enable()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('picture', help='picture file')
     launch.add_config_arguments(parser)

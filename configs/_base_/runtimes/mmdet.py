@@ -1,5 +1,8 @@
 _base_ = 'mmdet::_base_/default_runtime.py'
-custom_imports = dict(imports=['mmrsir', 'mmrsir.evaluation'], allow_failed_imports=False)
+# mmrsir.replacements: checkpoints are read as data, broken images refused.
+custom_imports = dict(
+    imports=['mmrsir', 'mmrsir.evaluation', 'mmrsir.replacements'], allow_failed_imports=False
+)
 # Each process draws random windows of its own.
 randomness = dict(seed=None, diff_rank_seed=True)
 default_hooks = dict(

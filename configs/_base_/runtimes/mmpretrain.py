@@ -1,7 +1,6 @@
 _base_ = 'mmpretrain::_base_/default_runtime.py'
-custom_imports = dict(
-    imports=['mmrsir', 'mmrsir.datasets.loading.mmpretrain'], allow_failed_imports=False
-)
+# mmrsir.replacements: checkpoints are read as data, broken images refused.
+custom_imports = dict(imports=['mmrsir', 'mmrsir.replacements'], allow_failed_imports=False)
 # Each process draws random windows of its own.
 randomness = dict(seed=None, diff_rank_seed=True)
 default_hooks = dict(

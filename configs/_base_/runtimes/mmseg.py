@@ -1,8 +1,7 @@
 # mmseg's own bases are kept here, as `mmseg::` does not resolve in its maintained fork.
 default_scope = 'mmseg'
-custom_imports = dict(
-    imports=['mmrsir', 'mmrsir.datasets.loading.mmseg'], allow_failed_imports=False
-)
+# mmrsir.replacements: checkpoints are read as data, broken images refused.
+custom_imports = dict(imports=['mmrsir', 'mmrsir.replacements'], allow_failed_imports=False)
 env_cfg = dict(
     cudnn_benchmark=True,
     mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),

@@ -9,7 +9,6 @@ import numpy as np
 from mmcv import transforms
 from mmengine import fileio
 from mmengine.logging import print_log
-from mmengine.registry import TRANSFORMS
 
 from ...utils.arguments import check_choice, check_int
 from ...utils.errors import UserError
@@ -27,8 +26,7 @@ class MissingImageError(UserError, FileNotFoundError):
     """An image file that does not exist."""
 
 
-# It takes the place of mmcv's: the inferencers of the three libraries look for this very name.
-@TRANSFORMS.register_module(force=True)
+# mmrsir.replacements gives it the place of mmcv's: the libraries' inferencers look for its name.
 class LoadImageFromFile(transforms.LoadImageFromFile):
     """Loads an image as mmcv does, but refuses one that is broken.
 

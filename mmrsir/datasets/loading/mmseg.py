@@ -1,23 +1,21 @@
 """Folders of images of any suffix, and label maps of any size, for mmseg.
 
-Importing this module registers two classes in place of mmseg's of the same name: its
-``BaseSegDataset`` passes over files whose suffix is not exactly ``img_suffix``, ``.JPG`` among
-them, and its ``LoadAnnotations`` refuses label maps of more than 178 megapixels. It needs mmseg.
+Its own ``BaseSegDataset`` passes over files whose suffix is not exactly ``img_suffix``, ``.JPG``
+among them, and its ``LoadAnnotations`` refuses label maps of more than 178 megapixels.
+:mod:`mmrsir.replacements` puts these two in their place.
 """
 
 import os
 from pathlib import Path
 from typing import Any
 
-import mmseg.datasets  # or what it registers would come on top
+import mmseg.datasets
 from mmseg.datasets import transforms
-from mmseg.registry import DATASETS, TRANSFORMS
 from PIL import Image
 
 from .image_files import image_suffixes, walk
 
 
-@DATASETS.register_module(force=True)
 class BaseSegDataset(mmseg.datasets.BaseSegDataset):
     """Images with label maps, as mmseg has them, whatever the suffix of an image.
 
@@ -80,7 +78,6 @@ class BaseSegDataset(mmseg.datasets.BaseSegDataset):
         return sample
 
 
-@TRANSFORMS.register_module(force=True)
 class LoadAnnotations(transforms.LoadAnnotations):
     """Loads a label map as mmseg does, also one that is too large for Pillow's taste."""
 
