@@ -47,7 +47,6 @@ def test_every_loader_is_ours():
     loaders = CheckpointLoader._schemes.values()
     assert {loader.__module__ for loader in loaders} == {
         'mmrsir.checkpoints.remote',
-        'mmrsir.checkpoints.safe_loading',
         'mmrsir.weights',
     }
 

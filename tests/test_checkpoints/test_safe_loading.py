@@ -22,7 +22,8 @@ from mmpretrain import get_model
 from mmseg.apis import init_model
 from torch.utils.data import DataLoader
 
-import mmrsir.replacements  # noqa: F401  # as the configs and tools do
+from mmrsir import replacements  # importing it enables them, as the configs and tools do
+from mmrsir.apis import Predictor
 from mmrsir.checkpoints import safe_loading
 from mmrsir.checkpoints.publishing import publish
 from mmrsir.checkpoints.reading import load_pretrained
@@ -199,6 +200,23 @@ def test_no_way_in_runs_it(way, stranger, canary, tmp_path):
     with contextlib.suppress(Exception):  # it holds no weights
         WAYS[way](stranger, tmp_path)
     assert canary.exists()
+
+
+OUR_WAYS = {
+    'Predictor': lambda path, folder: Predictor(str(CONFIGS['mmdet']), path, device='cpu'),
+    **{name: WAYS[name] for name in ('load_pretrained', 'RSIRTransformer', 'publish')},
+}
+
+
+@pytest.mark.parametrize('way', OUR_WAYS)
+def test_our_own_ways_in_need_no_replacements(way, stranger, canary, tmp_path):
+    replacements.disable()
+    try:
+        with pytest.raises(UnsafeCheckpointError):
+            OUR_WAYS[way](stranger, tmp_path)
+    finally:
+        replacements.enable()
+    assert not canary.exists()
 
 
 @pytest.mark.parametrize('tool', ['train.py', 'test.py', 'model_converters/publish_model.py'])
