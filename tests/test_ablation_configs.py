@@ -16,7 +16,10 @@ def read(task, row):
     return Config.fromfile(ROOT / f'configs/{task}/ablation/{row}_{RUNS[task]}.py').to_dict()
 
 
-@pytest.mark.parametrize('task', RUNS)
+@pytest.mark.parametrize(
+    'task',
+    ['cls', *(pytest.param(one, marks=pytest.mark.slow) for one in ('mask_rcnn', 'upernet'))],
+)
 def test_rows_differ_by_their_mixers_alone(task):
     rows = {row: read(task, row) for row in ROWS}
     mixers = {row: cfg['model']['backbone'].pop('mixers') for row, cfg in rows.items()}

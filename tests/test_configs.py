@@ -14,8 +14,8 @@ from mmrsir.engine import launch
 from mmrsir.visualization.curves import read_scalars
 
 from .helpers.commands import METRIC, ROOT
+from .helpers.configs import CONFIGS, quick_search, read
 from .helpers.shrink import ITERATIONS, build_shapes, shrink
-from .test_model_index import CONFIGS, quick_search, read
 
 BASELINES = [path for path in CONFIGS if '/baselines/' in path]
 # Learning rate, weight decay, stochastic depth, of each family of configs.
@@ -82,14 +82,13 @@ def load(path):
     return cfg
 
 
-# Shrunk, larger ones are the same as the smaller ones of their family; the mechanisms of Table 7
-# are trained in classifiers, and the smaller data sets with RSIR.
-SIMILAR = re.compile(
-    r'/(?!vit)\w+?_(b|b36|l|16g|101)_|(mask_rcnn|upernet)/ablation/|/baselines/.*_(caltech256|miniin)'
-    r'|/ablation/.*_n_|-pretrained|rsir_t_tinyimagenet'
+# The quick tests train RSIR for each task, one mechanism of Table 7 and one baseline.
+QUICK = re.compile(
+    r'/rsir_n_shapes|cls/rsir_t_in1k|_rcnn/rsir_t_1x_coco|faster_rcnn_|upernet/rsir_t_160k'
+    r'|cls/ablation/grid_in1k|cls/baselines/swin_t_in1k'
 )
 TRAINED = [
-    pytest.param(path, marks=pytest.mark.slow) if SIMILAR.search(path) else path for path in CONFIGS
+    path if QUICK.search(path) else pytest.param(path, marks=pytest.mark.slow) for path in CONFIGS
 ]
 
 

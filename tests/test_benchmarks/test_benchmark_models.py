@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from rich.console import Console
 from speed import floor, literal, runs, subjects
 from speed.cases import PRECISIONS, Case
 from speed.floor import record_layers, replay
@@ -16,7 +17,6 @@ from mmrsir.models.linear import linear, product
 from mmrsir.models.order import invert, random_order
 
 from ..helpers.commands import ROOT
-from .test_benchmark import run_case
 
 FORWARD = Case('forward', 64, 96, 1)
 TRAINING = Case('training', 64, 96, 1)
@@ -204,11 +204,20 @@ def test_windows_of_maxvit_do_not_grow_with_the_image():
     assert {one.partition_size for one in modules if hasattr(one, 'partition_size')} == {(8, 7)}
 
 
-@pytest.mark.parametrize('task', ['cls', 'mask_rcnn', 'upernet'])
-@pytest.mark.parametrize('step', ['forward', 'training'])
+@pytest.mark.parametrize(
+    ('task', 'step'),
+    [
+        ('cls', 'training'),
+        ('mask_rcnn', 'forward'),
+        ('upernet', 'forward'),
+        pytest.param('mask_rcnn', 'training', marks=pytest.mark.slow),
+        pytest.param('upernet', 'training', marks=pytest.mark.slow),
+    ],
+)
 def test_whole_models_of_all_libraries_run(task, step):
     name = f'config:{ROOT}/configs/{task}/rsir_n_shapes.py'
-    (row,) = run_case(Case(step, 64, 96, 2), [name], repeats=1)
+    quiet = Console(quiet=True)
+    (row,) = runs.run_case(Case(step, 64, 96, 2), [name], ('eager',), 1, 1, quiet)
     assert row.failure is None
 
 

@@ -110,6 +110,7 @@ def test_losses_are_those_of_the_config(config, tmp_path):
     torch.testing.assert_close(torch.stack(kept), torch.tensor(losses), atol=1e-4, rtol=0)
 
 
+@pytest.mark.slow
 def test_the_tool_trains_and_its_checkpoint_gives_the_same_accuracy(config, tmp_path):
     command = ['--config', config, '--device', 'cpu', '--out', str(tmp_path / 'out')]
     main = runpy.run_path(str(ROOT / 'benchmarks/ablate.py'))['main']
@@ -121,6 +122,7 @@ def test_the_tool_trains_and_its_checkpoint_gives_the_same_accuracy(config, tmp_
     assert read_metrics(tmp_path / 'test')['accuracy/top1'] == pytest.approx(row.accuracy)
 
 
+@pytest.mark.slow
 def test_an_interrupted_training_goes_on_as_if_it_had_not_been(config, tmp_path):
     settings = ConfigSettings(config, 2, 'cpu')
     recipe = Recipe(config)

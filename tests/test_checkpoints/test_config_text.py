@@ -16,7 +16,9 @@ from mmrsir.checkpoints import safe_loading
 from mmrsir.checkpoints.config_text import find_code
 from mmrsir.checkpoints.safe_loading import load_file
 
-from .test_safe_loading import CONFIGS, toy_runner, writing
+from ..helpers.commands import ROOT
+from ..helpers.configs import SHAPES
+from ..helpers.strangers import toy_runner, writing
 
 # CODE is code that writes the canary, FOLDER the canary's path.
 RUN_WHEN_READ = {
@@ -74,7 +76,7 @@ def test_mmengine_runs_it(kind, canary):
 @pytest.mark.parametrize(
     'text',
     [
-        *(Config.fromfile(path).pretty_text for path in CONFIGS.values()),
+        *(Config.fromfile(ROOT / path).pretty_text for path in SHAPES.values()),
         "custom_imports = dict(imports=['mmrsir', 'mmpretrain.models'])",
         "paramwise_cfg = dict(custom_keys=dict({'.bias': dict(decay_mult=0.0)}))",
         "strategy = dict(type='mmrsir.engine.strategies.fsdp.FSDP2Strategy')",

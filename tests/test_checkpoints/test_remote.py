@@ -17,7 +17,7 @@ from mmrsir.checkpoints.reading import read_checkpoint
 from mmrsir.checkpoints.safe_loading import UnsafeCheckpointError
 from mmrsir.checkpoints.seal import CorruptCheckpointError
 
-from .test_safe_loading import Call, writing
+from ..helpers.strangers import Call, writing
 
 WEIGHTS = {'backbone.weight': torch.ones(2), 'head.weight': torch.zeros(1)}
 load = CheckpointLoader.load_checkpoint

@@ -14,13 +14,11 @@ import torch
 from mmdet.apis import DetInferencer, init_detector
 from mmengine.config import ConfigDict
 from mmengine.logging import HistoryBuffer
-from mmengine.model import BaseModel
 from mmengine.registry import MODELS
-from mmengine.runner import CheckpointLoader, Runner, load_checkpoint
+from mmengine.runner import CheckpointLoader, load_checkpoint
 from mmengine.runner.checkpoint import get_torch_safe_globals
 from mmpretrain import get_model
 from mmseg.apis import init_model
-from torch.utils.data import DataLoader
 
 from mmrsir import replacements  # importing it enables them, as the configs and tools do
 from mmrsir.apis import Predictor
@@ -32,27 +30,10 @@ from mmrsir.checkpoints.seal import CorruptCheckpointError, seal
 from mmrsir.engine.loops import random_state
 
 from ..helpers.commands import ROOT, on_data
+from ..helpers.configs import SHAPES
+from ..helpers.strangers import Call, Toy, toy_runner, writing
 
-CONFIGS = {
-    'mmdet': ROOT / 'configs/mask_rcnn/rsir_n_shapes.py',
-    'mmseg': ROOT / 'configs/upernet/rsir_n_shapes.py',
-    'mmpretrain': ROOT / 'configs/cls/rsir_n_shapes.py',
-}
-
-
-class Call:
-    """Its pickle is a call of a function."""
-
-    def __init__(self, function, *arguments):
-        self.call = function, arguments
-
-    def __reduce__(self):
-        return self.call
-
-
-def writing(canary):
-    """Code that writes the canary."""
-    return f'open("{canary}","w")'
+CONFIGS = {scope: ROOT / path for scope, path in SHAPES.items()}
 
 
 def gadget(canary):
@@ -140,27 +121,6 @@ def test_what_was_refused_is_named(attack, name, canary, tmp_path):
     torch.save(ATTACKS[attack](canary), tmp_path / 'stranger.pth')
     with pytest.raises(UnsafeCheckpointError, match=f'it asks for {name}, which is no data'):
         load_file(str(tmp_path / 'stranger.pth'))
-
-
-class Toy(BaseModel):
-    """A model of one number."""
-
-    def __init__(self):
-        super().__init__()
-        self.weight = torch.nn.Parameter(torch.ones(1))
-
-    def forward(self, inputs, mode='loss'):
-        return dict(loss=(self.weight * inputs).sum())
-
-
-def toy_runner(work_dir):
-    return Runner(
-        Toy(),
-        str(work_dir),
-        train_dataloader=DataLoader([dict(inputs=torch.ones(1))] * 2),
-        train_cfg=dict(by_epoch=True, max_epochs=1),
-        optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.1)),
-    )
 
 
 def initialize(**settings):

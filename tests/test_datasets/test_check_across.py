@@ -5,8 +5,8 @@ import shutil
 import pytest
 from PIL import Image
 
+from ..helpers.checked_sets import CATEGORIES, CLASSES, OBJECTS, coco, details, kinds
 from ..helpers.small_sets import coco_record, config, picture, write_coco, write_folders, write_maps
-from .test_check_classes import CATEGORIES, CLASSES, OBJECTS, coco, details, kinds
 
 
 def twice(**second):

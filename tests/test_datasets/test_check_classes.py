@@ -4,34 +4,21 @@ import json
 
 import pytest
 
-from mmrsir.datasets.check.configs import check_config
 from mmrsir.datasets.check.findings import to_json, to_text
 
+from ..helpers.checked_sets import (
+    CATEGORIES,
+    CLASSES,
+    OBJECTS,
+    TREES,
+    change,
+    coco,
+    crowd,
+    details,
+    kinds,
+    reports,
+)
 from ..helpers.small_sets import coco_record, config, write_coco, write_folders, write_maps
-from .test_check_dataset import InProcess
-
-CLASSES = ['box', 'disc', 'star']
-CATEGORIES = list(enumerate(CLASSES, start=1))
-OBJECTS = [[1, 2], [2, 3], [1, 3]]
-
-
-def reports(cfg):
-    return check_config(cfg, ['train', 'val'], InProcess())
-
-
-def kinds(cfg):
-    """The kinds of faults of each split."""
-    return [{fault.kind for fault in report.faults} for report in reports(cfg)]
-
-
-def details(cfg, kind):
-    return [fault.detail for one in reports(cfg) for fault in one.faults if fault.kind == kind]
-
-
-def coco(root, train=None, val=None):
-    """A COCO config, of which the categories or all of a split may differ."""
-    sound = {split: coco_record(split, CATEGORIES, OBJECTS) for split in ('train', 'val')}
-    return config('coco', write_coco(root, **(sound | (train or {}) | (val or {}))), CLASSES)
 
 
 def test_sound_splits_have_no_fault(tmp_path):
@@ -73,9 +60,6 @@ def test_evaluator_that_reads_other_annotations_is_an_error(tmp_path):
     (tmp_path / 'link.json').symlink_to(tmp_path / 'val.json')
     cfg.val_evaluator.ann_file = f'{tmp_path}/link.json'
     assert kinds(cfg) == [set(), set()]
-
-
-TREES = ['beech', 'maple', 'oak']
 
 
 def test_capital_in_the_name_of_a_folder_of_val_is_an_error(tmp_path):
@@ -179,20 +163,6 @@ def test_label_maps_of_nothing_but_ignored_pixels_are_an_error(tmp_path):
     for split in ('train', 'val'):
         cfg[f'{split}_dataloader'].dataset.reduce_zero_label = False
     assert kinds(cfg) == [{'nothing-to-learn'}, set()]
-
-
-def change(content, edit):
-    """Edit annotations of a COCO file."""
-    for annotation in content['annotations']:
-        edit(annotation)
-    return content
-
-
-def crowd(which=None):
-    def edit(annotation):
-        annotation['iscrowd'] = int(which is None or annotation['category_id'] == which)
-
-    return edit
 
 
 def test_crowds_alone_are_an_error(tmp_path):

@@ -13,8 +13,8 @@ from pycocotools import mask as rle
 
 from mmrsir.datasets.check.faults import ERRORS
 
+from ..helpers.checked_sets import check, faults
 from ..helpers.commands import ROOT
-from .test_check_dataset import check, faults
 
 COCO_FILE = 'annotations/instances_train.json'
 # The only image of the eight for training without annotations.

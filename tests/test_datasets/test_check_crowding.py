@@ -4,8 +4,8 @@ import pytest
 
 from mmrsir.datasets.check.configs import check_config
 
+from ..helpers.checked_sets import InProcess
 from ..helpers.small_sets import coco_record, config, write_coco
-from .test_check_dataset import InProcess
 
 CATEGORIES = [(1, 'cross'), (2, 'disc')]
 

@@ -13,46 +13,12 @@ from functools import cache, partial
 
 import numpy as np
 import pytest
-from mmengine.config import Config
 from PIL import Image
 
 from mmrsir.datasets.check.configs import check_config
 
+from ..helpers.checked_sets import CONFIGS, InProcess, check, faults, load
 from ..helpers.commands import ROOT
-
-CONFIGS = {
-    'coco': 'configs/mask_rcnn/rsir_n_shapes.py',
-    'ade': 'configs/upernet/rsir_n_shapes.py',
-    'imagenet': 'configs/cls/rsir_n_shapes.py',
-}
-
-
-class InProcess:
-    """Inspects in this process, which takes less time."""
-
-    def inspect(self, function, paths, title):
-        return map(function, paths)
-
-
-@cache
-def load(name):
-    return Config.fromfile(ROOT / name)
-
-
-def check(layout, root, splits=('train',), **settings):
-    """Reports on a data root, for settings of the data set that differ from the config's."""
-    cfg = deepcopy(load(CONFIGS[layout]))
-    for split in splits:
-        cfg[f'{split}_dataloader'].dataset.update(data_root=f'{root}/', **settings)
-    return list(check_config(cfg, splits, InProcess()))
-
-
-def faults(layout, root, **settings):
-    """Kind and path of all faults of the training data, as paths below the root."""
-    (report,) = check(layout, root, **settings)
-    found = [(fault.kind, os.path.relpath(fault.path, root)) for fault in report.faults]
-    assert len(found) == len(set(found)), found
-    return set(found)
 
 
 @pytest.fixture

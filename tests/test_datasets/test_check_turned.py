@@ -9,7 +9,7 @@ from skimage import data
 
 from mmrsir.datasets.loading.headers import turn
 
-from .test_check_dataset import check
+from ..helpers.checked_sets import check
 
 PHOTO = Image.fromarray(data.astronaut()).resize((256, 256))
 INVERSE = {3: 3, 4: 4, 2: 2, 6: 8, 5: 5}

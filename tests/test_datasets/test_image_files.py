@@ -14,8 +14,8 @@ from mmrsir.datasets.loading.image_files import is_image, walk
 from mmrsir.datasets.loading.passed_over import passed_over
 from mmrsir.engine.scopes import set_dataloader_defaults
 
+from ..helpers.checked_sets import check, load
 from ..helpers.small_sets import CONFIGS
-from .test_check_dataset import check, load
 
 NAMES = {'a.jpg': 'JPEG', 'b.JPG': 'JPEG', 'c.jpeg': 'JPEG', 'd.webp': 'WEBP', 'e.jfif': 'JPEG'}
 NAMES |= {'f.tif': 'TIFF', 'below/g.avif': 'AVIF', 'h.gif': 'GIF'}

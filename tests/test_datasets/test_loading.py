@@ -26,7 +26,7 @@ import mmrsir.replacements  # noqa: F401  # as the configs do
 from mmrsir.datasets import CorruptImageError, LoadImageFromFile
 from mmrsir.engine.loops.batches import PlacedIndex, SampleError, load_samples
 
-from ..test_model_index import CONFIGS, read
+from ..helpers.configs import CONFIGS, read
 
 NANO = {
     'mmdet': 'configs/mask_rcnn/rsir_n_shapes.py',
@@ -156,7 +156,7 @@ def some_broken(write, tmp_path):
     return str(ann_file)
 
 
-@pytest.mark.parametrize('method', ['fork', 'spawn'])
+@pytest.mark.parametrize('method', ['fork', pytest.param('spawn', marks=pytest.mark.slow)])
 def test_workers_skip_and_count_together(method, some_broken, capfd, monkeypatch):
     monkeypatch.setattr(MMLogger, '_instance_dict', {})  # one of another test writes elsewhere
     pipeline = [dict(type='LoadImageFromFile', on_corrupt='skip')]

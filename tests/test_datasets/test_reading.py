@@ -1,5 +1,6 @@
 """All readers of images see the same pixels, whatever the format, orientation and depth."""
 
+import base64
 import io
 
 import cv2
@@ -14,8 +15,6 @@ from mmrsir.datasets.check.images import inspect_image
 from mmrsir.datasets.loading.headers import orientation, turn
 from mmrsir.datasets.loading.reading import BrokenImageError, Reading, ValueRangeError
 from mmrsir.visualization.backbone import read_picture
-
-from ..test_app import url
 
 SHADES = np.add.outer(np.arange(64) * 2, np.arange(96)).astype(np.uint8)
 COLORS = np.stack([SHADES, 255 - SHADES, SHADES // 2], axis=-1)
@@ -70,7 +69,10 @@ def test_training_check_demo_and_page_see_the_same_pixels(form, backend, tmp_pat
     np.testing.assert_array_equal(read_picture(path), loaded[..., ::-1])
     assert inspect_image(str(path), Reading(backend=backend)).size == loaded.shape[1::-1]
     if form != 'TIFF':  # browsers know none
-        np.testing.assert_array_equal(np.asarray(read_url(url(data))), loaded[..., ::-1])
+        np.testing.assert_array_equal(
+            np.asarray(read_url(f'data:;base64,{base64.b64encode(data).decode()}')),
+            loaded[..., ::-1],
+        )
 
 
 def test_sixteen_bits_are_read_as_by_opencv_but_for_its_rounding_of_tiff():

@@ -19,8 +19,8 @@ from mmrsir.engine.config_check import ConfigError
 from mmrsir.engine.hooks.class_guard import ClassGuardHook
 from mmrsir.engine.loops.checked import EmptyDatasetError
 
+from ..helpers.checked_sets import CATEGORIES, CLASSES, OBJECTS, TREES, change, crowd
 from ..helpers.small_sets import coco_record, config, write_coco, write_folders, write_maps
-from ..test_datasets.test_check_classes import CATEGORIES, CLASSES, OBJECTS, TREES, change, crowd
 
 LAYOUTS = ('coco', 'maps', 'folders')
 

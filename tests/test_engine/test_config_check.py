@@ -23,8 +23,8 @@ from mmrsir.engine.config_check import ConfigError, check_classes, check_config,
 from mmrsir.models import RSIRTransformer
 
 from ..helpers.commands import ROOT
-from ..test_model_index import CONFIGS, quick_search
-from ..test_model_index import read as read_config
+from ..helpers.configs import CONFIGS, quick_search
+from ..helpers.configs import read as read_config
 
 LIBRARIES = ('mmdet', 'mmseg', 'mmpretrain')
 SHAPES = {

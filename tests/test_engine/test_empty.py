@@ -19,9 +19,9 @@ from mmrsir.engine import launch
 from mmrsir.engine.config_check import ConfigError
 from mmrsir.engine.loops.checked import MissingMasksError, build_dataloader
 
+from ..helpers.configs import read
 from ..helpers.forks import run_in_two_processes
 from ..helpers.shrink import shrink
-from ..test_model_index import read
 
 DETECTION = 'configs/mask_rcnn/rsir_n_shapes.py'
 SEGMENTATION = 'configs/upernet/rsir_n_shapes.py'

@@ -8,12 +8,8 @@ import torch
 from mmrsir.checkpoints.reading import read_checkpoint
 
 from ..helpers.commands import METRIC, on_data, read_metrics, tool
+from ..helpers.configs import SHAPES as CONFIGS
 
-CONFIGS = {
-    'mmdet': 'configs/mask_rcnn/rsir_n_shapes.py',
-    'mmseg': 'configs/upernet/rsir_n_shapes.py',
-    'mmpretrain': 'configs/cls/rsir_n_shapes.py',
-}
 # Two training iterations.
 SHORT = {
     'mmdet': [

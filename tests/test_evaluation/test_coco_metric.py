@@ -16,7 +16,7 @@ from mmrsir import replacements
 from mmrsir.evaluation import CheckedCocoMetric
 from mmrsir.evaluation.coco_truth import EvaluationError
 
-from ..test_model_index import read
+from ..helpers.configs import read
 
 CLASSES = ('cross', 'disc', 'ring', 'triangle')
 SIZE = 256

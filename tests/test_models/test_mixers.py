@@ -10,15 +10,14 @@ import torch.nn.functional as F
 from torch import nn
 
 from mmrsir.models import PyramidTransformer
-from mmrsir.models.mixers import MIXERS, MixerSettings
+from mmrsir.models.mixers import MIXERS
 from mmrsir.models.mixers.spatially_separable import GlobalSubsampledAttention
 from mmrsir.models.partition import Partition, attend
 from mmrsir.models.stage import Stage
 from mmrsir.models.windows import attend_in_parts
 
-WINDOW = 7
-HEADS = 2
-CHANNELS = 12
+from ..helpers.mixers import CHANNELS, HEADS, WINDOW, build
+
 RASTER = ['shifted_window', 'spatially_separable', 'axial', 'criss_cross', 'cross_shaped', 'grid']
 
 
@@ -40,26 +39,6 @@ CASES = [
 ]
 GRIDS = [(14, 14), (8, 10), (5, 3), (1, 1)]
 SMALL = dict(embed_dims=8, depths=(2, 2, 2, 2), num_heads=(2, 2, 2, 4))
-
-
-def build(name, stage=0, index=0, heads=HEADS, channels=CHANNELS):
-    """A mixer whose weights are large enough for attention to be far from uniform."""
-    torch.manual_seed(0)
-    settings = MixerSettings(
-        embed_dims=channels,
-        num_heads=heads,
-        window_size=WINDOW,
-        block=0,
-        stage=stage,
-        index=index,
-        importance='mean',
-        eval_sampling='fixed',
-        seed=0,
-    )
-    mixer = MIXERS[name](settings)
-    for parameter in mixer.parameters():
-        nn.init.normal_(parameter, std=0.5)
-    return mixer
 
 
 def places(grid):

@@ -31,8 +31,8 @@ from mmrsir.models.stage import Stage
 from mmrsir.models.windows import WindowAttention
 
 from ..helpers.literal import window_attention
-from .test_mixers import CHANNELS
-from .test_mixers import build as build_mixer
+from ..helpers.mixers import CHANNELS
+from ..helpers.mixers import build as build_mixer
 
 CPU = torch.device('cpu')
 MANY = 20  # times as many cases for those who ask for the slow tests

@@ -11,8 +11,8 @@ from mmrsir.engine.loops.batches import PlacedIndex, UnusableSampleError, load_s
 from mmrsir.engine.loops.checked import UnreadableDatasetError, _explain
 from mmrsir.utils.encoding import encoding_problem
 
+from ..helpers.checked_sets import check
 from ..helpers.small_sets import coco_record, write_coco
-from ..test_datasets.test_check_dataset import check
 
 NAME = 'Kästchen'
 ENCODINGS = {
