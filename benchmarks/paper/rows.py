@@ -183,10 +183,11 @@ def listed(figures: dict[str, float]) -> str:
 
 def read_metafiles(root: Path) -> dict[Path, dict[str, Any]]:
     """Read what the metafiles of a repository say of each config."""
-    files = yaml.safe_load(root / 'model-index.yml'.read_text())['Import']
-    models = [
-        model for file in files for model in yaml.safe_load(root / file.read_text())['Models']
-    ]
+
+    def read(path: str) -> Any:
+        return yaml.safe_load((root / path).read_text())
+
+    models = [model for file in read('model-index.yml')['Import'] for model in read(file)['Models']]
     return {root / model['Config']: model for model in models}
 
 
