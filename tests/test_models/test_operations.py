@@ -78,7 +78,7 @@ def test_inference(size):
     expected['index_select'] += MOVES
     # Queries (scaled), keys and values, and what comes out, between channels and heads.
     expected['clone'] = IMAGE + 3 * BLOCKS
-    assert operations.calls == expected
+    assert operations.calls <= expected  # of each no more
     assert operations.gathered < 2 * BATCH * size[0] * size[1] // 16  # no index over channels
 
 
@@ -88,13 +88,13 @@ def test_training(size):
     expected = Counter(ORDERS)
     expected.update({'rand': RANDOM, 'sort': RANDOM})  # one sort of all samples draws their orders
     expected.update({SDPA: BLOCKS, 'index_select': MOVES, 'clone': IMAGE + OUTPUTS})
-    assert operations.calls == expected
+    assert operations.calls <= expected  # of each no more
     assert operations.gathered < 2 * BATCH * size[0] * size[1] // 16  # no index over channels
 
 
 @SIZES
 def test_backward_gathers_once_where_forward_gathered(size):
     calls = count(size, training=True, backward=True).calls
-    assert calls['index_select'] == MOVES
+    assert 0 < calls['index_select'] <= MOVES
     assert calls['sort'] == calls['gather'] == calls['scatter_add_'] == calls['index_put_'] == 0
-    assert calls['scatter_'] == MOVES  # inverses, of integers
+    assert calls['scatter_'] <= MOVES  # inverses, of integers
