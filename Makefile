@@ -43,6 +43,8 @@ lint: setup
 	@echo 'Checking style (ruff).'
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
+	@echo 'Checking spelling (codespell).'
+	@.venv/bin/codespell $$(git ls-files '*.py' '*.md' '*.toml' '*.yml' '*.sh' Makefile Dockerfile)
 	@echo 'Checking types (mypy): a minute the first time.'
 	@.venv/bin/mypy mmrsir tools benchmarks dev
 	@echo 'Checking the direction of imports (import-linter).'
