@@ -1,0 +1,118 @@
+"""The report of a GPU: parts have limits, and what was measured is compared with the aims."""
+
+import sys
+import time
+
+import gpu_kernels
+import pytest
+import torch
+from gpu_report import OURS, SWIN, Part, markdown, minimal_bytes, plan, run_parts, summarize
+
+CASE = dict(step='forward', height=224, batch=256)
+
+
+def part(tmp_path, name, code, limit=30.0):
+    (tmp_path / 'parts').mkdir(exist_ok=True)
+    return Part(name, [sys.executable, '-c', code], limit, tmp_path / f'{name}.json')
+
+
+def test_a_slow_part_is_cut_and_the_others_are_kept(tmp_path):
+    (tmp_path / 'fast.json').write_text('{"figure": 1}')
+    parts = [
+        part(tmp_path, 'slow', 'import time; print("begun"); time.sleep(60)', limit=0.5),
+        part(tmp_path, 'fast', 'print("said")'),
+        part(tmp_path, 'broken', 'raise SystemExit(3)'),
+    ]
+    found = run_parts(parts, time.monotonic() + 30, tmp_path)
+    assert found['slow']['state'] == 'cut' and found['slow']['result'] is None
+    assert found['broken']['state'] == 'failed with 3'
+    assert found['fast']['state'] == 'done' and found['fast']['result'] == {'figure': 1}
+    assert found['fast']['printed'] == ['said']
+    assert run_parts(parts, time.monotonic(), tmp_path)['fast'] == {'state': 'no time left'}
+
+
+def test_the_least_bytes_are_those_of_the_document():
+    assert minimal_bytes('tiny', 224) == pytest.approx(75.7e6, rel=1e-3)
+
+
+def row(model, mode, seconds, step='forward', peak=2**20, floor=0.004, failure=None):
+    return dict(
+        model=model,
+        mode=mode,
+        case={**CASE, 'step': step},
+        spread=dict(median=seconds) if seconds else None,
+        floor_spread=dict(median=floor),
+        images_per_second=256 / seconds if seconds else None,
+        peak_bytes=peak,
+        failure=failure,
+    )
+
+
+def results(*rows):
+    return dict(state='done', result=dict(rows=rows, environment=dict(copy_gb_per_second=4000)))
+
+
+def test_each_model_is_compared_in_its_best_mode():
+    parts = {
+        'forward compiled': results(row(OURS, 'compiled', 0.010), row(SWIN, 'compiled', 0.030)),
+        'forward reduce-overhead': results(
+            row(OURS, 'reduce-overhead', 0.012), row(SWIN, 'reduce-overhead', 0.020)
+        ),
+        'training compiled': results(
+            row(OURS, 'compiled', 0.1, 'training', 70), row(SWIN, 'compiled', 0.2, 'training', 100)
+        ),
+        'compile rsir_tiny forward compiled': results(row(OURS, 'compiled', 0.001)),
+        'kernels': dict(state='done', result=dict(attention=[])),
+        'cut': dict(state='no time left'),
+    }
+    found = summarize(parts)
+    assert found[f'forward, {OURS}']['mode'] == 'compiled'
+    assert found[f'forward, {SWIN}']['mode'] == 'reduce-overhead'
+    assert found['forward_ratio'] == pytest.approx(2) and found['training_ratio'] == 2
+    assert found['memory_ratio'] == 0.7
+    moving = 256 * minimal_bytes('tiny', 224) / 4e12  # more than the 4 ms of the layers alone
+    assert found['floor_ratio'] == pytest.approx(0.010 / moving)
+    report = dict(device='a', torch='b', date='c', parts=parts, summary=found)
+    assert '| timm swin_tiny / RSIR-T, forward, each in its best mode | 2.00 |' in markdown(report)
+
+
+def test_what_failed_is_not_compared():
+    parts = {
+        'forward compiled': results(
+            row(OURS, 'compiled', 0.01), row(SWIN, 'compiled', None, failure='out of memory')
+        )
+    }
+    report = dict(device='a', torch='b', date='c', parts=parts, summary=summarize(parts))
+    assert 'forward_ratio' not in report['summary']
+    assert markdown(report).count('not measured') == 3
+
+
+def test_timed_parts_come_one_by_one_after_what_is_compiled(tmp_path):
+    together, timed = plan(tmp_path, tiny=False)
+    assert together[0].name == 'tests' and len(together) == 7
+    assert [one.name for one in timed[:3]] == ['forward compiled', 'training compiled', 'kernels']
+    assert any(path.endswith('test_kernels.py') for path in together[0].command)
+    names = [one.name for one in [*together, *timed]]
+    assert len(set(names)) == len(names)
+
+
+def test_largest_kernels_are_listed_first():
+    side = torch.randn(200, 200)
+    rows = gpu_kernels.largest_kernels(lambda: (side @ side @ side, side + 1), torch.device('cpu'))
+    times = [one['milliseconds'] for one in rows]
+    assert times == sorted(times, reverse=True) and rows[0]['kernel'] == 'aten::mm'
+    assert rows[0]['calls'] == 2 and sum(one['share'] for one in rows) == pytest.approx(1)
+
+
+def test_warps_are_tried_in_turn_and_the_default_comes_back():
+    kernels = pytest.importorskip('mmrsir.models.kernels')
+    default, seen = kernels._TOKENS_PER_WARP, set()
+
+    def run():
+        seen.add(kernels._TOKENS_PER_WARP)
+        return torch.ones(2)
+
+    rows = gpu_kernels.time_by_warps({'forward': run}, torch.device('cpu'))
+    assert seen == {16, 32} and [one['warps'] for one in rows] == [4, 2]
+    assert all(one['difference'] == 0 for one in rows)
+    assert default == kernels._TOKENS_PER_WARP
