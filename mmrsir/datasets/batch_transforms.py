@@ -127,7 +127,7 @@ def batch_transform(settings: Mapping[str, Any]) -> BatchTransform:
     kind = rest.pop('type')
     if kind not in BATCH_FORMS:
         raise ValueError(
-            f'{kind} has no form for whole batches; allowed: {", ".join(BATCH_FORMS)}. '
+            f'{kind} cannot transform whole batches; allowed: {", ".join(BATCH_FORMS)}. '
             'Train this config with tools/train.py.'
         )
     function, ignored = BATCH_FORMS[kind]

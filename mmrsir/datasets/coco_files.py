@@ -46,7 +46,7 @@ def loaded_size(path: Path) -> tuple[int, int]:
     data = path.read_bytes()
     image = open_image(data)
     if image is None:
-        raise ValueError(f'{path} is no picture')
+        raise ValueError(f'{path} is not a picture')
     width, height = image.size
     return (height, width) if orientation(data) > 4 else (width, height)
 

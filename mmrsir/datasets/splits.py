@@ -117,7 +117,7 @@ def read_manifest(path: Path) -> Split:
     ]
     if strangers or split.sha256 != checksum:
         raise ValueError(
-            f'manifest {path} contradicts itself: its names have the SHA-256 {split.sha256}, '
+            f'manifest {path} is damaged: its names have the SHA-256 {split.sha256}, '
             f'it says {checksum}; images for validation that it does not have: {len(strangers)}'
         )
     return split

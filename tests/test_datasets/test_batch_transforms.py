@@ -121,7 +121,7 @@ def test_the_same_settings_make_both_forms(images, settings):
 @pytest.mark.parametrize(
     ('settings', 'message'),
     [
-        (dict(type='RandomFlop'), 'RandomFlop has no form for whole batches; allowed: RandomCrop'),
+        (dict(type='RandomFlop'), 'RandomFlop cannot transform whole batches; allowed: RandomCrop'),
         (dict(type='RandomFlip', prob=0.5, direction='vertical'), 'RandomFlip.direction must be'),
         (dict(type='RandomCrop', crop_size=8, pads=3), "RandomCrop: .*'pads'"),
     ],

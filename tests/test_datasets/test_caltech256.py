@@ -266,7 +266,7 @@ def test_source_that_does_not_exist_is_named_with_the_nearest(run, tmp_path, tre
 
 def test_manifest_of_another_data_set_is_refused(tree, tmp_path):
     other = ROOT / 'tools/dataset_converters/splits/miniimagenet.json'
-    with pytest.raises(SystemExit, match='is of Mini-ImageNet, not of Caltech-256'):
+    with pytest.raises(SystemExit, match='is a manifest of Mini-ImageNet, not of Caltech-256'):
         main([str(tree), f'--out-dir={tmp_path / "out"}', f'--manifest={other}'])
 
 

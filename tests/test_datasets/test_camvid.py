@@ -116,9 +116,9 @@ def test_missing_unknown_and_moved_frames_are_named(tree, tmp_path):
 @pytest.mark.parametrize(
     ('labels', 'said'),
     [
-        (np.full((360, 480), 12, np.uint8), 'labels [12]; allowed are 0 to 11, which is void'),
-        (np.full((360, 480, 3), 7, np.uint8), 'colours that no class has: #070707'),
-        (np.zeros((360, 481), np.uint8), '481 x 360 pixels; CamVid has 960 x 720'),
+        (np.full((360, 480), 12, np.uint8), 'labels [12]; allowed: 0 to 11, the last is void'),
+        (np.full((360, 480, 3), 7, np.uint8), 'no class has these colours: #070707'),
+        (np.zeros((360, 481), np.uint8), '481 x 360 pixels; allowed: 960 x 720'),
     ],
 )
 def test_wrong_label_maps_are_named(tree, tmp_path, labels, said):

@@ -249,7 +249,7 @@ def test_lines_of_each_kind_are_limited(imagenet, capsys):
     (imagenet / 'train/disc/z.jpg').write_bytes(b'text')
     assert run(imagenet) == 1
     said = capsys.readouterr().out
-    assert 'error empty-file (11): it has no bytes' in said
+    assert 'error empty-file (11): it is empty' in said
     assert f'  train: {imagenet / names[9]}: 0 bytes\n  and 1 more, which --json lists' in said
     assert names[10] not in said and 'z.jpg: 4 bytes' in said
     assert said.endswith('errors: 12, warnings: 0\n')

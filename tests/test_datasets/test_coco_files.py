@@ -77,8 +77,8 @@ def test_difficult_object_is_a_crowd(voc):
     [
         ((1, 1, 60, 20), 'reaches out of 40 x 30 pixels'),
         ((20, 1, 10, 20), 'ends before it begins'),
-        (('', 1, 10, 20), "bndbox/xmin is '' and must be a number"),
-        (('nan', 1, 10, 20), "bndbox/xmin is 'nan' and must be a number"),
+        (('', 1, 10, 20), "bndbox/xmin='' must be a number"),
+        (('nan', 1, 10, 20), "bndbox/xmin='nan' must be a number"),
     ],
 )
 def test_box_that_is_none_is_named(corners, said, voc):
@@ -88,7 +88,7 @@ def test_box_that_is_none_is_named(corners, said, voc):
 
 def test_other_size_than_that_of_the_picture_is_named(voc):
     objects = ('cat', (1, 1, 9, 9))
-    with pytest.raises(ValueError, match='for 30 x 40 pixels, .*a.png is loaded with 40 x 30'):
+    with pytest.raises(ValueError, match='gives 30 x 40 pixels, but .*a.png has 40 x 30'):
         voc(objects, size=(30, 40))
     (one,), *_ = voc(objects, size=(30, 40), any_size=True)
     assert (one.width, one.height) == SIZE
@@ -100,7 +100,7 @@ def test_size_is_that_of_the_picture_turned_upright(tmp_path):
     exif[0x0112] = 6
     picture(tmp_path / 'images/a.jpg', exif=exif)
     xml(tmp_path / 'xml/a.xml', ('cat', (1, 1, 9, 9)))
-    with pytest.raises(ValueError, match='loaded with 30 x 40; turned by EXIF'):
+    with pytest.raises(ValueError, match='has 30 x 40; turned by EXIF'):
         read_voc(tmp_path / 'xml', tmp_path / 'images')
 
 
@@ -192,7 +192,7 @@ def test_connected_regions_of_classes_are_objects(tmp_path):
     (one,), *_ = read_masks(*folders, ['peg', 'hole'], 'classes')
     assert [name for name, _ in decoded(one)] == ['peg', 'peg', 'hole']
     write_mask(tmp_path / 'masks/a.png', values * 2)
-    with pytest.raises(ValueError, match=r'the values 4, 254?.* are of no class; allowed: 0 .*2'):
+    with pytest.raises(ValueError, match=r'no class has the values 4, 254?.*; allowed: 0 .*2'):
         write_mask(tmp_path / 'masks/a.png', np.where(values == 255, 254, values * 2))
         read_masks(*folders, ['peg', 'hole'], 'classes')
 
@@ -204,7 +204,7 @@ def test_class_may_stand_in_the_path(tmp_path):
     pattern = f'{tmp_path}/{{class}}/{{stem}}.png'
     (one,), *_ = read_masks(f'{tmp_path}/images', pattern, ['peg', 'hole'])
     assert [name for name, _ in decoded(one)] == ['peg', 'hole']
-    with pytest.raises(ValueError, match='masks of 2 classes: put {class} into their paths'):
+    with pytest.raises(ValueError, match='tell 2 classes apart: put {class} into their paths'):
         read_masks(f'{tmp_path}/images', f'{tmp_path}/peg', ['peg', 'hole'])
 
 
@@ -226,7 +226,7 @@ def test_masks_that_tell_no_objects_are_named(tmp_path):
 
 def test_no_mask_at_all_is_named_with_the_place_where_it_would_be(tmp_path):
     picture(tmp_path / 'a[1].png')
-    with pytest.raises(FileNotFoundError, match=r'would be .*masks/a\[\[\]1\]\.\*'):
+    with pytest.raises(FileNotFoundError, match=r'needs .*masks/a\[\[\]1\]\.\*'):
         read_masks(str(tmp_path), f'{tmp_path}/masks', ['cell'])
 
 

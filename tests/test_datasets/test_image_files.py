@@ -65,7 +65,7 @@ def test_label_maps_copies_and_images_without_a_label_map_are_no_samples(maps):
     said = passed_over(dataset, used)
     assert said.startswith(f'2 of {len(NAMES) + 2} images of {maps}/images are not read: ')
     assert '1 .png: another image has the same name' in said
-    assert '1 .png: no label map of their name, with .png' in said
+    assert '1 .png: no label map has their name and ends in .png' in said
     for name in NAMES:  # label maps beside their images
         write((maps / 'images' / name).with_suffix('.png'))
     assert not any(name.endswith('.png') for name in names(segmentation(maps, folder='images')))
@@ -94,7 +94,7 @@ def test_class_folders_are_read_whatever_the_suffix(tmp_path):
     settings = dict(type='CustomDataset', data_root=str(tmp_path), data_prefix='')
     dataset = DATASETS.build(settings)
     assert len(dataset) == len(NAMES)
-    assert '1 .jpg: in no folder of a class' in passed_over(dataset, None)
+    assert '1 .jpg: not in the folder of a class' in passed_over(dataset, None)
     few = DATASETS.build(dict(settings, extensions=('.jpg',)))
     assert len(few) == 2  # .JPG too
     assert passed_over(few, None).startswith(f'7 of {len(NAMES) + 1} images of {tmp_path}')

@@ -114,7 +114,7 @@ def test_a_manifest_with_a_changed_name_is_refused(manifest, key):
     content = json.loads(manifest.read_text())
     content['classes']['001.ak47'][key].append('other.jpg')
     manifest.write_text(json.dumps(content))
-    with pytest.raises(ValueError, match='contradicts itself'):
+    with pytest.raises(ValueError, match='is damaged: its names'):
         read_manifest(manifest)
 
 

@@ -81,7 +81,7 @@ def _check_list(dataset: Any, num_classes: int | None) -> Generator[Fault, None,
                 before = labels.get(image)
                 labels[image] = label
                 if before is not None:
-                    detail = f'line {number} of {path} has it again'
+                    detail = f'line {number} of {path} lists it again'
                     kind = 'repeated-file' if label == before else 'two-records'
                     other = '' if label == before else f', with label {label} after {before}'
                     yield Fault(kind, image, detail + other)
@@ -111,7 +111,7 @@ def _check_folders(dataset: Any, num_classes: int | None) -> Generator[Fault, No
     yield from _count_faults(root, counts, surplus(folders, names or ()))
     samples, empty = get_samples(root, label_of, dataset.is_valid_file)
     for folder in sorted(empty):
-        yield Fault('empty-class', os.path.join(root, folder), 'it holds no image that is read')
+        yield Fault('empty-class', os.path.join(root, folder), 'it holds no readable image')
     labels = {os.path.join(root, name): label for name, label in samples}
     return _Labels(labels, Naming(f'the folders of {root}', tuple(folders)))
 

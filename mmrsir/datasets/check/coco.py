@@ -149,7 +149,7 @@ def _image_faults(
             yield Fault(
                 'wrong-size',
                 inspection.path,
-                f'is loaded as {size[0]} x {size[1]} pixels and annotated as '
+                f'is loaded as {size[0]} x {size[1]} pixels, but its annotation says '
                 f'{annotated_size[0]} x {annotated_size[1]}{turned}',
             )
     return found

@@ -146,7 +146,7 @@ def _place_finding(mask: _Extent, bbox: list[float], width: float, height: float
     return 'loose-mask', found
 
 
-_NORMALIZED = '; its coordinates run from 0 to 1: multiply by the width and height of the image'
+_NORMALIZED = '; its coordinates run from 0 to 1: multiply them by width and height of the image'
 
 
 def _cause(mask: _Extent, box: _Extent, image: _Extent) -> str:

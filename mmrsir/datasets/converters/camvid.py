@@ -207,7 +207,7 @@ def _find(folders: Sequence[Path], split: Mapping[str, Sequence[str]]) -> list[_
     problems += [f'frames in another part ({len(moved)}): {first_ten(moved)}'] * bool(moved)
     if problems:
         lines = '\n  '.join(problems)
-        raise ValueError(f'{folders[0]} is no whole copy of CamVid:\n  {lines}\n{_NEEDED}')
+        raise ValueError(f'{folders[0]} is not a complete copy of CamVid:\n  {lines}\n{_NEEDED}')
     return [
         _Frame(part, kinds['frames'][name], kinds['label maps'][name])
         for name, part in expected.items()
@@ -228,7 +228,7 @@ def _labels(path: Path, image: Image.Image) -> bytes:
         ids = np.asarray(image)
         strange = sorted(set(np.unique(ids).tolist()) - {*range(len(CLASSES) + 1)})
         if strange:
-            raise ValueError(f'labels {strange}; allowed are 0 to {len(CLASSES)}, which is void')
+            raise ValueError(f'labels {strange}; allowed: 0 to {len(CLASSES)}, the last is void')
         labels = np.where(ids == len(CLASSES), VOID, ids).astype(np.uint8)
     else:
         labels = _labels_of_colours(np.asarray(image.convert('RGB')))
@@ -241,7 +241,7 @@ def _factor(image: Image.Image) -> int:
         if image.size == (SIZE[0] * factor, SIZE[1] * factor):
             return factor
     width, height = image.size
-    raise ValueError(f'{width} x {height} pixels; CamVid has 960 x 720, or halved 480 x 360')
+    raise ValueError(f'{width} x {height} pixels; allowed: 960 x 720, or halved 480 x 360')
 
 
 def _labels_of_colours(colours: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -255,7 +255,7 @@ def _labels_of_colours(colours: NDArray[np.uint8]) -> NDArray[np.uint8]:
     found, places = np.unique(codes, return_inverse=True)
     strange = [f'#{code:06x}' for code in found.tolist() if code not in label_of]
     if strange:
-        raise ValueError(f'colours that no class has: {first_ten(strange)}')
+        raise ValueError(f'no class has these colours: {first_ten(strange)}')
     labels = np.array([label_of[code] for code in found.tolist()], np.uint8)
     return labels[places.reshape(codes.shape)]
 

@@ -58,7 +58,7 @@ def convert(
     console = Console(quiet=not verbose, highlight=False, soft_wrap=True, markup=False)
     known = read_manifest(manifest) if manifest.exists() else None
     if known is not None and known.dataset != image_set.name:
-        raise ValueError(f'{manifest} is of {known.dataset}, not of {image_set.name}')
+        raise ValueError(f'{manifest} is a manifest of {known.dataset}, not of {image_set.name}')
 
     folder = kept_folder(source, out_dir / 'images', image_set.needed, console)
     found = find_images(image_set, folder)
@@ -68,10 +68,10 @@ def convert(
     problems = differences(found, split)
     if problems:
         raise ValueError(
-            f'{folder} is another copy of {image_set.name} than {manifest} lists:\n  '
+            f'{folder} differs from the copy of {image_set.name} in {manifest}:\n  '
             + '\n  '.join(problems)
-            + '\nTo split this copy by the same rule, let a manifest of its own be made: '
-            '--manifest FILE (manifest=…), a file that does not exist yet.'
+            + '\nTo split this copy by the same rule, name a new file for its manifest: '
+            '--manifest FILE (manifest=…).'
         )
 
     lists = _lists(found, split, out_dir)

@@ -125,10 +125,10 @@ def decode_runs(runs: str, height: int, width: int) -> Mask:
     """Decode a mask of the competition's files."""
     numbers = np.array(runs.split(), np.int64)
     if numbers.size % 2 or numbers.size == 0:
-        raise ValueError(f'{numbers.size} numbers; runs are pairs of a first pixel and a length')
+        raise ValueError(f'{numbers.size} numbers; allowed: pairs of a first pixel and a length')
     firsts, ends = numbers[::2] - 1, numbers[::2] - 1 + numbers[1::2]
     if (firsts < 0).any() or (ends > height * width).any() or (ends <= firsts).any():
-        raise ValueError(f'runs that leave the {width} x {height} pixels of the image')
+        raise ValueError(f'a run is empty or leaves the image of {width} x {height} pixels')
     flat = np.zeros(height * width, bool)
     for first, end in zip(firsts, ends, strict=True):
         flat[first:end] = True
@@ -164,7 +164,7 @@ def _read_pictures(
     if bare:
         raise ValueError(
             f'images of {folder} without masks ({len(bare)}): {first_ten(bare)}. '
-            f"The masks of stage1_test are in the makers' {SOLUTION}: --solution FILE"
+            f'The masks of stage1_test are in {SOLUTION} of its makers: add --solution FILE'
         )
     return [_Picture(path, *sizes[path], tuple(nuclei[path])) for path in images]
 
@@ -184,7 +184,7 @@ def _nuclei_of_solution(
         for row in reader:
             path = path_of.get(row['ImageId'])
             if path is None:
-                raise ValueError(f'{solution} has masks of {row["ImageId"]}, which is not there')
+                raise ValueError(f'{solution} has masks of an unknown image: {row["ImageId"]}')
             width, height = sizes[path]
             try:
                 nuclei[path].append(encode_mask(decode_runs(row['EncodedPixels'], height, width)))
@@ -200,7 +200,9 @@ def _size(path: Path, image: Image.Image) -> tuple[int, int]:
 def _encode_file(mask: Image.Image, size: tuple[int, int]) -> dict[str, Any]:
     """Encode the mask of a file, for an image of a width and height."""
     if mask.size != size:
-        raise ValueError(f'{mask.size[0]} x {mask.size[1]} pixels; its image {size[0]} x {size[1]}')
+        raise ValueError(
+            f'{mask.size[0]} x {mask.size[1]} pixels, but its image {size[0]} x {size[1]}'
+        )
     values = np.asarray(mask)
     if values.ndim == 3:
         values = values[..., :3].max(2)

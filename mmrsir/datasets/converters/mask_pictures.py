@@ -47,17 +47,17 @@ def read_masks(
     if values is not None:
         check_choice('values', values, VALUES)
     if values == 'classes' and '{class}' in masks:
-        raise ValueError("values='classes' excludes {class} in the paths of masks")
+        raise ValueError("values='classes' excludes {class} in the paths of masks: drop one")
     if values != 'classes' and '{class}' not in masks and len(classes) != 1:
         raise ValueError(
-            f'masks of {len(classes)} classes: put {{class}} into their paths, or use '
-            "values='classes'"
+            f'the masks cannot tell {len(classes)} classes apart: put {{class}} into their paths, '
+            "or use values='classes'"
         )
     paths, root = _find_pictures(images)
     found = {path: _masks_of(path, masks, classes) for path in paths}
     if not any(any(of_class.values()) for of_class in found.values()):
         raise FileNotFoundError(
-            f'no mask is found: of {paths[0]} it would be {_pattern(paths[0], masks, classes[0])}'
+            f'no mask found: {paths[0]} needs {_pattern(paths[0], masks, classes[0])}'
         )
     if values is None:
         several = any(len(files) > 1 for of_class in found.values() for files in of_class.values())
@@ -144,7 +144,7 @@ def _read(file: Path, size: tuple[int, int]) -> Values:
     if image.mode in ('LA', 'PA'):
         image = image.getchannel(0)
     if image.mode == 'F':
-        raise ValueError('its values are no whole numbers')
+        raise ValueError('its values must be whole numbers')
     values = np.asarray(image if image.mode != 'CMYK' else image.convert('RGB')).astype(np.int64)
     if values.ndim == 3:
         colours = values[..., :3]
@@ -158,8 +158,8 @@ def _each_value(values: Values, name: str, classes: Sequence[str]) -> Found:
     small = (counts < _FEW_PIXELS).mean()
     if len(numbers) > _SMOOTHED and small > 0.5:
         raise ValueError(
-            f'{len(numbers)} values, most of them of few pixels, as of smoothed edges; is the file '
-            'one object? Then use --values files'
+            f'{len(numbers)} values, most of them in few pixels, as at smoothed edges. If the file '
+            'holds one object, use --values files'
         )
     for number in numbers[numbers != 0]:
         yield name, values == number
@@ -177,8 +177,8 @@ def _regions(values: Values, name: str, classes: Sequence[str]) -> Found:
     unknown = sorted(set(np.unique(values).tolist()) - {*range(len(classes) + 1), VOID})
     if unknown:
         raise ValueError(
-            f'the values {first_ten([*map(str, unknown)])} are of no class; allowed: 0 for the '
-            f'background, 1 to {len(classes)}, {VOID}'
+            f'no class has the values {first_ten([*map(str, unknown)])}; allowed: 0 for the '
+            f'background, 1 to {len(classes)}, and {VOID} for no class'
         )
     for number, label in enumerate(classes, start=1):
         count, regions = cv2.connectedComponents((values == number).astype(np.uint8))

@@ -119,7 +119,7 @@ def _picture_of(
         return exact[0]
     if len(found) != 1:
         number = len(found) or 'no'
-        raise ValueError(f'{number} pictures are called {file.stem!r}, as the file, or {named!r}')
+        raise ValueError(f'{number} pictures are called {file.stem!r} (as the file) or {named!r}')
     return found[0]
 
 
@@ -128,8 +128,8 @@ def _check_size(root: ElementTree.Element, picture: Path, size: tuple[int, int])
     if all(annotated) and annotated != size:
         turned = '; turned by EXIF data' if annotated[::-1] == size else ''
         raise ValueError(
-            f'the file is for {annotated[0]:g} x {annotated[1]:g} pixels, {picture} is loaded with '
-            f'{size[0]} x {size[1]}{turned}. If the boxes are right all the same: --any-size'
+            f'the file gives {annotated[0]:g} x {annotated[1]:g} pixels, but {picture} has '
+            f'{size[0]} x {size[1]}{turned}. If the boxes are right, add --any-size'
         )
 
 
@@ -140,7 +140,7 @@ def _objects(root: ElementTree.Element) -> Iterator[dict[str, Any]]:
             raise ValueError(f'object {position} has no name')
         corners = [_number(element, f'bndbox/{corner}') for corner in _CORNERS]
         if corners[2] < corners[0] or corners[3] < corners[1]:
-            raise ValueError(f'object {position}: {corners} ends before it begins')
+            raise ValueError(f'object {position}: the box {corners} ends before it begins')
         crowd = int(_number(element, 'difficult', 0) != 0)
         yield dict(name=name, corners=corners, iscrowd=crowd)
 
@@ -154,7 +154,7 @@ def _number(element: ElementTree.Element, path: str, default: float | None = Non
     except ValueError:
         number = math.nan
     if not math.isfinite(number):
-        raise ValueError(f'{path} is {text!r} and must be a number')
+        raise ValueError(f'{path}={text!r} must be a number')
     return number
 
 

@@ -55,12 +55,12 @@ def _why(dataset: Any, name: str, stems: Counter[str]) -> str:
         return f'not in {dataset.ann_file}'
     if hasattr(dataset, 'extensions'):
         if dataset.with_label and '/' not in name:
-            return 'in no folder of a class'
-        return 'not among extensions of the data set'
+            return 'not in the folder of a class'
+        return 'not in extensions=(…) of the data set'
     stem = os.path.splitext(name)[0]
     folder = dataset.data_prefix.get('seg_map_path')
     if folder and not os.path.isfile(os.path.join(folder, stem + dataset.seg_map_suffix)):
-        return f'no label map of their name, with {dataset.seg_map_suffix}'
+        return f'no label map has their name and ends in {dataset.seg_map_suffix}'
     if stems[stem] > 1 and _names_image(dataset.img_suffix):
         return 'another image has the same name'
     return f'does not end in img_suffix={dataset.img_suffix!r}'

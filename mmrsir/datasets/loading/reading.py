@@ -169,9 +169,7 @@ class Reading:
         if self.color_type == 'unchanged':
             return pixels
         if pixels.ndim == 3 and pixels.shape[2] not in (1, 3, 4):
-            raise BrokenImageError(
-                f'an image of {pixels.shape[2]} channels; those of 1, 3 and 4 can be read'
-            )
+            raise BrokenImageError(f'the image has {pixels.shape[2]} channels; allowed: 1, 3 or 4')
         if self.color_type.startswith('grayscale'):
             if pixels.ndim == 2:
                 return pixels
@@ -190,9 +188,9 @@ def describe_values(pixels: Pixels) -> str:
     """Return the type and the range of an image's values, and what to do, for a message."""
     finite = pixels[np.isfinite(pixels)]
     if not finite.size:
-        return f'its pixels are {pixels.dtype}, and none is a number'
+        return f'its pixels are {pixels.dtype}, and all are NaN or infinite'
     low, high = finite.min(), finite.max()
-    strange = '' if finite.size == pixels.size else ', some are not finite'
+    strange = '' if finite.size == pixels.size else ', some NaN or infinite'
     return (
         f'its pixels are {pixels.dtype} from {low:g} to {high:g}{strange}: '
         f'{range_hint(float(low), float(high))}'
@@ -204,7 +202,7 @@ def range_hint(low: float, high: float) -> str:
     usual = (1, 255, 1023, 4095, 16383, 65535)
     top = next((one for one in usual if high <= one), None) if low >= 0 else None
     given = f'({low:g}, {high:g})' if top is None else f'(0, {top})'
-    return f'say which are black and white by value_range={given} of LoadImageFromFile, or others'
+    return f'set the values of black and white, such as LoadImageFromFile(value_range={given})'
 
 
 def _opencv(data: bytes, flag: int) -> Pixels | None:
@@ -220,5 +218,5 @@ def _whole(pixels: Pixels | None, data: bytes) -> Pixels:
 def _in_one_line(error: object) -> str:
     text = ' '.join(str(error).split())
     if 'CV_IO_MAX_IMAGE' in text:
-        return 'it has more pixels than OpenCV reads; OPENCV_IO_MAX_IMAGE_PIXELS sets the limit'
+        return 'it has more pixels than OpenCV reads; raise OPENCV_IO_MAX_IMAGE_PIXELS'
     return text
