@@ -1,32 +1,7 @@
 # Boxes alone: annotations need no masks.
-_base_ = 'mmdet::_base_/datasets/coco_detection.py'
+_base_ = ['mmdet::_base_/datasets/coco_detection.py', './coco_tta.py']
 val_evaluator = dict(type='CheckedCocoMetric')
 test_evaluator = val_evaluator
-tta_model = dict(
-    type='DetTTAModel', tta_cfg=dict(nms=dict(type='nms', iou_threshold=0.5), max_per_img=100)
-)
-tta_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(
-        type='TestTimeAug',
-        transforms=[
-            [dict(type='Resize', scale=(1333, side), keep_ratio=True) for side in (600, 800, 1000)],
-            [dict(type='RandomFlip', prob=p) for p in (0.0, 1.0)],
-            [dict(type='LoadAnnotations', with_bbox=True)],
-            [
-                dict(
-                    type='PackDetInputs',
-                    meta_keys=(
-                        'img_id',
-                        'img_path',
-                        'ori_shape',
-                        'img_shape',
-                        'scale_factor',
-                        'flip',
-                        'flip_direction',
-                    ),
-                )
-            ],
-        ],
-    ),
-]
+tta_model = dict(type='DetTTAModel')
+tta_pipeline = _base_.tta_pipeline
+tta_pipeline[1]['transforms'][2] = [dict(type='LoadAnnotations', with_bbox=True)]

@@ -1,6 +1,6 @@
 # What tools/dataset_converters/dsb2018.py writes. Half of the nuclei are below 17 pixels across,
 # so images are doubled, in training those parts that are cut out.
-_base_ = './coco_instance.py'
+_base_ = './shapes_coco.py'
 data_root = 'data/dsb2018/'
 metainfo = dict(classes=('nucleus',), palette=[(220, 20, 60)])
 max_per_img = 500  # an image has up to 375 nuclei
@@ -27,15 +27,8 @@ train_pipeline = [
     dict(type='PhotoMetricDistortion'),
     dict(type='PackDetInputs'),
 ]
-test_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale_factor=2.0),
-    dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
-    dict(
-        type='PackDetInputs',
-        meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor'),
-    ),
-]
+test_pipeline = _base_.test_pipeline
+test_pipeline[1] = dict(type='Resize', scale_factor=2.0)
 tta_model = dict(tta_cfg=dict(max_per_img=max_per_img))
 tta_pipeline = _base_.tta_pipeline
 tta_pipeline[1]['transforms'][0] = [
@@ -44,23 +37,11 @@ tta_pipeline[1]['transforms'][0] = [
 train_dataloader = dict(
     batch_size=4,
     num_workers=2,
-    dataset=dict(
-        data_root=data_root,
-        metainfo=metainfo,
-        ann_file='annotations/instances_train.json',
-        data_prefix=dict(img='train/'),
-        pipeline=train_pipeline,
-    ),
+    dataset=dict(data_root=data_root, metainfo=metainfo, pipeline=train_pipeline),
 )
 val_dataloader = dict(
     num_workers=2,
-    dataset=dict(
-        data_root=data_root,
-        metainfo=metainfo,
-        ann_file='annotations/instances_val.json',
-        data_prefix=dict(img='val/'),
-        pipeline=test_pipeline,
-    ),
+    dataset=dict(data_root=data_root, metainfo=metainfo, pipeline=test_pipeline),
 )
 # Choose on val, and test once.
 test_dataloader = dict(
