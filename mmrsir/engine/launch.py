@@ -18,7 +18,7 @@ from mmengine.config import Config, DictAction
 from mmengine.registry import RUNNERS
 from mmengine.runner import FlexibleRunner, Runner
 
-from ..utils.errors import UserError
+from ..utils.errors import InvalidValueError, UserError
 from ..utils.missing import check_file
 from . import noise, scopes
 from .config_check import check_config, check_model
@@ -100,7 +100,7 @@ def load_config(args: argparse.Namespace) -> Config:
 
     Raises:
         MissingPathError: The config file does not exist; names the nearest one.
-        ValueError: Its ``default_scope`` is not one of the three libraries.
+        InvalidValueError: Its ``default_scope`` is not one of the three libraries.
     """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg = read_config(args.config, args.cfg_options)
@@ -127,7 +127,7 @@ def read_config(path: str, cfg_options: dict[str, Any] | None) -> Config:
     Raises:
         ConfigError: It is not Python, or not UTF-8.
         MissingPathError: The file does not exist; names the nearest one.
-        ValueError: Its ``default_scope`` is not one of the three libraries.
+        InvalidValueError: Its ``default_scope`` is not one of the three libraries.
     """
     noise.leave_out_warnings()
     with noise.imports_unsaid():
@@ -159,7 +159,7 @@ def build_runner(
         CheckpointMismatchError: A module is to start from a part that its checkpoint lacks.
         ConfigError: Settings of the config are unknown.
         MissingPathError: Paths of the config do not exist.
-        RuntimeError: The launcher needs GPUs, and there is none.
+        InvalidValueError: The launcher needs GPUs, and there is none.
     """
     check_config(cfg, splits)
     if cfg.launcher != 'none' and not torch.cuda.is_available():
@@ -185,19 +185,21 @@ def enable_amp(cfg: Config, dtype: str = 'auto') -> None:
             GPU, bfloat16 on the CPU, which knows no other.
 
     Raises:
-        RuntimeError: float16 is asked for, and there is no GPU.
-        ValueError: The config's optimizer wrapper is of another kind.
+        InvalidValueError: float16 is asked for, and there is no GPU.
+        InvalidValueError: The config's optimizer wrapper is of another kind.
     """
     settings = cfg.optim_wrapper
     kind = settings.get('type', 'OptimWrapper')
     if kind not in ('OptimWrapper', 'AmpOptimWrapper', 'CPUAmpOptimWrapper'):
-        raise ValueError(f'--amp needs optim_wrapper.type=OptimWrapper, the config has {kind}')
+        raise InvalidValueError(
+            f'--amp needs optim_wrapper.type=OptimWrapper, the config has {kind}'
+        )
     if torch.cuda.is_available():
         settings.type = 'AmpOptimWrapper'
         settings.dtype = 'float16' if dtype == 'auto' else dtype
         settings.setdefault('loss_scale', 'dynamic')
     elif dtype == 'float16':
-        raise RuntimeError('--amp-dtype float16 needs a CUDA device; the CPU knows bfloat16')
+        raise InvalidValueError('--amp-dtype float16 needs a CUDA device; the CPU knows bfloat16')
     else:
         settings.type = 'CPUAmpOptimWrapper'
         for key in ('loss_scale', 'dtype'):
@@ -211,10 +213,10 @@ def enable_auto_scale_lr(cfg: Config) -> None:
         cfg: The config to change.
 
     Raises:
-        KeyError: The config does not say for which batch size its learning rate is.
+        InvalidValueError: The config does not say for which batch size its learning rate is.
     """
     if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
-        raise KeyError('--auto-scale-lr needs auto_scale_lr.base_batch_size in the config')
+        raise InvalidValueError('--auto-scale-lr needs auto_scale_lr.base_batch_size in the config')
     cfg.auto_scale_lr.enable = True
 
 
@@ -245,7 +247,7 @@ def enable_resume(cfg: Config, checkpoint: str) -> None:
 def _distribute_on_cpu(cfg: Config) -> None:
     """Join processes without a GPU, which mmengine's launchers do not support."""
     if cfg.launcher != 'pytorch':
-        raise RuntimeError(
+        raise InvalidValueError(
             f'--launcher {cfg.launcher} needs CUDA devices, and none is available; '
             'processes on CPUs are started with torchrun and --launcher pytorch'
         )

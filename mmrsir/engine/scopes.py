@@ -12,7 +12,7 @@ from mmengine.config import Config, ConfigDict
 from mmengine.runner import Runner
 
 from ..utils.arguments import check_choice, check_int
-from ..utils.errors import UserError
+from ..utils.errors import InvalidValueError, UserError
 
 SCOPES = ('mmdet', 'mmseg', 'mmpretrain')
 DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
@@ -32,7 +32,7 @@ def check_scope(cfg: Config) -> None:
         cfg: The config.
 
     Raises:
-        ValueError: ``default_scope`` is missing or unknown.
+        InvalidValueError: ``default_scope`` is missing or unknown.
     """
     check_choice('default_scope', cfg.get('default_scope'), SCOPES)
 
@@ -89,10 +89,10 @@ def enable_windows(cfg: Config, wait_time: float = 2.0) -> None:
         wait_time: How long a picture stays, in seconds.
 
     Raises:
-        KeyError: The config has no visualization hook.
+        InvalidValueError: The config has no visualization hook.
     """
     if 'visualization' not in cfg.default_hooks:
-        raise KeyError('--show needs default_hooks.visualization in the config')
+        raise InvalidValueError('--show needs default_hooks.visualization in the config')
     hook = cfg.default_hooks.visualization
     hook.update(show=True, wait_time=wait_time)
     if cfg.default_scope == 'mmpretrain':
@@ -111,18 +111,18 @@ def enable_tta(cfg: Config) -> None:
         cfg: The config to change.
 
     Raises:
-        KeyError: A config of mmseg lacks one of the two.
-        ValueError: mmpretrain's hook is to show predictions, which it cannot do then.
+        InvalidValueError: A config of mmseg lacks one of the two.
+        InvalidValueError: mmpretrain's hook is to show predictions, which it cannot do then.
     """
     hook = cfg.get('default_hooks', {}).get('visualization', {})
     if cfg.default_scope == 'mmpretrain' and hook.get('enable'):
-        raise ValueError(
+        raise InvalidValueError(
             '--tta excludes --show in mmpretrain, which draws one view only; --show-dir draws all'
         )
     if cfg.default_scope == 'mmseg':
         missing = [key for key in ('tta_model', 'tta_pipeline') if key not in cfg]
         if missing:
-            raise KeyError(f'--tta needs {" and ".join(missing)} in a config of mmseg')
+            raise InvalidValueError(f'--tta needs {" and ".join(missing)} in a config of mmseg')
     elif cfg.default_scope == 'mmdet':
         cfg.setdefault(
             'tta_model',
@@ -147,7 +147,7 @@ def enable_random_draws(cfg: Config, num_draws: int) -> None:
         num_draws: Number of draws.
 
     Raises:
-        ValueError: There is less than one draw.
+        InvalidValueError: There is less than one draw.
     """
     from .. import evaluation  # noqa: F401  registers the model
 
@@ -165,7 +165,7 @@ def save_predictions(cfg: Config, runner: Runner, out: str) -> None:
         out: mmdet and mmpretrain: a pickle file; mmseg: a folder for label maps.
 
     Raises:
-        ValueError: ``out`` is not a pickle file where it should be.
+        InvalidValueError: ``out`` is not a pickle file where it should be.
     """
     if cfg.default_scope == 'mmseg':
         for metric in runner.test_evaluator.metrics:
@@ -177,7 +177,7 @@ def save_predictions(cfg: Config, runner: Runner, out: str) -> None:
     else:
         from mmengine.evaluator import DumpResults as Dump
     if not out.endswith(('.pkl', '.pickle')):
-        raise ValueError(f'--out={out} must end in .pkl or .pickle for {cfg.default_scope}')
+        raise InvalidValueError(f'--out={out} must end in .pkl or .pickle for {cfg.default_scope}')
     runner.test_evaluator.metrics.append(Dump(out_file_path=out))
 
 

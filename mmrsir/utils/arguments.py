@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
+from .errors import InvalidTypeError, InvalidValueError
 from .suggestions import did_you_mean
 
 
@@ -24,7 +25,7 @@ def check_choice(name: str, value: Any, allowed: Collection[str | None]) -> None
         return
     hint = did_you_mean(value, [choice for choice in allowed if choice is not None])
     choices = ', '.join(repr(choice) for choice in allowed)
-    raise ValueError(f'{name}={value!r} is unknown; allowed: {choices}{hint}')
+    raise InvalidValueError(f'{name}={value!r} is unknown; allowed: {choices}{hint}')
 
 
 def check_int(name: str, value: Any, minimum: int, maximum: int | None = None) -> None:
@@ -41,10 +42,10 @@ def check_int(name: str, value: Any, minimum: int, maximum: int | None = None) -
         ValueError: ``value`` is out of range.
     """
     if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f'{name}={value!r} must be an integer')
+        raise InvalidTypeError(f'{name}={value!r} must be an integer')
     if value < minimum or (maximum is not None and value > maximum):
         bound = f'at least {minimum}' if maximum is None else f'from {minimum} to {maximum}'
-        raise ValueError(f'{name}={value} must be {bound}')
+        raise InvalidValueError(f'{name}={value} must be {bound}')
 
 
 def check_ints(name: str, values: Any, minimum: int, maximum: int | None = None) -> tuple[int, ...]:
@@ -64,7 +65,7 @@ def check_ints(name: str, values: Any, minimum: int, maximum: int | None = None)
         ValueError: One of them is out of range.
     """
     if isinstance(values, str) or not isinstance(values, Sequence):
-        raise TypeError(f'{name}={values!r} must be a sequence of integers')
+        raise InvalidTypeError(f'{name}={values!r} must be a sequence of integers')
     for index, value in enumerate(values):
         check_int(f'{name}[{index}]', value, minimum, maximum)
     return tuple(values)
@@ -86,7 +87,7 @@ def check_out_indices(out_indices: Any, num_stages: int) -> tuple[int, ...]:
     """
     stages = check_ints('out_indices', out_indices, minimum=0, maximum=num_stages - 1)
     if len(set(stages)) != len(stages) or not stages:
-        raise ValueError(f'out_indices={stages} must name each stage at most once')
+        raise InvalidValueError(f'out_indices={stages} must name each stage at most once')
     return tuple(sorted(stages))
 
 
@@ -102,7 +103,7 @@ def check_images(x: Tensor, taker: object, channels: int = 3) -> None:
         ValueError: The shape is not (B, C, H, W) with B, H, W >= 1.
     """
     if x.ndim != 4 or x.shape[1] != channels or 0 in x.shape:
-        raise ValueError(
+        raise InvalidValueError(
             f'{type(taker).__name__} takes images of shape (B, {channels}, H, W) '
             f'with B, H, W >= 1, got {tuple(x.shape)}'
         )
@@ -112,6 +113,8 @@ def parse_size(text: str) -> tuple[int, int, int]:
     """Read height, width and batch from ``'224:4'`` or ``'800x1280:1'``."""
     found = re.fullmatch(r'([1-9]\d*)(?:x([1-9]\d*))?:([1-9]\d*)', text)
     if found is None:
-        raise ValueError(f'size {text!r} must read SIDE:BATCH or HEIGHTxWIDTH:BATCH, as in 224:4')
+        raise InvalidValueError(
+            f'size {text!r} must read SIDE:BATCH or HEIGHTxWIDTH:BATCH, as in 224:4'
+        )
     height, width, batch = found.groups()
     return int(height), int(width or height), int(batch)

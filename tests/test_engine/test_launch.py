@@ -9,6 +9,8 @@ from mmengine.config import Config
 
 from mmrsir.engine import launch, scopes
 from mmrsir.engine.config_files import find_config
+from mmrsir.utils.arguments import check_choice, check_int
+from mmrsir.utils.errors import UserError
 from mmrsir.utils.missing import check_file
 
 from ..helpers.commands import ROOT, tool
@@ -17,6 +19,14 @@ from ..helpers.commands import ROOT, tool
 def load(config, *flags):
     args = launch.argument_parser('').parse_args([str(ROOT / config), *flags])
     return launch.load_config(args)
+
+
+def test_a_wrong_argument_is_told_in_one_line():
+    said = r"^error: arch='tinny' is unknown; .*; did you mean 'tiny'\?$"
+    with pytest.raises(SystemExit, match=said), launch.plain_errors():
+        check_choice('arch', 'tinny', ('nano', 'tiny'))
+    with pytest.raises(SystemExit, match="^error: num_draws='2' must be"), launch.plain_errors():
+        check_int('num_draws', '2', 1)
 
 
 def test_missing_config_names_the_nearest():
@@ -60,7 +70,7 @@ def test_work_dir_is_named_after_the_config_unless_given():
 def test_slurm_without_a_gpu_is_refused(monkeypatch):
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
     cfg = load('configs/mask_rcnn/rsir_n_shapes.py', '--launcher', 'slurm')
-    with pytest.raises(RuntimeError, match='--launcher slurm needs CUDA devices'):
+    with pytest.raises(UserError, match='--launcher slurm needs CUDA devices'):
         launch.build_runner(cfg, splits=())
 
 
@@ -84,7 +94,7 @@ def test_amp(monkeypatch, cuda, dtype, expected):
 def test_amp_refuses_what_it_cannot_do(monkeypatch):
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
     cfg = load('configs/mask_rcnn/rsir_t_1x_coco.py')
-    with pytest.raises(RuntimeError, match='--amp-dtype float16 needs a CUDA device'):
+    with pytest.raises(UserError, match='--amp-dtype float16 needs a CUDA device'):
         launch.enable_amp(cfg, 'float16')
     cfg.optim_wrapper.type = 'Other'
     with pytest.raises(ValueError, match='the config has Other'):
@@ -96,7 +106,7 @@ def test_auto_scale_lr_needs_a_base_batch_size():
     launch.enable_auto_scale_lr(cfg)
     assert cfg.auto_scale_lr.enable
     cfg.pop('auto_scale_lr')
-    with pytest.raises(KeyError, match='auto_scale_lr.base_batch_size'):
+    with pytest.raises(UserError, match='auto_scale_lr.base_batch_size'):
         launch.enable_auto_scale_lr(cfg)
 
 
@@ -136,7 +146,7 @@ def test_tta_wraps_model_and_pipeline(config, model, views):
 def test_tta_of_mmseg_needs_its_settings():
     cfg = load('configs/upernet/rsir_n_shapes.py')
     cfg.pop('tta_model')
-    with pytest.raises(KeyError, match='tta_model'):
+    with pytest.raises(UserError, match='tta_model'):
         scopes.enable_tta(cfg)
 
 
@@ -182,5 +192,5 @@ def test_out_of_a_detector_must_be_a_pickle_file():
 def test_drawing_needs_the_hook():
     cfg = load('configs/mask_rcnn/rsir_n_shapes.py')
     del cfg.default_hooks.visualization
-    with pytest.raises(KeyError, match='default_hooks.visualization'):
+    with pytest.raises(UserError, match='default_hooks.visualization'):
         scopes.enable_windows(cfg)
