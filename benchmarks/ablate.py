@@ -131,7 +131,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         )
     try:
         trainings = plan(args)
-        if args.minutes is not None:
+        if args.minutes is not None and isinstance(settings, ConfigSettings):
             variants = dict.fromkeys(training.variant for training in trainings)
             settings = epochs_within(args.minutes, settings, variants, args.out)
         keep_settings(settings, args.out)

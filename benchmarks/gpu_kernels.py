@@ -8,6 +8,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -62,7 +63,7 @@ def time_attention(
     arch: str, side: int, batch: int, dtype: torch.dtype, device: torch.device
 ) -> list[dict[str, Any]]:
     """Time the kernels alone, forward and backward, on random windows of each stage."""
-    from mmrsir.models import kernels
+    from mmrsir.models import kernels  # needs Triton
 
     rows = []
     embed_dims, heads_of = ARCHS[arch]['embed_dims'], ARCHS[arch]['num_heads']
@@ -73,13 +74,10 @@ def time_attention(
         qkv = torch.randn(batch, whole, 3 * channels).to(device, dtype)
         grad = torch.randn(batch, whole, channels).to(device, dtype)
         places = torch.rand(batch, whole).argsort(1).to(device)
-        runs = {
-            'forward': lambda q=qkv, p=places, h=heads, w=window: kernels.attend_in_place(
-                q, p, h, w
-            ),
-            'backward': lambda g=grad, q=qkv, p=places, h=heads, w=window: kernels._gradient(
-                g, q, p, h, w
-            ),
+        operands = (places, heads, window)
+        runs: dict[str, Callable[[], Any]] = {
+            'forward': partial(kernels.attend_indexed, qkv, *operands),
+            'backward': partial(kernels._gradient, grad, qkv, *operands),
         }
         shape = dict(tokens=whole, channels=channels, heads=heads)
         rows += [dict(stage=stage + 1, **shape, **row) for row in time_by_warps(runs, device)]

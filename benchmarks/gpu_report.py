@@ -77,6 +77,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         device=torch.cuda.get_device_name() if torch.cuda.is_available() else 'cpu',
         torch=torch.__version__,
         minutes=args.minutes,
+        tiny=args.tiny,
         parts={},
     )
     for parts in (together, *([part] for part in timed)):
@@ -246,9 +247,7 @@ def summarize(parts: Mapping[str, Any]) -> dict[str, Any]:
 def markdown(report: Mapping[str, Any]) -> str:
     """Show the comparison beside its aims, and what became of each part."""
     summary = report['summary']
-    lines = [
-        f'{report["device"]}, torch {report["torch"]}, {report["date"]}',
-        '',
+    comparison = [
         '| | measured | aim |',
         '|---|---|---|',
         *(
@@ -256,6 +255,13 @@ def markdown(report: Mapping[str, Any]) -> str:
             f'| {AIMS[key]} |'
             for key, text in SAID.items()
         ),
+    ]
+    if report['tiny']:
+        comparison = ['Tried out in small (--tiny): nothing was measured.']
+    lines = [
+        f'{report["device"]}, torch {report["torch"]}, {report["date"]}',
+        '',
+        *comparison,
         '',
         '| part | state | seconds |',
         '|---|---|---|',

@@ -72,7 +72,7 @@ def test_each_model_is_compared_in_its_best_mode():
     assert found['memory_ratio'] == 0.7
     moving = 256 * minimal_bytes('tiny', 224) / 4e12  # more than the 4 ms of the layers alone
     assert found['floor_ratio'] == pytest.approx(0.010 / moving)
-    report = dict(device='a', torch='b', date='c', parts=parts, summary=found)
+    report = dict(device='a', torch='b', date='c', tiny=False, parts=parts, summary=found)
     assert '| timm swin_tiny / RSIR-T, forward, each in its best mode | 2.00 |' in markdown(report)
 
 
@@ -82,9 +82,12 @@ def test_what_failed_is_not_compared():
             row(OURS, 'compiled', 0.01), row(SWIN, 'compiled', None, failure='out of memory')
         )
     }
-    report = dict(device='a', torch='b', date='c', parts=parts, summary=summarize(parts))
+    report = dict(
+        device='a', torch='b', date='c', tiny=False, parts=parts, summary=summarize(parts)
+    )
     assert 'forward_ratio' not in report['summary']
     assert markdown(report).count('not measured') == 3
+    assert 'aim' not in markdown({**report, 'tiny': True})
 
 
 def test_timed_parts_come_one_by_one_after_what_is_compiled(tmp_path):
@@ -116,3 +119,20 @@ def test_warps_are_tried_in_turn_and_the_default_comes_back():
     assert seen == {16, 32} and [one['warps'] for one in rows] == [4, 2]
     assert all(one['difference'] == 0 for one in rows)
     assert default == kernels._TOKENS_PER_WARP
+
+
+def test_each_stage_is_timed_forward_and_backward(monkeypatch):
+    kernels = pytest.importorskip('mmrsir.models.kernels')
+    shapes = []
+
+    def attend(qkv, places, heads, window):
+        shapes.append((*qkv.shape, heads, window))
+        return qkv
+
+    monkeypatch.setattr(kernels, 'attend_indexed', attend)
+    monkeypatch.setattr(kernels, '_gradient', lambda grad, *rest: attend(*rest))
+    rows = gpu_kernels.time_attention('nano', 224, 1, torch.float32, torch.device('cpu'))
+    assert [row['stage'] for row in rows] == [one for one in (1, 2, 3, 4) for _ in range(4)]
+    assert set(shapes) == {
+        (1, 3136, 96, 2, 49), (1, 784, 192, 2, 49), (1, 196, 384, 4, 49), (1, 49, 768, 8, 49)
+    }  # fmt: skip
