@@ -276,13 +276,13 @@ def test_wrong_command_is_explained(imagenet, capsys, arguments, said):
 HANGING = """
 import os, runpy, sys, time
 from pathlib import Path
-from mmrsir.datasets.check import pictures
+from mmrsir.datasets.check import images
 
 def sleep(path, **settings):
     Path(FOLDER, f'{os.getpid()}.pid').touch()
     time.sleep(1000)
 
-pictures.inspect_image = sleep
+images.inspect_image = sleep
 runpy.run_path(TOOL, run_name='__main__')
 """
 

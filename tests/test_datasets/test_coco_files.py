@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from pycocotools import mask as coco_mask
 
-from mmrsir.datasets.coco_files import parts_of
+from mmrsir.datasets.converters.coco_files import parts_of
 from mmrsir.datasets.converters.mask_pictures import read_masks
 from mmrsir.datasets.converters.voc import read_voc
 from tools.dataset_converters import masks_to_coco, voc_to_coco

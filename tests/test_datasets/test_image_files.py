@@ -11,7 +11,7 @@ from PIL import Image
 
 import mmrsir.replacements  # noqa: F401  # as the configs do
 from mmrsir.datasets.loading.image_files import is_image, walk
-from mmrsir.datasets.loading.passed_over import passed_over
+from mmrsir.datasets.loading.passed_over import files_of, passed_over
 from mmrsir.engine.scopes import set_dataloader_defaults
 
 from ..helpers.checked_sets import check, load
@@ -98,6 +98,18 @@ def test_class_folders_are_read_whatever_the_suffix(tmp_path):
     few = DATASETS.build(dict(settings, extensions=('.jpg',)))
     assert len(few) == 2  # .JPG too
     assert passed_over(few, None).startswith(f'7 of {len(NAMES) + 1} images of {tmp_path}')
+
+
+def test_images_that_indices_leave_out_are_not_passed_over(maps):
+    init_default_scope('mmseg')
+    prefix = dict(img_path='images', seg_map_path='labels')
+    settings = dict(type='BaseSegDataset', data_root=str(maps), data_prefix=prefix)
+    dataset = DATASETS.build(dict(settings, indices=2))
+    used = {*files_of(map(dataset.get_data_info, range(2)))}
+    whole = DATASETS.build(settings)
+    every = {*files_of(map(whole.get_data_info, range(len(whole))))}
+    assert len(dataset) == 2 < len(whole)
+    assert passed_over(dataset, used) == passed_over(whole, every)
 
 
 def test_check_counts_the_images_that_no_data_set_of_the_config_reads(maps):

@@ -36,6 +36,15 @@ def sound(layout, root):
     return config('folders', write_folders(root, train=CLASSES, val=CLASSES), CLASSES)
 
 
+def test_label_that_only_some_parts_ignore_stops_a_run(tmp_path):
+    cfg = sound('maps', tmp_path)
+    cfg.val_evaluator.ignore_index = 11
+    with pytest.raises(ConfigError, match='val_evaluator.ignore_index: .*11 in val_evaluator'):
+        build(cfg, tmp_path / 'run').call_hook('before_run')
+    cfg.unchecked_settings = ['val_evaluator.ignore_index']
+    build(cfg, tmp_path / 'meant').call_hook('before_run')
+
+
 class ToyModel(BaseModel):
     """A model that costs nothing: it says that each picture is of the first class."""
 

@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mmrsir.datasets.converters.caltech256 import CALTECH256
-from mmrsir.datasets.converters.conversion import command_line
+from mmrsir.datasets.converters.command_line import convert_images
 
 MANIFEST = Path(__file__).parent / 'splits/caltech256.json'
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Convert what the command line names."""
-    command_line(CALTECH256, __doc__, 'data/caltech256', MANIFEST, argv)
+    convert_images(CALTECH256, __doc__, 'data/caltech256', MANIFEST, argv)
 
 
 if __name__ == '__main__':

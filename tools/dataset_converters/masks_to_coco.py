@@ -12,20 +12,13 @@ Examples:
 from collections.abc import Sequence
 from functools import partial
 
-from mmrsir.datasets.coco_files import argument_parser, convert
+from mmrsir.datasets.converters.command_line import new_coco_parser, run, write_coco
 from mmrsir.datasets.converters.mask_pictures import VALUES, read_masks
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Parse the command line and convert.
-
-    Args:
-        argv: The arguments; those of the process by default.
-
-    Raises:
-        SystemExit: The conversion failed; the message says why.
-    """
-    parser = argument_parser(__doc__)
+    """Convert what the command line names."""
+    parser = new_coco_parser(__doc__)
     parser.add_argument('images', help='folder of the pictures, or a pattern of their paths')
     parser.add_argument(
         'masks',
@@ -41,9 +34,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         'masks, otherwise objects)',
     )
     args = parser.parse_args(argv)
-    convert(
-        partial(read_masks, args.images, args.masks, args.classes, args.values), args, parser.prog
-    )
+    read = partial(read_masks, args.images, args.masks, args.classes, args.values)
+    run(parser, write_coco, read, args)
 
 
 if __name__ == '__main__':

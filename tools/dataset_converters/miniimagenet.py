@@ -7,7 +7,7 @@ python tools/dataset_converters/miniimagenet.py data/miniimagenet/images
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmrsir.datasets.converters.conversion import command_line
+from mmrsir.datasets.converters.command_line import convert_images
 from mmrsir.datasets.converters.miniimagenet import MINIIMAGENET
 
 MANIFEST = Path(__file__).parent / 'splits/miniimagenet.json'
@@ -15,7 +15,7 @@ MANIFEST = Path(__file__).parent / 'splits/miniimagenet.json'
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Convert what the command line names."""
-    command_line(MINIIMAGENET, __doc__, 'data/miniimagenet', MANIFEST, argv)
+    convert_images(MINIIMAGENET, __doc__, 'data/miniimagenet', MANIFEST, argv)
 
 
 if __name__ == '__main__':

@@ -10,20 +10,13 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from mmrsir.datasets.coco_files import argument_parser, convert
+from mmrsir.datasets.converters.command_line import new_coco_parser, run, write_coco
 from mmrsir.datasets.converters.voc import read_voc
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Parse the command line and convert.
-
-    Args:
-        argv: The arguments; those of the process by default.
-
-    Raises:
-        SystemExit: The conversion failed; the message says why.
-    """
-    parser = argument_parser(__doc__)
+    """Convert what the command line names."""
+    parser = new_coco_parser(__doc__)
     parser.add_argument('annotations', type=Path, help='folder of the XML files')
     parser.add_argument('images', type=Path, help='folder of the pictures')
     parser.add_argument(
@@ -44,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     read = partial(
         read_voc, args.annotations, args.images, args.classes, args.first_pixel, args.any_size
     )
-    convert(read, args, parser.prog)
+    run(parser, write_coco, read, args)
 
 
 if __name__ == '__main__':

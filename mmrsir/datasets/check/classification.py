@@ -11,7 +11,7 @@ from ..class_names import Naming, names_of_folders, surplus
 from ..loading.reading import Reading
 from .content import Content, Findings
 from .faults import Fault
-from .pictures import check_pictures, digests
+from .images import check_images, digests
 from .processes import Inspector
 
 
@@ -44,7 +44,7 @@ def check(
         for kind, detail in content.counts.findings():
             if kind != 'empty-class':  # found already, with what was looked for
                 yield Fault(kind, dataset.ann_file or dataset.img_prefix, detail)
-    found = yield from check_pictures(inspector, paths, reading, dataset.img_prefix)
+    found = yield from check_images(inspector, paths, reading, dataset.img_prefix)
     content.digests = digests(found)
     return content
 

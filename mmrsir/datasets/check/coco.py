@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Generator, Iterator
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,10 @@ from ...utils.encoding import encoding_problem
 from ..class_names import Naming
 from ..loading.reading import Reading
 from .content import Content, Findings
-from .drawing import draw_objects
 from .faults import Fault, Inspection
+from .images import check_images, digests
 from .masks import mask_finding
-from .objects import count_objects, objects_of_images, repeated_images
-from .pictures import check_pictures, digests
+from .objects import count_objects, draw_objects, objects_of_images, repeated_images
 from .processes import Inspector
 from .records import (
     PARTS,
@@ -55,15 +55,14 @@ def check(dataset: Any, inspector: Inspector, reading: Reading, masks: bool) -> 
         yield Fault('bad-json', path, f'it holds no list of {", ".join(missing)}')
         return Content()
     records = sort_records(content)
-    for kind, detail in records.findings:
-        yield Fault(kind, path, detail)
-    for kind, detail in class_findings(records.sound['categories'], classes):
-        yield Fault(kind, path, detail)
-    for kind, detail in reference_findings(records):
-        yield Fault(kind, path, detail)
-    for kind, detail in _shape_findings(records, masks):
-        yield Fault(kind, path, detail)
-    for kind, detail in repeated_images(records):
+    findings = chain(
+        records.findings,
+        class_findings(records.sound['categories'], classes),
+        reference_findings(records),
+        _shape_findings(records, masks),
+        repeated_images(records),
+    )
+    for kind, detail in findings:
         yield Fault(kind, path, detail)
     # mmdet's labels count the categories of these names in the order of the file.
     names = [one['name'] for one in records.sound['categories'] if one['name'] in classes]
@@ -121,29 +120,18 @@ def _image_faults(
     blind: bool,
 ) -> Generator[Fault, None, dict[str, Inspection]]:
     class_ids = {c['id'] for c in records.sound['categories'] if c['name'] in classes}
-    annotated = {
-        annotation['image_id']
-        for annotation in records.sound['annotations']
-        if annotation['category_id'] in class_ids
-    }
-    expected = {}
+    listed = {os.path.join(folder, one['file_name']): one for one in records.sound['images']}
+    labels_of = {path: (one, records.of_image[one['id']]) for path, one in listed.items()}
     for image in records.sound['images']:
-        path = os.path.join(folder, image['file_name'])
-        expected[path] = (image['width'], image['height'])
-        if image['id'] not in annotated and not blind:
+        of_classes = (one['category_id'] in class_ids for one in records.of_image[image['id']])
+        if not blind and not any(of_classes):
+            path = os.path.join(folder, image['file_name'])
             yield Fault('no-annotations', path, f'image {image["id"]!r}')
-    found = yield from check_pictures(inspector, list(expected), reading, folder)
-    objects: dict[Any, list[Any]] = {}
-    for annotation in records.sound['annotations']:
-        objects.setdefault(annotation['image_id'], []).append(annotation)
-    labels_of = {
-        os.path.join(folder, image['file_name']): (image, objects.get(image['id'], []))
-        for image in records.sound['images']
-    }
-    draw = partial(draw_objects, labels_of)
-    yield from turned_faults(found, draw, inspector, reading, folder)
+    found = yield from check_images(inspector, list(listed), reading, folder)
+    yield from turned_faults(found, partial(draw_objects, labels_of), inspector, reading, folder)
     for inspection in found.values():
-        size, annotated_size = inspection.size, expected[inspection.path]
+        image = listed[inspection.path]
+        size, annotated_size = inspection.size, (image['width'], image['height'])
         if size is not None and size != annotated_size:
             turned = explain_size(inspection, annotated_size)
             yield Fault(

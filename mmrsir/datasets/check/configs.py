@@ -14,7 +14,7 @@ from ...utils.arguments import check_choice
 from ...utils.missing import nearest
 from ..class_counts import ClassCounts
 from ..class_names import Naming
-from ..loading.passed_over import passed_over
+from ..loading.passed_over import files_of, passed_over
 from ..loading.reading import Reading
 from . import classification, coco, segmentation
 from .across import TRAIN, Part, compare_images, compare_names
@@ -23,6 +23,7 @@ from .crowding import crowding_faults
 from .evaluators import evaluator_faults
 from .faults import Fault
 from .processes import Inspector
+from .settings import below_wrappers, ignored_label_problem, reading_difference, reading_settings
 
 SPLITS = ('train', 'val', 'test')
 SUPPORTED = ('mmdet.CocoDataset', 'mmseg.BaseSegDataset', 'mmpretrain.CustomDataset')
@@ -77,7 +78,7 @@ def check_config(cfg: Config, splits: Sequence[str] | None, inspector: Inspector
     init_default_scope(cfg.default_scope)
     found: list[tuple[ConfigDict, list[str]]] = []
     for split in splits or present:
-        for settings in _below_wrappers(cfg[f'{split}_dataloader'].dataset):
+        for settings in below_wrappers(cfg[f'{split}_dataloader'].dataset):
             names = next((names for known, names in found if known == settings), None)
             if names is None:
                 found.append((settings, [split]))
@@ -112,20 +113,24 @@ def check_config(cfg: Config, splits: Sequence[str] | None, inspector: Inspector
             evaluators = cfg.get(f'{split}_evaluator')
             if split != TRAIN and evaluators and _kind(dataset) == 'mmdet.CocoDataset':
                 reports[parts.index(part)].faults += evaluator_faults(evaluators, dataset)
-    used = {os.path.abspath(path) for dataset, _, _ in datasets for path in _files(dataset)}
+    used = {path for dataset, _, _ in datasets for path in files_of(dataset.data_list)}
     for report, (dataset, _, _) in zip(reports, datasets, strict=True):
         left_out = passed_over(dataset, used, listed=splits is None)
         if left_out and report.num_images is not None:
             report.faults.append(Fault('passed-over', report.name.split()[-1], left_out))
     for part, fault in [*compare_names(parts), *compare_images(parts)]:
         reports[parts.index(part)].faults.append(fault)
+    trained = None
+    for report, part, (dataset, settings, _) in zip(reports, parts, datasets, strict=True):
+        reading = reading_settings(dataset, settings)
+        if part.is_trained_on:
+            trained = trained or reading
+        elif trained and (said := reading_difference(trained, reading)):
+            report.faults.append(Fault('other-reading', part.source, said))
+    problem = ignored_label_problem(cfg)
+    if problem and reports:
+        reports[0].faults.append(Fault('ignore-index', parts[0].source, problem[1]))
     return reports
-
-
-def _files(dataset: Any) -> Iterator[str]:
-    """The images and label maps of a data set that is loaded."""
-    for sample in dataset.data_list:
-        yield from (sample[key] for key in ('img_path', 'seg_map_path') if sample.get(key))
 
 
 def _collect(findings: Findings, report: Report) -> Content:
@@ -136,17 +141,6 @@ def _collect(findings: Findings, report: Report) -> Content:
         except StopIteration as end:
             content: Content = end.value
             return content
-
-
-def _below_wrappers(settings: ConfigDict) -> Iterator[ConfigDict]:
-    """The data sets that RepeatDataset, ConcatDataset and their like are made of."""
-    if 'dataset' in settings:
-        yield from _below_wrappers(settings.dataset)
-    elif 'datasets' in settings:
-        for part in settings.datasets:
-            yield from _below_wrappers(part)
-    else:
-        yield settings
 
 
 def _build(settings: ConfigDict) -> Any:

@@ -1,8 +1,9 @@
-"""Strict decoding of images and label maps."""
+"""Strict decoding of images and label maps: one by one, and what all images have in common."""
 
 import hashlib
 import os
 import stat
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -12,9 +13,13 @@ from PIL import Image
 from ...utils.missing import nearest
 from ..loading.decoding import first_ten
 from ..loading.headers import Pixels, num_frames, open_image, orientation
-from ..loading.jpeg import BrokenImageError, capture_standard_error
-from ..loading.reading import Reading, ValueRangeError, describe_values
+from ..loading.jpeg import SUPERFLUOUS, BrokenImageError, capture_standard_error
+from ..loading.reading import Reading, ValueRangeError, describe_values, range_hint
 from .faults import Fault, Inspection
+from .processes import Inspector
+
+_NEARLY_BLACK = 16  # of 255: where nothing is brighter in all of a data set
+_DARK = 64
 
 
 class _BrokenFileError(Exception):
@@ -30,7 +35,7 @@ def inspect_image(path: str, reading: Reading, folder: str | None = None) -> Ins
     except _BrokenFileError as broken:
         return Inspection(path, faults=(Fault(broken.args[0], path, broken.args[1]),))
     faults = [*_suffix_faults(path, header), *_frame_faults(path, header)]
-    if b'extraneous bytes' in said:
+    if SUPERFLUOUS.search(said):
         faults.append(Fault('superfluous', path, said.decode(errors='replace').strip()))
     try:
         reading.to_eight_bits(pixels[:1, :1])
@@ -46,6 +51,63 @@ def inspect_image(path: str, reading: Reading, folder: str | None = None) -> Ins
         dtype=str(pixels.dtype),
         extent=_extent(pixels),
     )
+
+
+def check_images(
+    inspector: Inspector,
+    paths: Sequence[str],
+    reading: Reading,
+    folder: str,
+) -> Generator[Fault, None, dict[str, Inspection]]:
+    """Decode the images of a data set."""
+    found: dict[str, Inspection] = {}
+    inspect = partial(inspect_image, reading=reading, folder=folder)
+    for inspection in inspector.inspect(inspect, paths, 'images'):
+        found[inspection.path] = inspection
+        yield from inspection.faults
+    for dtype in ('uint8', 'uint16', 'int16', 'int32', 'float32', 'float64'):
+        alike = [one for one in found.values() if one.size is not None and one.dtype == dtype]
+        if alike:
+            yield from _range_faults(alike, dtype, reading, folder)
+    return found
+
+
+def digests(found: Mapping[str, Inspection]) -> dict[str, bytes]:
+    """Return the digest of each image that was decoded."""
+    return {path: one.digest for path, one in found.items() if one.digest is not None}
+
+
+def _range_faults(
+    images: Sequence[Inspection], dtype: str, reading: Reading, folder: str
+) -> Iterator[Fault]:
+    """Faults of all images of a type together: a single one may well be dark."""
+    low = min(image.extent[0] for image in images)
+    high = max(image.extent[1] for image in images)
+    black, white = 0.0, float(np.iinfo(dtype).max) if dtype.startswith('u') else 0.0
+    if dtype != 'uint8' and reading.value_range is not None:
+        black, white = reading.value_range
+    if white <= black:  # of signed values and floats without a range each image is named
+        return
+    brightest = 255 * (high - black) / (white - black)
+    what = f'the {len(images)} images of {dtype} have values from {low:g} to {high:g}'
+    if brightest < _DARK:
+        kind = 'value-range' if brightest < _NEARLY_BLACK else 'dark'
+        if dtype == 'uint8':
+            if kind == 'value-range':
+                yield Fault(kind, folder, f'{what}, nearly black; save them with values to 255')
+            return
+        yield Fault(
+            kind,
+            folder,
+            f'{what} of {black:g} to {white:g}, so none is brighter than {brightest:.0f} of 255 '
+            f'when it is read: {range_hint(low, high)}',
+        )
+    elif low >= white or (dtype != 'uint8' and high > 2 * white - black):
+        yield Fault(
+            'dark' if low < white else 'value-range',
+            folder,
+            f'{what}, but value_range={reading.value_range}: what is above becomes white',
+        )
 
 
 def inspect_label_map(path: str, labels: frozenset[int] | None) -> Inspection:

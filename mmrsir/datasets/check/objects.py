@@ -1,11 +1,14 @@
-"""Objects of a COCO file by class, and images that it lists more than once."""
+"""Objects of a COCO file: counted by class, drawn; and images that it lists more than once."""
 
 import os
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+
+import cv2
+import numpy as np
 
 from ..class_counts import ClassCounts
+from ..loading.headers import Pixels
 from .records import Finding, Record, Records
 
 
@@ -18,7 +21,6 @@ def count_objects(records: Records, classes: Sequence[str]) -> ClassCounts:
         for one in records.sound['categories']
         if one['name'] in label_of
     }
-    of_image = _by_image(records)
     for image in records.sound['images']:
         counts.add_objects(
             [
@@ -28,7 +30,7 @@ def count_objects(records: Records, classes: Sequence[str]) -> ClassCounts:
                     'mask': one.get('segmentation'),
                     'left_out': _is_left_out(one),
                 }
-                for one in of_image[image['id']]
+                for one in records.of_image[image['id']]
                 if one['category_id'] in labels
             ]
         )
@@ -39,16 +41,17 @@ def count_objects(records: Records, classes: Sequence[str]) -> ClassCounts:
 def objects_of_images(records: Records, classes: Sequence[str]) -> list[int]:
     """Count the objects of each image that an evaluation looks for."""
     known = {one['id'] for one in records.sound['categories'] if one['name'] in classes}
-    of_image = _by_image(records)
     return [
-        sum(one['category_id'] in known and not one.get('iscrowd') for one in of_image[image['id']])
+        sum(
+            one['category_id'] in known and not one.get('iscrowd')
+            for one in records.of_image[image['id']]
+        )
         for image in records.sound['images']
     ]
 
 
 def repeated_images(records: Records) -> Iterator[Finding]:
     """Find files that are listed under several ids."""
-    of_image = _by_image(records)
     listed = defaultdict(list)
     for image in records.sound['images']:
         listed[os.path.normpath(image['file_name'])].append(image)
@@ -60,18 +63,39 @@ def repeated_images(records: Records) -> Iterator[Finding]:
             said = ' and '.join(f'{width} x {height}' for width, height in sizes)
             yield 'two-sizes', f'{name!r} is listed as {said} pixels'
         ids = ', '.join(repr(image['id']) for image in images)
-        objects = [of_image[image['id']] for image in images]
+        objects = [records.of_image[image['id']] for image in images]
         numbers = ', '.join(str(len(one)) for one in objects)
         said = f'{name!r} is listed under the image ids {ids}, with {numbers} annotations'
         same = all(_boxes(one) == _boxes(objects[0]) for one in objects)
         yield ('repeated-file' if same else 'two-records'), said
 
 
-def _by_image(records: Records) -> dict[Any, list[Record]]:
-    of_image = defaultdict(list)
-    for annotation in records.sound['annotations']:
-        of_image[annotation['image_id']].append(annotation)
-    return of_image
+def draw_objects(
+    labels_of: Mapping[str, tuple[Record, Sequence[Record]]], path: str
+) -> Pixels | None:
+    """Draw the objects of an image, those with masks by their masks, others by their boxes."""
+    image, objects = labels_of[path]
+    height, width = int(image['height']), int(image['width'])
+    drawn = np.zeros((height, width), np.int32)
+    for number, one in enumerate(objects, start=1):
+        mask = one.get('segmentation')
+        if isinstance(mask, dict):
+            drawn[_decode(mask) > 0] = number
+        elif mask:
+            polygons = [np.reshape(polygon, (-1, 2)).round().astype(np.int32) for polygon in mask]
+            cv2.fillPoly(drawn, polygons, number)
+        else:
+            x, y, w, h = (round(side) for side in one['bbox'])
+            drawn[max(y, 0) : y + h, max(x, 0) : x + w] = number
+    return drawn if objects else None
+
+
+def _decode(mask: Record) -> Pixels:
+    from pycocotools import mask as coco_mask  # without mmdet it may be absent
+
+    if isinstance(mask['counts'], list):
+        mask = coco_mask.frPyObjects(mask, *mask['size'])
+    return coco_mask.decode(mask)
 
 
 def _boxes(annotations: Sequence[Record]) -> list[str]:

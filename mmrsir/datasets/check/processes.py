@@ -12,8 +12,8 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 
 from rich.console import Console
-from rich.progress import track
 
+from ...utils.progress import show_progress
 from .faults import Fault, Inspection
 
 SECONDS_PER_FILE = 60.0
@@ -33,14 +33,8 @@ class Inspector:
         self, function: Callable[[str], Inspection], paths: Sequence[str], title: str
     ) -> Iterator[Inspection]:
         """Inspect files, and show progress."""
-        yield from track(
-            self._inspections(function, paths),
-            title,
-            total=len(paths),
-            console=self.console,
-            transient=True,
-            disable=not self.console.is_terminal,
-        )
+        found = self._inspections(function, paths)
+        yield from show_progress(found, title, len(paths), self.console)
 
     def _inspections(
         self, function: Callable[[str], Inspection], paths: Sequence[str]

@@ -3,8 +3,10 @@
 A finding is a kind of fault and its detail.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from ...utils.suggestions import did_you_mean
@@ -68,6 +70,14 @@ class Records:
     sound: dict[str, list[Record]] = field(default_factory=lambda: {part: [] for part in _FIELDS})
     ids: dict[str, set[Any]] = field(default_factory=lambda: {part: set() for part in _FIELDS})
     findings: list[Finding] = field(default_factory=list)
+
+    @cached_property
+    def of_image(self) -> dict[Any, list[Record]]:
+        """The sound annotations of each image, by its id."""
+        found = defaultdict(list)
+        for annotation in self.sound['annotations']:
+            found[annotation['image_id']].append(annotation)
+        return found
 
 
 def sort_records(content: Record) -> Records:

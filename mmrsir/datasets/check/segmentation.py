@@ -13,8 +13,7 @@ from ..loading.headers import open_image
 from ..loading.reading import Reading
 from .content import Content, Findings
 from .faults import Fault
-from .images import inspect_label_map
-from .pictures import check_pictures, digests
+from .images import check_images, digests, inspect_label_map
 from .processes import Inspector
 from .turned import explain_size, turned_faults
 
@@ -28,7 +27,7 @@ def check(dataset: Any, inspector: Inspector, reading: Reading) -> Findings:
         if times > 1:
             yield Fault('repeated-file', path, f'{dataset.ann_file} has it {times} times')
     folder = dataset.data_prefix.get('img_path') or ''
-    found = yield from check_pictures(inspector, list(map_of), reading, folder)
+    found = yield from check_images(inspector, list(map_of), reading, folder)
     pictures = {map_of[path]: inspection for path, inspection in found.items()}
     yield from turned_faults(found, partial(_read_map, map_of), inspector, reading, folder)
     maps = [path for path in map_of.values() if path is not None]

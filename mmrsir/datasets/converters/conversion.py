@@ -9,20 +9,16 @@ lie below it, and from the root of the file system otherwise. Labels count the c
 of their names. Where the lists are there already, the images are not decoded again.
 """
 
-import argparse
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
-
-from rich.console import Console
 
 from ...utils.arguments import check_int
 from ...utils.files import write_whole
 from ..loading.decoding import first_ten
 from ..splits import Split, read_manifest, split_images, write_manifest
 from .image_sets import Found, ImageSet, decode, differences, find_images
-from .sources import kept_folder
+from .sources import kept_folder, new_console
 
 
 def convert(
@@ -55,7 +51,7 @@ def convert(
     """
     check_int('workers', workers, 1)
     source, out_dir, manifest = Path(source), Path(out_dir), Path(manifest)
-    console = Console(quiet=not verbose, highlight=False, soft_wrap=True, markup=False)
+    console = new_console(verbose)
     known = read_manifest(manifest) if manifest.exists() else None
     if known is not None and known.dataset != image_set.name:
         raise ValueError(f'{manifest} is a manifest of {known.dataset}, not of {image_set.name}')
@@ -90,43 +86,6 @@ def convert(
         f'median of their shorter sides: {median(sides):g} pixels'
     )
     return split
-
-
-def command_line(
-    image_set: ImageSet,
-    description: str,
-    out_dir: str,
-    manifest: Path,
-    argv: Sequence[str] | None = None,
-) -> None:
-    """Convert what the command line names."""
-    parser = argparse.ArgumentParser(
-        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        'source', help=f'archive of {image_set.name}, or a folder that holds its images'
-    )
-    parser.add_argument(
-        '--out-dir', default=out_dir, help='folder for the lists (default: %(default)s)'
-    )
-    parser.add_argument(
-        '--manifest',
-        default=manifest,
-        metavar='FILE',
-        help='split by this manifest (default: the published one); if there is no such file, it '
-        'is made from your images by the same rule and seed, for another copy or a subset',
-    )
-    parser.add_argument(
-        '--workers',
-        type=int,
-        default=os.cpu_count() or 1,
-        help='threads that decode images (default: one a core)',
-    )
-    args = parser.parse_args(argv)
-    try:
-        convert(image_set, args.source, args.out_dir, args.manifest, args.workers, verbose=True)
-    except (OSError, ValueError) as error:
-        raise SystemExit(f'{parser.prog}: error: {error}') from None
 
 
 def _lists(found: Found, split: Split, out_dir: Path) -> dict[Path, str]:

@@ -20,11 +20,11 @@ What is written:
 """
 
 import csv
-import json
+import shutil
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -36,10 +36,10 @@ from rich.console import Console
 
 from ...utils.arguments import check_int
 from ...utils.files import write_whole
-from ..coco_files import encode_mask
 from ..loading.decoding import decode_all, first_ten
 from ..splits import split_images
-from .sources import check_exists, clear, unpacked
+from .coco_files import LabelledImage, coco_json, encode_mask
+from .sources import check_exists, new_console, unpacked
 
 PARTS = ('train', 'val', 'test')
 VAL_SHARE = Fraction(1, 10)
@@ -49,16 +49,6 @@ _NEEDED = (
     'and <image>/masks/*.png.'
 )
 Mask = NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
-class _Picture:
-    """An image, and the COCO encoding of each of its nuclei."""
-
-    path: Path
-    width: int
-    height: int
-    nuclei: tuple[dict[str, Any], ...]
 
 
 def convert(
@@ -91,31 +81,31 @@ def convert(
     """
     check_int('workers', workers, 1)
     train, test, out_dir = Path(train), Path(test), Path(out_dir)
-    console = Console(quiet=not verbose, highlight=False, soft_wrap=True, markup=False)
+    console = new_console(verbose)
     with ExitStack() as stack:
         train_folder = stack.enter_context(unpacked(train, out_dir, _NEEDED, console))
         test_folder = stack.enter_context(unpacked(test, out_dir, _NEEDED, console))
-        known = _read_pictures(train_folder, None, workers, console)
+        known = _read_images(train_folder, None, workers, console)
         beside = Path(solution) if solution is not None else test.with_name(SOLUTION)
-        tested = _read_pictures(test_folder, beside, workers, console)
+        tested = _read_images(test_folder, beside, workers, console)
         parts = {**_split(known), 'test': tested}
         files = {
-            out_dir / part / f'{picture.path.stem}.png': picture.path.read_bytes()
+            out_dir / part / f'{image.path.stem}.png': image.path.read_bytes()
             for part in PARTS
-            for picture in parts[part]
+            for image in parts[part]
         }
     for part in PARTS:
-        clear(out_dir / part)
+        shutil.rmtree(out_dir / part, ignore_errors=True)
     write_whole(files)
-    write_whole(
-        {
-            out_dir / f'annotations/instances_{part}.json': json.dumps(_coco(parts[part]))
-            for part in PARTS
-        }
-    )
-    counts = {part: (len(parts[part]), sum(len(p.nuclei) for p in parts[part])) for part in PARTS}
+    lists = {}
+    for part in PARTS:
+        written = [replace(one, path=Path(f'{one.path.stem}.png')) for one in parts[part]]
+        content = coco_json(written, ['nucleus'], Path())
+        lists[out_dir / f'annotations/instances_{part}.json'] = content
+    write_whole(lists)
+    counts = {part: (len(parts[part]), sum(len(p.objects) for p in parts[part])) for part in PARTS}
     for part, (num_images, num_nuclei) in counts.items():
-        most = max((len(picture.nuclei) for picture in parts[part]), default=0)
+        most = max((len(image.objects) for image in parts[part]), default=0)
         console.print(f'{part}: {num_images} images, {num_nuclei} nuclei, up to {most} an image')
     console.print(f'written to {out_dir}')
     return counts
@@ -135,9 +125,9 @@ def decode_runs(runs: str, height: int, width: int) -> Mask:
     return flat.reshape(width, height).T
 
 
-def _read_pictures(
+def _read_images(
     folder: Path, solution: Path | None, workers: int, console: Console
-) -> list[_Picture]:
+) -> list[LabelledImage]:
     """Read and check all images with their masks, in the order of their names."""
     images = sorted(folder.rglob('images/*.png'))
     if not images:
@@ -166,7 +156,7 @@ def _read_pictures(
             f'images of {folder} without masks ({len(bare)}): {first_ten(bare)}. '
             f'The masks of stage1_test are in {SOLUTION} of its makers: add --solution FILE'
         )
-    return [_Picture(path, *sizes[path], tuple(nuclei[path])) for path in images]
+    return [LabelledImage(path, *sizes[path], nuclei[path]) for path in images]
 
 
 def _nuclei_of_solution(
@@ -187,7 +177,7 @@ def _nuclei_of_solution(
                 raise ValueError(f'{solution} has masks of an unknown image: {row["ImageId"]}')
             width, height = sizes[path]
             try:
-                nuclei[path].append(encode_mask(decode_runs(row['EncodedPixels'], height, width)))
+                nuclei[path].append(_encode(decode_runs(row['EncodedPixels'], height, width)))
             except ValueError as error:
                 raise ValueError(f'{solution}, line {reader.line_num}: {error}') from None
     return nuclei
@@ -195,6 +185,10 @@ def _nuclei_of_solution(
 
 def _size(path: Path, image: Image.Image) -> tuple[int, int]:
     return image.size
+
+
+def _encode(mask: Mask) -> dict[str, Any]:
+    return dict(encode_mask(mask), name='nucleus')
 
 
 def _encode_file(mask: Image.Image, size: tuple[int, int]) -> dict[str, Any]:
@@ -206,43 +200,17 @@ def _encode_file(mask: Image.Image, size: tuple[int, int]) -> dict[str, Any]:
     values = np.asarray(mask)
     if values.ndim == 3:
         values = values[..., :3].max(2)
-    return encode_mask(values > 0)
+    return _encode(values > 0)
 
 
-def _split(pictures: Sequence[_Picture]) -> dict[str, list[_Picture]]:
+def _split(images: Sequence[LabelledImage]) -> dict[str, list[LabelledImage]]:
     """Split the training images by the rule, each size for itself."""
     names = defaultdict(list)
-    for picture in pictures:
-        names[f'{picture.width}x{picture.height}'].append(picture.path.stem)
+    for image in images:
+        names[f'{image.width}x{image.height}'].append(image.path.stem)
     split = split_images('DSB2018', names, VAL_SHARE)
     val = {name for chosen in split.val.values() for name in chosen}
     return {
-        'train': [picture for picture in pictures if picture.path.stem not in val],
-        'val': [picture for picture in pictures if picture.path.stem in val],
+        'train': [image for image in images if image.path.stem not in val],
+        'val': [image for image in images if image.path.stem in val],
     }
-
-
-def _coco(pictures: Sequence[_Picture]) -> dict[str, Any]:
-    """Return the content of an annotation file."""
-    images: list[dict[str, Any]] = []
-    annotations: list[dict[str, Any]] = []
-    for number, picture in enumerate(pictures, 1):
-        images.append(
-            dict(
-                id=number,
-                file_name=f'{picture.path.stem}.png',
-                width=picture.width,
-                height=picture.height,
-            )
-        )
-        for nucleus in picture.nuclei:
-            annotations.append(
-                dict(
-                    nucleus,
-                    id=len(annotations) + 1,
-                    image_id=number,
-                    category_id=1,
-                    iscrowd=0,
-                )
-            )
-    return dict(images=images, annotations=annotations, categories=[dict(id=1, name='nucleus')])

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...utils.arguments import check_choice
-from ..coco_files import SUFFIXES, Picture, encode_mask, loaded_size
 from ..loading.decoding import decode_strictly, first_ten
+from .coco_files import SUFFIXES, LabelledImage, encode_mask, loaded_size
 
 VALUES = ('objects', 'files', 'classes')
 VOID = 255  # pixels of no class
@@ -23,7 +23,7 @@ Found = Iterator[tuple[str, NDArray[np.bool_]]]
 
 def read_masks(
     images: str, masks: str, classes: Sequence[str], values: str | None = None
-) -> tuple[list[Picture], list[str], Path, list[str]]:
+) -> tuple[list[LabelledImage], list[str], Path, list[str]]:
     """Read the objects of pictures.
 
     Args:
@@ -76,7 +76,7 @@ def read_masks(
                         objects.append(dict(encode_mask(mask), name=label))
                 except (OSError, ValueError) as error:
                     problems.append(f'{file}: {error}')
-        pictures.append(Picture(path, *size, objects))
+        pictures.append(LabelledImage(path, *size, objects))
     if problems:
         shown = '\n  '.join(problems[:10])
         raise ValueError(f'{len(problems)} masks are wrong; the first are:\n  {shown}')

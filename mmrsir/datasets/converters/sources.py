@@ -1,15 +1,36 @@
 """What a converter is given: a folder, or an archive that is extracted to one."""
 
+import gzip
+import lzma
 import shutil
+import stat
+import tarfile
 import tempfile
+import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
+from rich.progress import open as open_with_progress
 
 from ...utils.missing import MissingPathError, nearest
-from .archives import extract, is_archive
+
+_BROKEN = (
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    RuntimeError,  # zipfile: encrypted, or compressed in an unknown way
+    gzip.BadGzipFile,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+)
+
+
+def new_console(verbose: bool) -> Console:
+    """Return where a conversion says what it does."""
+    return Console(quiet=not verbose, highlight=False, soft_wrap=True, markup=False)
 
 
 def check_exists(source: Path) -> None:
@@ -18,14 +39,52 @@ def check_exists(source: Path) -> None:
         raise MissingPathError(f'{source} does not exist{nearest(source)}')
 
 
+def is_archive(path: Path) -> bool:
+    """Whether a file is a tar archive, compressed or not, or a zip archive."""
+    return tarfile.is_tarfile(path) or zipfile.is_zipfile(path)
+
+
+def extract(archive: Path, folder: Path, console: Console) -> None:
+    """Extract the regular files of an archive; the folder appears when all of them are there."""
+    draft = folder.with_name(folder.name + '.unfinished')
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(parents=True)
+    console.print(f'extracting {archive} to {folder}')
+    try:
+        with open_with_progress(
+            archive,
+            'rb',
+            description='extracting',
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        ) as file:
+            if tarfile.is_tarfile(archive):
+                with tarfile.open(fileobj=file) as tar:
+                    tar.extractall(draft, filter=_regular)
+            else:
+                with zipfile.ZipFile(file) as packed:  # it drops '..' and a leading '/' of names
+                    members = packed.infolist()
+                    links = [one for one in members if stat.S_ISLNK(one.external_attr >> 16)]
+                    packed.extractall(draft, [one for one in members if one not in links])
+        draft.rename(folder)
+    except _BROKEN as error:
+        raise ValueError(f'{archive} cannot be extracted: {error}') from error
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _regular(member: tarfile.TarInfo, folder: str) -> tarfile.TarInfo | None:
+    """Pass over links, devices and the like, and refuse what leaves the folder."""
+    return tarfile.data_filter(member, folder) if member.isreg() else None
+
+
 @contextmanager
 def unpacked(source: Path, scratch: Path, needed: str, console: Console) -> Iterator[Path]:
-    """Give the folder of a source for as long as it is read."""
-    check_exists(source)
-    if source.is_dir():
+    """Give the folder of a source; an archive is extracted below ``scratch`` for the time being."""
+    if _is_folder(source, needed):
         yield source
         return
-    _check_archive(source, needed)
     scratch.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix='extracted-', dir=scratch) as folder:
         extract(source, Path(folder, source.stem), console)
@@ -33,11 +92,9 @@ def unpacked(source: Path, scratch: Path, needed: str, console: Console) -> Iter
 
 
 def kept_folder(source: Path, folder: Path, needed: str, console: Console) -> Path:
-    """Return the folder of a source; an archive is extracted to stay."""
-    check_exists(source)
-    if source.is_dir():
+    """Return the folder of a source; an archive is extracted to ``folder``, to stay."""
+    if _is_folder(source, needed):
         return source
-    _check_archive(source, needed)
     if folder.exists():
         console.print(f'using {folder}; remove it to extract {source} anew')
     else:
@@ -45,11 +102,8 @@ def kept_folder(source: Path, folder: Path, needed: str, console: Console) -> Pa
     return folder
 
 
-def clear(folder: Path) -> None:
-    """Remove a folder of an earlier conversion, if there is one."""
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-def _check_archive(source: Path, needed: str) -> None:
-    if not is_archive(source):
+def _is_folder(source: Path, needed: str) -> bool:
+    check_exists(source)
+    if not source.is_dir() and not is_archive(source):
         raise ValueError(f'{source} is neither a folder nor an archive. {needed}')
+    return source.is_dir()

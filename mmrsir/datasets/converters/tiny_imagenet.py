@@ -34,7 +34,7 @@ from ...utils.arguments import check_int
 from ...utils.files import write_whole
 from ..loading.decoding import decode_all, first_ten
 from .conversion import listed_path
-from .sources import kept_folder
+from .sources import kept_folder, new_console
 
 SIZE = (64, 64)
 WHOLE = (200, 100_000, 10_000)
@@ -68,7 +68,7 @@ def convert(
     """
     check_int('workers', workers, 1)
     source, out_dir = Path(source), Path(out_dir)
-    console = Console(quiet=not verbose, highlight=False, soft_wrap=True, markup=False)
+    console = new_console(verbose)
     folder = _root(kept_folder(source, out_dir / 'images', _NEEDED, console))
     classes = sorted((folder / _LIST).read_text(encoding='utf-8').split())
     parts = {'train': _find_train(folder, classes), 'val': _find_val(folder, classes)}

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from ..coco_files import SUFFIXES, Picture, loaded_size
 from ..loading.decoding import first_ten
+from .coco_files import SUFFIXES, LabelledImage, loaded_size
 from .sources import check_exists
 
 _CORNERS = ('xmin', 'ymin', 'xmax', 'ymax')
@@ -22,7 +22,7 @@ def read_voc(
     classes: Sequence[str] | None = None,
     first_pixel: int | None = None,
     any_size: bool = False,
-) -> tuple[list[Picture], list[str], Path, list[str]]:
+) -> tuple[list[LabelledImage], list[str], Path, list[str]]:
     """Read the boxes of pictures.
 
     An XML file belongs to the picture with its name; where there is none, to the one that it names.
@@ -78,7 +78,7 @@ def read_voc(
     names = sorted({one['name'] for one in objects}) if classes is None else list(classes)
     others = Counter(one['name'] for one in objects if one['name'] not in names)
     pictures = [
-        Picture(path, *size, [one for one in found if one['name'] in names])
+        LabelledImage(path, *size, [one for one in found if one['name'] in names])
         for path, size, found in read
     ]
     used = {picture.path for picture in pictures}

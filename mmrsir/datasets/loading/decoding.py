@@ -2,21 +2,17 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from PIL import Image, UnidentifiedImageError
 from rich.console import Console
-from rich.progress import track
+
+from ...utils.progress import show_progress
+from .jpeg import check_jpeg
 
 T = TypeVar('T')
-
-
-@dataclass(frozen=True)
-class _Broken:
-    text: str
 
 
 def decode_strictly(data: bytes, formats: tuple[str, ...] | None = None) -> Image.Image:
@@ -25,6 +21,8 @@ def decode_strictly(data: bytes, formats: tuple[str, ...] | None = None) -> Imag
         image.verify()  # the checksums of PNG, which decoding passes over
     image = Image.open(BytesIO(data), formats=formats)
     image.load()
+    if image.format in ('JPEG', 'MPO'):  # Pillow is silent on what is missing
+        check_jpeg(data)
     return image
 
 
@@ -35,36 +33,29 @@ def decode_all(
     console: Console,
     formats: tuple[str, ...] | None = None,
 ) -> list[T]:
-    """Decode images to their last byte, in threads, and take something from each."""
+    """Decode images in threads and return what is taken of each; ten of the broken are named."""
+    broken: dict[Path, str] = {}
 
-    def decode(path: Path) -> T | _Broken:
+    def decode(path: Path) -> T | None:
         try:
             return take(path, decode_strictly(path.read_bytes(), formats))
         except UnidentifiedImageError:
-            return _Broken(f'{path} (no {", ".join(formats) if formats else "image"})')
+            broken[path] = f'no {", ".join(formats) if formats else "image"}'
         except Exception as error:  # what a broken file makes Pillow raise is not bounded
-            return _Broken(f'{path} ({error})')
+            broken[path] = str(error)
+        return None
 
     console.print(f'decoding {len(paths)} images')
     # Threads suffice: Pillow decodes without the interpreter's lock.
     pool = ThreadPoolExecutor(workers)
     try:
-        results = list(
-            track(
-                pool.map(decode, paths),
-                'images',
-                total=len(paths),
-                console=console,
-                transient=True,
-                disable=not console.is_terminal,
-            )
-        )
+        taken = list(show_progress(pool.map(decode, paths), 'images', len(paths), console))
     finally:
         pool.shutdown(cancel_futures=True)  # an interrupt does not wait for the rest
-    broken = [result.text for result in results if isinstance(result, _Broken)]
     if broken:
-        raise ValueError(f'images that are broken ({len(broken)}): {first_ten(broken)}')
-    return [result for result in results if not isinstance(result, _Broken)]
+        named = [f'{path} ({broken[path]})' for path in paths if path in broken]
+        raise ValueError(f'images that are broken ({len(named)}): {first_ten(named)}')
+    return cast(list[T], taken)
 
 
 def first_ten(items: Sequence[str]) -> str:

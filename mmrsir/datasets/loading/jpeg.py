@@ -4,7 +4,11 @@ import os
 import re
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
+
+import cv2
+import numpy as np
 
 T = TypeVar('T')
 
@@ -14,6 +18,7 @@ _DAMAGE = re.compile(
     rb'(Corrupt JPEG data(?!: (bad ICC|\d+ extraneous))|Premature end of JPEG'
     rb'|Inconsistent progression|Invalid SOS parameters).*'
 )
+SUPERFLUOUS = re.compile(rb'\d+ extraneous bytes')
 _STANDARD_ERROR = threading.RLock()  # what captures may call what does
 
 
@@ -33,6 +38,12 @@ def decode_jpeg(decode: Callable[[], T]) -> T:
     if said:
         os.write(2, said)  # it may be of another thread
     return image
+
+
+def check_jpeg(data: bytes) -> None:
+    """Refuse a JPEG of which data is missing, whatever else decodes it."""
+    values = np.frombuffer(data, np.uint8)
+    decode_jpeg(partial(cv2.imdecode, values, cv2.IMREAD_REDUCED_GRAYSCALE_8))
 
 
 def capture_standard_error(function: Callable[[], T]) -> tuple[T, bytes]:

@@ -2,17 +2,27 @@
 
 import os
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from .image_files import image_suffixes, is_image, walk, why_unreadable
 
 
+def files_of(samples: Iterable[dict[str, Any]]) -> Iterator[str]:
+    """The absolute paths of the images and label maps of a data set's samples."""
+    for sample in samples:
+        for key in ('img_path', 'seg_map_path'):
+            if sample.get(key):
+                yield os.path.abspath(sample[key])
+
+
 def passed_over(dataset: Any, used: Collection[str] | None, listed: bool = True) -> str:
     """Count the images of a data set's folders that it does not read."""
     if dataset.ann_file and not listed:
         return ''
+    if used is not None and getattr(dataset, '_indices', None) is not None:
+        used = {*used, *files_of(dataset.load_data_list())}  # `indices` leave some out on purpose
     prefix = dataset.data_prefix
     folder = prefix.get('img_path') or prefix.get('img') or getattr(dataset, 'img_prefix', '')
     lines = _count(dataset, folder, used)

@@ -1,15 +1,13 @@
 """Annotations of the synthetic shapes: COCO polygons and run lengths, and ADE20K label maps."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mmrsir.datasets.shapes.drawing import CLASSES, SUBPIXELS, Mask
-from mmrsir.datasets.shapes.scene import Instance, Scene
+from .drawing import CLASSES, SUBPIXELS, Mask
+from .scene import Instance, Scene
 
 # As in COCO itself, whose 80 classes have ids up to 90, an id minus 1 is not the class index.
 CATEGORY_IDS: tuple[int, ...] = (1, 2, 4, 7)

@@ -11,14 +11,11 @@ split and its number alone, so the bytes do not change with the number of worker
 data set begins with the pictures of a smaller one.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import re
 import shutil
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,14 +24,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
-from rich.progress import track
 
-from mmrsir.datasets.shapes.annotation import CATEGORY_IDS, annotate
-from mmrsir.datasets.shapes.drawing import CLASSES, Picture
-from mmrsir.datasets.shapes.scene import compose_scene, compose_single
-from mmrsir.utils.files import write_whole
+from ...utils.arguments import check_int
+from ...utils.files import write_whole
+from ...utils.progress import show_progress
+from ..converters.sources import new_console
+from .annotation import CATEGORY_IDS, annotate
+from .drawing import CLASSES, FloatImage
+from .scene import compose_scene, compose_single
 
-__all__ = ['CATEGORY_IDS', 'CLASSES', 'Settings', 'make_shapes']
+__all__ = ['CATEGORY_IDS', 'CLASSES', 'make_shapes']
 
 MANIFEST = 'shapes.json'
 UNFINISHED = 'shapes.unfinished.json'
@@ -42,8 +41,18 @@ GENERATOR = 'mmrsir shapes'
 # Raise it when the same settings give other files: older data sets are then made anew.
 VERSION = 1
 
-_SPLITS = ('train', 'val')
 _ADE_SPLITS = {'train': 'training', 'val': 'validation'}
+_COUNT = (1, 999_999)
+# All that decides the bytes of a data set: arguments of `make_shapes`.
+_RANGES = {
+    'num_train': _COUNT,
+    'num_val': _COUNT,
+    'image_size': (128, 1024),
+    'num_cls_train': _COUNT,
+    'num_cls_val': _COUNT,
+    'cls_image_size': (32, 512),
+    'seed': (0, 2**32 - 1),
+}
 _OUR_FILES = re.compile(
     r'coco/(train|val)/shapes_\1_\d{6}\.jpg'
     r'|ade/images/(training|validation)/shapes_(train|val)_\d{6}\.jpg'
@@ -52,57 +61,26 @@ _OUR_FILES = re.compile(
     rf'|imagenet/(train|val)/(?P<class>{"|".join(CLASSES)})/(?P=class)_\d{{6}}\.jpg'
     r'|imagenet/meta/(train|val)\.txt'
 )
+_Settings = dict[str, int]
+_Record = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Settings:
-    """All that decides the bytes of a data set; the arguments of `make_shapes`."""
-
-    num_train: int
-    num_val: int
-    image_size: int
-    num_cls_train: int
-    num_cls_val: int
-    cls_image_size: int
-    seed: int
-
-    def __post_init__(self) -> None:
-        count = (1, 999_999)
-        ranges = {
-            'num_train': count,
-            'num_val': count,
-            'image_size': (128, 1024),
-            'num_cls_train': count,
-            'num_cls_val': count,
-            'cls_image_size': (32, 512),
-            'seed': (0, 2**32 - 1),
-        }
-        for name, (low, high) in ranges.items():
-            _check_range(name, getattr(self, name), low, high)
-
-
-def _check_range(name: str, value: int, low: int, high: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        nearest = f'; nearest {min(max(value, low), high)}' if type(value) is int else ''
-        raise ValueError(
-            f'{name} = {value!r} is not allowed; allowed: an integer from {low} to {high}{nearest}'
-        )
-
-
-def _write(path: Path, suffix: str, pixels: NDArray[np.uint8], options: list[int]) -> None:
+def _write(path: Path, pixels: NDArray[np.uint8], *options: int) -> None:
     # cv2.imwrite reports a full disk by returning False; write_bytes raises.
-    done, data = cv2.imencode(suffix, pixels, options)
+    done, data = cv2.imencode(path.suffix, pixels, options)
     if not done:
         raise OSError(f'OpenCV cannot encode {path}')
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data.tobytes())
 
 
-def _write_jpeg(path: Path, picture: Picture) -> None:
-    pixels = np.rint(np.clip(picture, 0.0, 255.0)).astype(np.uint8)
-    _write(path, '.jpg', pixels[..., ::-1].copy(), [cv2.IMWRITE_JPEG_QUALITY, 92])
+def _write_jpeg(path: Path, image: FloatImage) -> None:
+    pixels = np.rint(np.clip(image, 0.0, 255.0)).astype(np.uint8)
+    _write(path, pixels[..., ::-1].copy(), cv2.IMWRITE_JPEG_QUALITY, 92)
 
 
 def _link(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
     target.unlink(missing_ok=True)
     try:
         os.link(source, target)
@@ -111,38 +89,33 @@ def _link(source: Path, target: Path) -> None:
 
 
 def _make_scene(
-    root: Path, settings: Settings, task: tuple[str, int]
-) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Write picture and label map `task[1]` of split `task[0]`; return their COCO records."""
-    split, index = task
+    root: Path, settings: _Settings, split: str, index: int
+) -> tuple[_Record, list[_Record]]:
+    """Write an image and its label map; return the COCO records of both."""
     stem = f'shapes_{split}_{index:06d}'
-    scene = compose_scene(settings.seed, index, settings.image_size, split == 'val')
+    scene = compose_scene(settings['seed'], index, settings['image_size'], split == 'val')
     annotations, labels = annotate(scene)
     jpeg = root / 'coco' / split / f'{stem}.jpg'
     _write_jpeg(jpeg, scene.picture)
     _link(jpeg, root / 'ade/images' / _ADE_SPLITS[split] / jpeg.name)
-    _write(root / 'ade/annotations' / _ADE_SPLITS[split] / f'{stem}.png', '.png', labels, [])
-    image = {
-        'id': index + 1,
-        'file_name': jpeg.name,
-        'width': scene.size,
-        'height': scene.size,
-        'license': 1,
-    }
-    return image, annotations
+    _write(root / 'ade/annotations' / _ADE_SPLITS[split] / f'{stem}.png', labels)
+    size = dict(width=scene.size, height=scene.size)
+    return dict(id=index + 1, file_name=jpeg.name, **size, license=1), annotations
 
 
-def _make_single(root: Path, settings: Settings, task: tuple[str, int, int]) -> str:
-    """Write picture `task[2]` of class `task[1]` of split `task[0]`; return its line of meta."""
-    split, label, index = task
+def _make_single(root: Path, settings: _Settings, split: str, number: int) -> str:
+    """Write an image for classification; return its line of meta."""
+    label, index = divmod(number, settings[f'num_cls_{split}'])
     name = f'{CLASSES[label]}/{CLASSES[label]}_{index:06d}.jpg'
-    picture = compose_single(settings.seed, label, index, settings.cls_image_size, split == 'val')
-    _write_jpeg(root / 'imagenet' / split / name, picture)
-    return f'{name} {label}'
+    size, seed = settings['cls_image_size'], settings['seed']
+    _write_jpeg(
+        root / 'imagenet' / split / name, compose_single(seed, label, index, size, split == 'val')
+    )
+    return f'{name} {label}\n'
 
 
-def _coco(records: list[tuple[dict[str, Any], list[dict[str, Any]]]]) -> dict[str, Any]:
-    annotations: list[dict[str, Any]] = []
+def _coco(records: list[tuple[_Record, list[_Record]]]) -> _Record:
+    annotations: list[_Record] = []
     for image, found in records:
         for annotation in found:
             annotations.append({'id': len(annotations) + 1, 'image_id': image['id'], **annotation})
@@ -168,89 +141,55 @@ def _coco(records: list[tuple[dict[str, Any], list[dict[str, Any]]]]) -> dict[st
     }
 
 
-def _folders(root: Path) -> list[Path]:
-    folders = [root / 'coco/annotations', root / 'imagenet/meta']
-    for split in _SPLITS:
-        folders += [root / 'coco' / split]
-        folders += [root / 'ade' / kind / _ADE_SPLITS[split] for kind in ('images', 'annotations')]
-        folders += [root / 'imagenet' / split / name for name in CLASSES]
-    return folders
-
-
 def _our_files(root: Path) -> list[Path]:
     """The files under `root` that have the names this module gives, whatever settings made them."""
-    files = (path for folder in _folders(root) if folder.is_dir() for path in folder.iterdir())
+    files = (path for kind in ('coco', 'ade', 'imagenet') for path in (root / kind).rglob('*'))
     return sorted(p for p in files if _OUR_FILES.fullmatch(p.relative_to(root).as_posix()))
 
 
-def _read_marker(path: Path) -> dict[str, Any] | None:
+def _read_marker(path: Path) -> _Record | None:
     """What a manifest or an unfinished one says, or None where there is none of ours."""
-    if not path.is_file():
-        return None
     try:
         content = json.loads(path.read_text(encoding='utf-8'))
-    except ValueError:
+    except (OSError, ValueError):
         return None
     ours = isinstance(content, dict) and content.get('generator') == GENERATOR
     return content if ours else None
 
 
-def _write_json(path: Path, content: dict[str, Any], indent: int | None = None) -> None:
-    """Write the file whole or not at all."""
-    write_whole({path: json.dumps(content, indent=indent) + '\n'})
-
-
-def _manifest(settings: Settings) -> dict[str, Any]:
-    cls_train, cls_val = settings.num_cls_train, settings.num_cls_val
-    pictures, singles = settings.num_train + settings.num_val, len(CLASSES) * (cls_train + cls_val)
+def _manifest(settings: _Settings) -> _Record:
+    singles = len(CLASSES) * (settings['num_cls_train'] + settings['num_cls_val'])
     return {
         'generator': GENERATOR,
         'version': VERSION,
-        'settings': asdict(settings),
+        'settings': settings,
         'classes': list(CLASSES),
         'category_ids': list(CATEGORY_IDS),
-        # A picture, its twin in ade and its label map; two COCO files and two lists in meta.
-        'files': 3 * pictures + singles + 4,
+        # An image, its twin in ade and its label map; two COCO files and two lists in meta.
+        'files': 3 * (settings['num_train'] + settings['num_val']) + singles + 4,
     }
 
 
-def _generate(root: Path, settings: Settings, workers: int, console: Console) -> None:
-    scenes = [
-        (split, index)
-        for split, count in zip(_SPLITS, (settings.num_train, settings.num_val), strict=True)
-        for index in range(count)
-    ]
-    singles = [
-        (split, label, index)
-        for split, count in zip(
-            _SPLITS, (settings.num_cls_train, settings.num_cls_val), strict=True
-        )
-        for label in range(len(CLASSES))
-        for index in range(count)
-    ]
-    for folder in _folders(root):
-        folder.mkdir(parents=True, exist_ok=True)
+def _generate(root: Path, settings: _Settings, workers: int, console: Console) -> None:
     # Threads suffice: the time goes into OpenCV and NumPy, which let go of the interpreter's lock.
-    # A process would first import torch, which takes longer than making a few hundred pictures.
-    show = partial(
-        track,
-        console=console,
-        disable=not console.is_terminal or console.quiet,
-        transient=True,
-    )
+    # A process would first import torch, which takes longer than making a few hundred images.
     with ThreadPoolExecutor(workers) as pool:
-        scenes_made = pool.map(partial(_make_scene, root, settings), scenes)
-        records = list(show(scenes_made, 'pictures', total=len(scenes)))
-        singles_made = pool.map(partial(_make_single, root, settings), singles)
-        lines = list(show(singles_made, 'classification', total=len(singles)))
-    bounds = {'train': slice(None, settings.num_train), 'val': slice(settings.num_train, None)}
-    train_lines = len(CLASSES) * settings.num_cls_train
-    line_bounds = {'train': slice(None, train_lines), 'val': slice(train_lines, None)}
-    for split in _SPLITS:
-        coco = _coco(records[bounds[split]])
-        _write_json(root / 'coco/annotations' / f'instances_{split}.json', coco)
-        text = '\n'.join(lines[line_bounds[split]]) + '\n'
-        (root / 'imagenet/meta' / f'{split}.txt').write_text(text, encoding='utf-8')
+        for split in _ADE_SPLITS:
+            number, singles = settings[f'num_{split}'], len(CLASSES) * settings[f'num_cls_{split}']
+            scenes = pool.map(partial(_make_scene, root, settings, split), range(number))
+            records = list(show_progress(scenes, f'{split}: pictures', number, console))
+            lines = pool.map(partial(_make_single, root, settings, split), range(singles))
+            text = ''.join(show_progress(lines, f'{split}: classification', singles, console))
+            write_whole(
+                {
+                    root / f'coco/annotations/instances_{split}.json': _json(_coco(records)),
+                    root / f'imagenet/meta/{split}.txt': text,
+                }
+            )
+
+
+def _json(content: _Record, indent: int | None = None) -> str:
+    return json.dumps(content, indent=indent) + '\n'
 
 
 def make_shapes(
@@ -288,18 +227,20 @@ def make_shapes(
         The manifest, which is the content of `shapes.json`.
 
     Raises:
+        TypeError: an argument is no integer.
         ValueError: an argument is out of its range.
         FileExistsError: `out_dir` holds files but no data set of ours, without `overwrite`.
         NotADirectoryError: `out_dir` is a file.
     """
-    settings = Settings(
-        num_train, num_val, image_size, num_cls_train, num_cls_val, cls_image_size, seed
-    )
-    _check_range('workers', workers, 1, 1024)
+    given = locals()
+    settings = {name: given[name] for name in _RANGES}
+    for name, (low, high) in _RANGES.items():
+        check_int(name, settings[name], low, high)
+    check_int('workers', workers, 1, 1024)
     root = Path(out_dir)
     if root.exists() and not root.is_dir():
         raise NotADirectoryError(f'{root} is a file; the data set needs a folder')
-    console = Console(quiet=not verbose, highlight=False, soft_wrap=True)
+    console = new_console(verbose)
     manifest = _manifest(settings)
 
     complete, unfinished = _read_marker(root / MANIFEST), _read_marker(root / UNFINISHED)
@@ -319,14 +260,14 @@ def make_shapes(
         f'{len(CLASSES)} x ({num_cls_train} + {num_cls_val}) for classification in {root}'
     )
     root.mkdir(parents=True, exist_ok=True)
-    _write_json(root / UNFINISHED, manifest, indent=2)
+    write_whole({root / UNFINISHED: _json(manifest, indent=2)})
     if complete is not None:
         (root / MANIFEST).unlink()
     if ours:
         for path in _our_files(root):
             path.unlink()
     _generate(root, settings, workers, console)
-    _write_json(root / MANIFEST, manifest, indent=2)
+    write_whole({root / MANIFEST: _json(manifest, indent=2)})
     (root / UNFINISHED).unlink()
     console.print(f'done: {manifest["files"]} files in {root}')
     return manifest

@@ -1,11 +1,9 @@
 """Pixels of the synthetic shapes: photograph crops, outlines, textures and compositing.
 
 Every outline is rasterised once, on a canvas `SUBPIXELS` times finer than the picture. That one
-mask gives both the anti-aliased edge in the picture and, in `shapes_annotation`, the annotated
+mask gives both the anti-aliased edge in the picture and, in `annotation`, the annotated
 region, so the two cannot drift apart.
 """
-
-from __future__ import annotations
 
 import importlib.util
 import math
@@ -38,7 +36,7 @@ PHOTOGRAPHS: tuple[str, ...] = (
     'rocket.jpg',
 )
 
-Picture = NDArray[np.float32]
+FloatImage = NDArray[np.float32]
 Mask = NDArray[np.uint8]
 
 
@@ -80,7 +78,7 @@ def _photograph_halves() -> tuple[tuple[NDArray[np.uint8], NDArray[np.uint8]], .
     return tuple(halves)
 
 
-def photograph_crop(rng: np.random.Generator, size: int, validation: bool) -> Picture:
+def photograph_crop(rng: np.random.Generator, size: int, validation: bool) -> FloatImage:
     """Cut a random square from a photograph, flipped and with another brightness and contrast.
 
     Training cuts from the first half of each photograph and validation from the second, so no pixel
@@ -147,7 +145,7 @@ def fine_mask(contours: list[NDArray[np.float64]], size: int) -> Mask:
     return mask
 
 
-def _coverage(mask: Mask) -> Picture:
+def _coverage(mask: Mask) -> FloatImage:
     size = mask.shape[0] // SUBPIXELS
     resized = cv2.resize(mask.astype(np.float32), (size, size), interpolation=cv2.INTER_AREA)
     return np.asarray(resized, np.float32)
@@ -169,7 +167,9 @@ def _colour(rng: np.random.Generator, away_from: NDArray[np.float32]) -> NDArray
     return best
 
 
-def _texture(rng: np.random.Generator, pose: Pose, size: int, base: NDArray[np.float32]) -> Picture:
+def _texture(
+    rng: np.random.Generator, pose: Pose, size: int, base: NDArray[np.float32]
+) -> FloatImage:
     """A solid, striped, dotted or graded surface of two tones of one colour, (size, size, 3)."""
     y, x = np.mgrid[0:size, 0:size].astype(np.float32) + 0.5
     angle = rng.uniform(0.0, math.pi)
@@ -191,7 +191,7 @@ def _texture(rng: np.random.Generator, pose: Pose, size: int, base: NDArray[np.f
     return np.asarray(base + (second - base) * weight[..., None], np.float32)
 
 
-def paint(picture: Picture, mask: Mask, pose: Pose, rng: np.random.Generator) -> Picture:
+def paint(picture: FloatImage, mask: Mask, pose: Pose, rng: np.random.Generator) -> FloatImage:
     """Lay one textured object with a soft shadow and a thin rim over a picture."""
     size = picture.shape[0]
     alpha = _coverage(mask)

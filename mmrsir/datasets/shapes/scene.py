@@ -1,7 +1,5 @@
 """Composition of the synthetic shapes: what a picture holds, and what of it lies in front."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass, field
 
@@ -9,11 +7,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mmrsir.datasets.shapes.drawing import (
+from .drawing import (
     CLASSES,
     SUBPIXELS,
+    FloatImage,
     Mask,
-    Picture,
     Pose,
     fine_mask,
     outline_area,
@@ -48,7 +46,7 @@ class Instance:
 class Scene:
     """A picture and what lies where in it."""
 
-    picture: Picture  # RGB, 0 to 255, (size, size, 3)
+    picture: FloatImage  # RGB, 0 to 255, (size, size, 3)
     # Number of the frontmost thing at each fine pixel, 0 for the background.
     layers: NDArray[np.uint8] = field(init=False)
     instances: list[Instance] = field(default_factory=list)  # from back to front
@@ -150,7 +148,7 @@ def compose_scene(seed: int, index: int, size: int, validation: bool) -> Scene:
     return scene
 
 
-def compose_single(seed: int, label: int, index: int, size: int, validation: bool) -> Picture:
+def compose_single(seed: int, label: int, index: int, size: int, validation: bool) -> FloatImage:
     """Make the classification picture number `index` of a class in a split."""
     rng = np.random.default_rng([seed, 2 + int(validation), label, index])
     scene = Scene(photograph_crop(rng, size, validation))

@@ -9,6 +9,7 @@ from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import BaseLoop, Runner
 
+from ...datasets.check.settings import ignored_label_problem
 from ...datasets.class_counts import ClassCounts, count_loaded, to_table
 from ...datasets.class_names import (
     Naming,
@@ -52,6 +53,9 @@ class ClassGuardHook(Hook):
     def before_run(self, runner: Runner) -> None:
         loops = dict(_loops(runner))
         refuse(runner.cfg, 'mixes up classes', list(_mistakes(loops)))
+        problem = ignored_label_problem(runner.cfg)
+        if problem:
+            refuse(runner.cfg, 'ignores different labels', [Mistake(*problem)])
         for split, loop in loops.items():
             names = class_names(loop.dataloader.dataset)
             counts = names and count_loaded(loop.dataloader.dataset, names)

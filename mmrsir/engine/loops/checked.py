@@ -1,7 +1,6 @@
 """Data loaders that are refused where no image is left, and loops that evaluate on all of them."""
 
 import logging
-import os
 from collections.abc import Iterator
 from json import JSONDecodeError
 from pathlib import Path
@@ -19,7 +18,7 @@ from ...datasets.check.faults import BOXES_ONLY
 from ...datasets.class_counts import MOST_RECORDS
 from ...datasets.class_names import surplus
 from ...datasets.loading.decoding import first_ten
-from ...datasets.loading.passed_over import passed_over
+from ...datasets.loading.passed_over import files_of, passed_over
 from ...utils.encoding import encoding_problem
 from ...utils.errors import UserError
 from ..config_check import ConfigError, check_classes
@@ -146,9 +145,7 @@ def _warn_of_unread_images(dataset: Any, name: str) -> None:
     if hasattr(dataset, 'extensions'):
         used = None
     elif hasattr(dataset, 'img_suffix') and hasattr(dataset, 'seg_map_suffix'):
-        samples = map(dataset.get_data_info, range(len(dataset)))
-        paths = (sample.get(key) for sample in samples for key in ('img_path', 'seg_map_path'))
-        used = {os.path.abspath(path) for path in paths if path}
+        used = {*files_of(map(dataset.get_data_info, range(len(dataset))))}
     else:
         return
     unread = passed_over(dataset, used, listed=False)

@@ -1,0 +1,103 @@
+"""Settings of a config that must agree: the label that is ignored, and how splits are read."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from mmengine.config import ConfigDict
+
+from ..loading.reading import Reading
+
+_IGNORED = 255  # by default, in all of mmseg
+_HEADS = ('decode_head', 'auxiliary_head')
+
+
+def below_wrappers(settings: ConfigDict) -> Iterator[ConfigDict]:
+    """The data sets that RepeatDataset, ConcatDataset and their like are made of."""
+    if 'dataset' in settings:
+        yield from below_wrappers(settings.dataset)
+    elif 'datasets' in settings:
+        for part in settings.datasets:
+            yield from below_wrappers(part)
+    else:
+        yield settings
+
+
+def as_list(settings: Any) -> list[Any]:
+    """Settings of one thing or of several, as a list."""
+    return list(settings) if isinstance(settings, (list, tuple)) else [settings] if settings else []
+
+
+def ignored_label_problem(cfg: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Return a setting of a segmentor that ignores another label than the rest, and all values."""
+    settings: dict[Any, list[str]] = {}
+    for name, label in _ignored_labels(cfg):
+        if label is not None:  # as masked losses want it
+            settings.setdefault(label, []).append(name)
+    if len(settings) < 2:
+        return None
+    rare = min(settings.values(), key=len)[0]
+    said = '; '.join(f'{label} in {", ".join(names)}' for label, names in settings.items())
+    return rare, f'{said}. Set all to the value that label maps have where there is no class'
+
+
+def _ignored_labels(cfg: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    if cfg.get('default_scope') != 'mmseg':
+        return
+    model = cfg.get('model') or {}
+    for name in _HEADS:
+        for head in as_list(model.get(name)):
+            yield f'model.{name}.ignore_index', head.get('ignore_index', _IGNORED)
+    preprocessor = model.get('data_preprocessor') or {}
+    if preprocessor.get('size') or preprocessor.get('size_divisor'):
+        yield 'model.data_preprocessor.seg_pad_val', preprocessor.get('seg_pad_val', _IGNORED)
+    for split in ('train', 'val', 'test'):
+        loader = cfg.get(f'{split}_dataloader')
+        for dataset in below_wrappers(loader['dataset']) if isinstance(loader, dict) else ():
+            name = f'{split}_dataloader.dataset.ignore_index'
+            yield name, dataset.get('ignore_index', _IGNORED)
+        for one in as_list(cfg.get(f'{split}_evaluator')):
+            if one.get('type') == 'IoUMetric':
+                yield f'{split}_evaluator.ignore_index', one.get('ignore_index', _IGNORED)
+
+
+def reading_settings(dataset: Any, settings: ConfigDict) -> dict[str, Any]:
+    """How a data set reads images and labels, by the name of each setting."""
+    reading = Reading.of(settings) or Reading()
+    found: dict[str, Any] = {
+        'color_type': reading.color_type,
+        'imdecode_backend': reading.backend,
+        'value_range': reading.value_range,
+        'to_rgb of Normalize': None,
+    }
+    if hasattr(dataset, 'reduce_zero_label'):
+        found['reduce_zero_label'] = bool(dataset.reduce_zero_label)
+        found['label_map'] = dataset.label_map
+        found['imdecode_backend of LoadAnnotations'] = 'pillow'
+    for transform in _transforms(settings.get('pipeline')):
+        kind = str(transform.get('type')).rpartition('.')[2]
+        if kind == 'Normalize':
+            found['to_rgb of Normalize'] = transform.get('to_rgb', True)
+        elif kind == 'LoadAnnotations' and 'label_map' in found:
+            backend = transform.get('imdecode_backend', 'pillow')
+            found['imdecode_backend of LoadAnnotations'] = backend
+    return found
+
+
+def _transforms(pipeline: Any) -> Iterator[Mapping[str, Any]]:
+    """All transforms of a pipeline, those inside of others too."""
+    if isinstance(pipeline, dict):
+        if 'type' in pipeline:
+            yield pipeline
+        pipeline = list(pipeline.values())
+    if isinstance(pipeline, (list, tuple)):
+        for one in pipeline:
+            yield from _transforms(one)
+
+
+def reading_difference(trained: Mapping[str, Any], evaluated: Mapping[str, Any]) -> str:
+    """Say what an evaluation reads in another way than the training; empty if nothing."""
+    return '; '.join(
+        f'{name} is {trained[name]!r} in train, {value!r} here'
+        for name, value in evaluated.items()
+        if name in trained and trained[name] != value
+    )

@@ -1,0 +1,136 @@
+"""COCO files of images whose objects are known from elsewhere."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from pycocotools import mask as coco_mask
+
+from ..loading.decoding import first_ten
+from ..loading.headers import open_image, orientation
+from ..splits import split_images
+from .sources import check_exists
+
+SUFFIXES = frozenset(Image.registered_extensions())
+_COUNTED = 100  # detections of an image, in COCO's AP
+
+
+@dataclass(frozen=True)
+class LabelledImage:
+    """An image and its objects.
+
+    Attributes:
+        path: The file.
+        width: Its width in pixels, as it is loaded.
+        height: Its height.
+        objects: Fields of COCO annotations without their ids, and ``name``, that of the class.
+    """
+
+    path: Path
+    width: int
+    height: int
+    objects: Sequence[dict[str, Any]]
+
+
+def loaded_size(path: Path) -> tuple[int, int]:
+    """Return the width and height of a picture as it is loaded: turned as EXIF data say."""
+    data = path.read_bytes()
+    image = open_image(data)
+    if image is None:
+        raise ValueError(f'{path} is not a picture')
+    width, height = image.size
+    return (height, width) if orientation(data) > 4 else (width, height)
+
+
+def encode_mask(mask: NDArray[np.bool_]) -> dict[str, Any]:
+    """Return a mask's box (x, y, width, height), area and COCO encoding."""
+    if not mask.any():
+        raise ValueError('the mask is empty')
+    runs = coco_mask.encode(np.asfortranarray(mask, np.uint8))
+    return dict(
+        bbox=coco_mask.toBbox(runs).tolist(),
+        area=int(mask.sum()),
+        segmentation=dict(size=runs['size'], counts=runs['counts'].decode()),
+    )
+
+
+def parts_of(
+    images: Sequence[LabelledImage], lists: Sequence[Path], val_share: Fraction
+) -> dict[str, list[LabelledImage]]:
+    """Split images by lists of names, each a part that is called as its file, or by a share."""
+    if not lists:
+        if val_share == 0:
+            return {'train': list(images)}
+        names = [image.path.as_posix() for image in images]
+        val = set(split_images('pictures', {'all': names}, val_share).val['all'])
+        chosen: dict[str, list[LabelledImage]] = {'train': [], 'val': []}
+        for name, image in zip(names, images, strict=True):
+            chosen['val' if name in val else 'train'].append(image)
+        return chosen
+    known = {key: one for one in images for key in (one.path.stem, one.path.name)}
+    parts = {}
+    for path in lists:
+        check_exists(path)
+        lines = [line.strip() for line in path.read_text(encoding='utf-8-sig').splitlines()]
+        # A list of VOC may have a number behind the name.
+        found = {line: known.get(line) or known.get(line.split()[0]) for line in lines if line}
+        missing = [line for line, image in found.items() if image is None]
+        if missing:
+            raise ValueError(
+                f'{path} names {len(missing)} pictures that are not there: {first_ten(missing)}'
+            )
+        parts[path.stem] = [image for image in found.values() if image is not None]
+    return parts
+
+
+def coco_json(labelled: Sequence[LabelledImage], classes: Sequence[str], root: Path) -> str:
+    """Return the content of a COCO file; all ids count from 1.
+
+    Args:
+        labelled: The images and their objects.
+        classes: Names of the classes, in the order of their labels.
+        root: Folder below which the images are.
+    """
+    numbers = {name: number for number, name in enumerate(classes, start=1)}
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    for number, image in enumerate(labelled, start=1):
+        name = image.path.relative_to(root).as_posix()
+        images.append(dict(id=number, file_name=name, width=image.width, height=image.height))
+        for one in image.objects:
+            fields = {'iscrowd': 0, **one, 'image_id': number, 'id': len(annotations) + 1}
+            annotations.append({**fields, 'category_id': numbers[fields.pop('name')]})
+    categories = [dict(id=number, name=name) for name, number in numbers.items()]
+    content = dict(images=images, annotations=annotations, categories=categories)
+    return json.dumps(content, ensure_ascii=False)
+
+
+def summary(
+    parts: Mapping[str, Sequence[LabelledImage]], classes: Sequence[str], root: Path, out_dir: Path
+) -> str:
+    """Say what was written, and what to write into a config."""
+    lines = []
+    for part, pictures in parts.items():
+        counts = Counter(one['name'] for picture in pictures for one in picture.objects)
+        most = max((len(picture.objects) for picture in pictures), default=0)
+        empty = sum(not picture.objects for picture in pictures)
+        named = ', '.join(f'{name} {counts[name]}' for name in classes)
+        lines.append(
+            f'{out_dir / part}.json: {len(pictures)} pictures ({empty} without objects), '
+            f'{sum(counts.values())} objects, up to {most} a picture: {named}'
+        )
+        if most > _COUNTED:
+            lines.append(f'  more than {_COUNTED} objects: see "Many objects" of the tutorial')
+    lines += [
+        'For your config:',
+        f'  metainfo = dict(classes={tuple(classes)!r})',
+        f'  num_classes={len(classes)} in the heads, data_prefix=dict(img={str(root)!r})',
+    ]
+    return '\n'.join(lines)

@@ -1,0 +1,100 @@
+"""What the command lines of the converters have in common."""
+
+import argparse
+import os
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from ...utils.files import write_whole
+from .coco_files import LabelledImage, coco_json, parts_of, summary
+from .conversion import convert
+from .image_sets import ImageSet
+
+
+def _new_parser(description: str | None) -> argparse.ArgumentParser:
+    return argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+
+
+def new_parser(description: str | None, out_dir: str) -> argparse.ArgumentParser:
+    """Return a parser with ``--out-dir`` and ``--workers``."""
+    parser = _new_parser(description)
+    parser.add_argument(
+        '--out-dir', default=out_dir, help='folder to write to (default: %(default)s)'
+    )
+    parser.add_argument(
+        '--workers',
+        type=int,
+        default=len(os.sched_getaffinity(0)),
+        help='threads that decode images (default: one a core)',
+    )
+    return parser
+
+
+def run(parser: argparse.ArgumentParser, function: Callable[..., Any], *args: Any) -> Any:
+    """Call a conversion; what is wrong with its input ends the program with one line."""
+    try:
+        return function(*args)
+    except (OSError, ValueError) as error:
+        raise SystemExit(f'{parser.prog}: error: {error}') from None
+
+
+def convert_images(
+    image_set: ImageSet,
+    description: str,
+    out_dir: str,
+    manifest: Path,
+    argv: Sequence[str] | None = None,
+) -> None:
+    """Convert what the command line of a set of images with a published manifest names."""
+    parser = new_parser(description, out_dir)
+    parser.add_argument(
+        'source', help=f'archive of {image_set.name}, or a folder that holds its images'
+    )
+    parser.add_argument(
+        '--manifest',
+        default=manifest,
+        metavar='FILE',
+        help='split by this manifest (default: the published one); if there is no such file, it '
+        'is made from your images by the same rule and seed, for another copy or a subset',
+    )
+    args = parser.parse_args(argv)
+    run(parser, convert, image_set, args.source, args.out_dir, args.manifest, args.workers, True)
+
+
+def new_coco_parser(description: str | None) -> argparse.ArgumentParser:
+    """Return a parser of where COCO files go, and how images are split."""
+    parser = _new_parser(description)
+    parser.add_argument('--out-dir', type=Path, required=True, help='folder for the JSON files')
+    parser.add_argument(
+        '--lists',
+        nargs='+',
+        type=Path,
+        default=[],
+        metavar='FILE',
+        help='files with names of pictures, one a line; each makes a JSON file of its own name',
+    )
+    parser.add_argument(
+        '--val-share',
+        type=Fraction,
+        default=Fraction(1, 5),
+        metavar='SHARE',
+        help='without lists: share of the pictures for val.json, 0 for none (default: %(default)s)',
+    )
+    return parser
+
+
+def write_coco(
+    read: Callable[[], tuple[list[LabelledImage], list[str], Path, list[str]]],
+    args: argparse.Namespace,
+) -> None:
+    """Read images, their classes and folder, write COCO files, and say what was done."""
+    images, classes, root, said = read()
+    parts = parts_of(images, args.lists, args.val_share)
+    write_whole(
+        {args.out_dir / f'{part}.json': coco_json(parts[part], classes, root) for part in parts}
+    )
+    print('\n'.join([*said, summary(parts, classes, root, args.out_dir)]))

@@ -1,0 +1,92 @@
+"""Settings that must agree: the ignored label, and how training and evaluation read."""
+
+import pytest
+from mmengine.config import Config
+
+from mmrsir.datasets.check.configs import check_config
+from mmrsir.datasets.check.settings import ignored_label_problem
+
+from ..helpers.checked_sets import InProcess
+from ..helpers.commands import ROOT
+from ..helpers.small_sets import config, write_maps
+
+CLASSES = ['box', 'disc', 'star']
+MAPS = [[0, 1, 2]] * 2
+SEGMENTORS = sorted(str(path.relative_to(ROOT)) for path in (ROOT / 'configs/upernet').glob('*.py'))
+
+
+@pytest.fixture
+def cfg(tmp_path):
+    root = write_maps(tmp_path, train=MAPS, val=MAPS)
+    return config('maps', root, CLASSES, reduce_zero_label=False)
+
+
+def found(cfg, kind):
+    reports = check_config(cfg, ['train', 'val'], InProcess())
+    return [fault.detail for one in reports for fault in one.faults if fault.kind == kind]
+
+
+def transform(cfg, split, kind):
+    """The settings of a transform of a split, which no other split shares."""
+    dataset = cfg[f'{split}_dataloader'].dataset
+    dataset.pipeline = [one.copy() for one in dataset.pipeline]
+    return next(one for one in dataset.pipeline if one.type == kind)
+
+
+@pytest.mark.parametrize('path', SEGMENTORS)
+def test_every_segmentor_ignores_one_label(path):
+    assert ignored_label_problem(Config.fromfile(ROOT / path)) is None
+
+
+@pytest.mark.parametrize(
+    'setting',
+    [
+        'model.decode_head.ignore_index',
+        'model.auxiliary_head.ignore_index',
+        'model.data_preprocessor.seg_pad_val',
+        'train_dataloader.dataset.ignore_index',
+        'val_dataloader.dataset.ignore_index',
+        'val_evaluator.ignore_index',
+    ],
+)
+def test_part_that_ignores_another_label_is_an_error_with_both_values(cfg, setting):
+    assert not found(cfg, 'ignore-index')
+    cfg.merge_from_dict({setting: 11})
+    (said,) = found(cfg, 'ignore-index')
+    assert f'11 in {setting}' in said and '255 in ' in said
+    assert ignored_label_problem(cfg)[0] == setting
+
+
+def test_heads_of_masked_losses_ignore_no_label(cfg):
+    cfg.model.decode_head.ignore_index = None
+    assert ignored_label_problem(cfg) is None
+
+
+@pytest.mark.parametrize(
+    ('kind', 'settings', 'said'),
+    [
+        ('LoadImageFromFile', dict(color_type='grayscale'), "color_type is 'color' in train"),
+        ('LoadImageFromFile', dict(imdecode_backend='pillow'), "imdecode_backend is 'cv2' in tr"),
+        ('LoadImageFromFile', dict(value_range=(0, 4095)), 'value_range is None in train'),
+        ('LoadAnnotations', dict(imdecode_backend='cv2'), "of LoadAnnotations is 'pillow' in tr"),
+    ],
+)
+def test_evaluation_that_reads_otherwise_is_a_warning_with_both_values(cfg, kind, settings, said):
+    assert not found(cfg, 'other-reading')
+    transform(cfg, 'val', kind).update(settings)
+    (detail,) = found(cfg, 'other-reading')
+    assert said in detail and f'{next(iter(settings.values()))!r} here' in detail
+
+
+def test_labels_that_are_reduced_in_one_split_only_are_a_warning(cfg):
+    cfg.val_dataloader.dataset.reduce_zero_label = True
+    (detail,) = found(cfg, 'other-reading')
+    assert detail == 'reduce_zero_label is False in train, True here'
+
+
+def test_channels_in_another_order_are_a_warning(cfg):
+    for split in ('train', 'val'):
+        transform(cfg, split, 'LoadImageFromFile')
+        normalize = dict(type='Normalize', mean=[0], std=[1], to_rgb=split == 'train')
+        cfg[f'{split}_dataloader'].dataset.pipeline.append(normalize)
+    assert found(cfg, 'other-reading') == ['to_rgb of Normalize is True in train, False here']
