@@ -39,7 +39,6 @@ class ClassCounts:
 
     @classmethod
     def empty(cls, names: Sequence[str], learned: str, *columns: str) -> 'ClassCounts':
-        """Return counts of nothing."""
         columns = ('images', *columns)
         return cls(list(names), learned, {column: [0] * len(names) for column in columns})
 
@@ -59,7 +58,6 @@ class ClassCounts:
         return len(self.occurring) < min(2, len(self.names))
 
     def add_objects(self, instances: Sequence[dict[str, Any]]) -> None:
-        """Count an image's objects."""
         seen = set()
         for one in instances:
             label = one['bbox_label']
@@ -76,7 +74,6 @@ class ClassCounts:
         self.num_images += 1
 
     def add_labels(self, labels: Sequence[int]) -> None:
-        """Count an image of some classes."""
         for label in labels:
             if 0 <= label < len(self.names):
                 self.columns['images'][label] += 1

@@ -6,17 +6,19 @@ difference between names.
 """
 
 import json
-import mmap
 import os
 import re
 import unicodedata
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from .loading.decoding import first_ten
 
 _KEY = b'"categories"'
+_FLAT_LIST = re.compile(rb'\s*:\s*(\[[^\[\]]*\])')  # one that holds no list
 
 
 class Naming(NamedTuple):
@@ -27,7 +29,6 @@ class Naming(NamedTuple):
 
 
 def folded(name: str) -> str:
-    """Return what two spellings of a name have in common."""
     return re.sub(r'[\s_-]+', ' ', unicodedata.normalize('NFC', name).casefold()).strip()
 
 
@@ -128,7 +129,7 @@ def found_names(dataset: Any, place: str) -> Naming | None:
 
 
 def names_of_folders(labels: dict[str, int], root: str) -> tuple[str | None, ...]:
-    """Return what a list's labels are called by the folders that their images lie in."""
+    """Return the folder of each label of a list; None where it is not one folder for one label."""
     folders: dict[int, set[str]] = {}
     for path, label in labels.items():
         folder, _, rest = path.removeprefix(root).lstrip('/').partition('/')
@@ -179,32 +180,16 @@ def _name(naming: Naming, label: int) -> str:
 
 def _categories(path: str, ids: Sequence[Any]) -> list[dict[str, Any]]:
     """Read the categories of a COCO file, if that is possible without the rest of it."""
-    decoder = json.JSONDecoder()
-    with (
-        Path(path).open('rb') as file,
-        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data,
-    ):
+    with Path(path).open('rb') as file, mmap(file.fileno(), 0, access=ACCESS_READ) as data:
         start = data.rfind(_KEY)
         while start >= 0:
-            found = _list_after(data, start + len(_KEY), decoder)
-            if set(ids) <= {one.get('id') for one in found}:
-                return found
+            match = _FLAT_LIST.match(data, start + len(_KEY))
+            with suppress(ValueError):
+                found = json.loads(match[1]) if match else []
+                if all(isinstance(one, dict) for one in found) and set(ids) <= {
+                    one.get('id') for one in found
+                }:
+                    return list(found)
             start = data.rfind(_KEY, 0, start)
     content = json.loads(Path(path).read_bytes())
     return [one for one in content.get('categories', ()) if isinstance(one, dict)]
-
-
-def _list_after(data: mmap.mmap, start: int, decoder: json.JSONDecoder) -> list[dict[str, Any]]:
-    """Decode the list of dicts after a key; empty if there is none."""
-    size = 1 << 16
-    while True:
-        text = data[start : start + size].decode(errors='ignore').lstrip(' \t\r\n:')
-        try:
-            value, _ = decoder.raw_decode(text)
-        except ValueError:
-            if start + size >= len(data):
-                return []
-            size *= 8
-            continue
-        good = isinstance(value, list) and all(isinstance(one, dict) for one in value)
-        return value if good else []

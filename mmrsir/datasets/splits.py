@@ -40,17 +40,14 @@ class Split:
 
     @property
     def classes(self) -> list[str]:
-        """The classes in the order of their labels."""
         return sorted(self.images)
 
     @property
     def num_images(self) -> int:
-        """Number of all images."""
         return sum(map(len, self.images.values()))
 
     @property
     def num_val(self) -> int:
-        """Number of images for validation."""
         return sum(map(len, self.val.values()))
 
     @property
@@ -63,7 +60,6 @@ class Split:
 def split_images(
     dataset: str, images: Mapping[str, Iterable[str]], val_share: Fraction, seed: int = SEED
 ) -> Split:
-    """Split a data set by the rule."""
     if not 0 < val_share < 1:
         raise ValueError(f'val_share={val_share} must be between 0 and 1')
     val = {}
@@ -79,7 +75,6 @@ def _rank(seed: int, label: str, name: str) -> bytes:
 
 
 def write_manifest(path: Path, split: Split) -> None:
-    """Write a split as a manifest, whole or not at all."""
     content = {
         'dataset': split.dataset,
         'seed': split.seed,
@@ -96,7 +91,6 @@ def write_manifest(path: Path, split: Split) -> None:
 
 
 def read_manifest(path: Path) -> Split:
-    """Read a manifest and check that it is one."""
     try:
         content = json.loads(path.read_text(encoding='utf-8'))
         classes = content['classes']

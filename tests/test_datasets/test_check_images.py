@@ -22,6 +22,8 @@ from mmrsir.datasets.check.images import inspect_label_map
 from mmrsir.datasets.check.processes import Inspector
 from mmrsir.datasets.loading.reading import Reading
 
+from ..helpers.small_sets import InProcess
+
 inspect_image = partial(inspect, reading=Reading())
 ENCODINGS = {
     'baseline': dict(format='JPEG', quality=90),
@@ -255,3 +257,18 @@ def test_no_process_outlives_the_inspection(inspector):
         if len(started) == 3:
             break
     assert not any(map(is_running, started))
+
+
+def test_images_of_fewer_bits_than_their_type_are_named(tmp_path):
+    def found(*tops):
+        paths = [str(tmp_path / f'{number}.png') for number in range(len(tops))]
+        for path, top in zip(paths, tops, strict=True):
+            Image.fromarray(np.linspace(0, top, 64, dtype=np.uint16).reshape(8, 8)).save(path)
+        return list(images.check_images(InProcess(), paths, Reading(), str(tmp_path)))
+
+    (fault,) = found(4000, 4000)
+    assert fault.kind == 'value-range' and 'value_range=(0, 4095)' in fault.detail
+    assert not found(65535, 65535)
+    (fault,) = found(65535, 4000)
+    assert fault.kind == 'dark' and '1 of the 2 images of uint16' in fault.detail
+    assert '1.png' in fault.detail

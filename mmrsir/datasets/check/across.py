@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from ..class_names import Naming, contradiction, difference, similar, unmatched
 from .content import Content
@@ -13,8 +14,6 @@ TRAIN = 'train'
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """A data set of a config."""
-
     splits: Sequence[str]
     source: str
     declared: Naming | None
@@ -22,11 +21,13 @@ class Part:
 
     @property
     def is_trained_on(self) -> bool:
-        """Whether it is a part of the training data."""
         return TRAIN in self.splits
 
 
-def compare_names(parts: Sequence[Part]) -> Iterator[tuple[Part, Fault]]:
+P = TypeVar('P', bound=Part)
+
+
+def compare_names(parts: Sequence[P]) -> Iterator[tuple[P, Fault]]:
     """Compare the classes of each data set with the config, and with the first trained on."""
     for part in parts:
         found = part.content.found
@@ -57,7 +58,7 @@ def compare_names(parts: Sequence[Part]) -> Iterator[tuple[Part, Fault]]:
             yield part, Fault('other-classes', part.source, said)
 
 
-def compare_images(parts: Sequence[Part]) -> Iterator[tuple[Part, Fault]]:
+def compare_images(parts: Sequence[P]) -> Iterator[tuple[P, Fault]]:
     """Find images that occur more than once, by their pixels."""
     trained: dict[bytes, str] = {}
     for part in parts:

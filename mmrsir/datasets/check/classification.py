@@ -25,7 +25,6 @@ class _Labels(NamedTuple):
 def check(
     dataset: Any, inspector: Inspector, reading: Reading, num_classes: int | None
 ) -> Findings:
-    """Check labels and images."""
     content = Content()
     if not dataset.with_label:
         paths = [sample['img_path'] for sample in dataset.load_data_list()]

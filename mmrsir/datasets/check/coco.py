@@ -32,7 +32,6 @@ NO_METRIC = 'evaluator.format_only=True with outfile_prefix writes the predictio
 
 
 def check(dataset: Any, inspector: Inspector, reading: Reading, masks: bool) -> Findings:
-    """Check annotations and images."""
     path, classes = dataset.ann_file, dataset.metainfo['classes']
     data = Path(path).read_bytes()
     problem = encoding_problem(data)
@@ -89,7 +88,6 @@ def filter_reasons(dataset: Any, num_left: int) -> str:
 
 
 def _shape_findings(records: Records, masks: bool) -> Iterator[Finding]:
-    """Check boxes and, where they are used, masks."""
     sizes = {one['id']: (one['width'], one['height']) for one in records.sound['images']}
     findings, num_masks = [], 0
     for annotation in records.sound['annotations']:

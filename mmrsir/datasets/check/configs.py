@@ -86,51 +86,63 @@ def check_config(cfg: Config, splits: Sequence[str] | None, inspector: Inspector
                 names.append(split)
     head = cfg.get('model', {}).get('head')
     num_classes = head.get('num_classes') if isinstance(head, dict) else None
-    datasets = [(_build(settings), settings, names) for settings, names in found]
-    reports: list[Report] = []
-    parts: list[Part] = []
-    for dataset, settings, names in datasets:
-        source = dataset.ann_file or next(iter(dataset.data_prefix.values()))
-        report = Report(names, f'{type(dataset).__name__} {source}')
-        report.faults += _missing(dataset)
-        content = Content()
-        if not report.faults:
-            try:
-                content = _collect(_check(dataset, settings, num_classes, inspector), report)
-            except OSError as error:
-                report.faults.append(Fault('unreadable', error.filename or source, str(error)))
-            _load(dataset, source, report)
-        report.counts = content.counts
-        classes = dataset.metainfo.get('classes')
-        declared = Naming('the config', tuple(classes)) if classes else None
-        reports.append(report)
-        parts.append(Part(names, source, declared, content))
-    for part, dataset in zip(parts, (dataset for dataset, _, _ in datasets), strict=True):
-        reports[parts.index(part)].faults += crowding_faults(
-            cfg, part.splits, part.source, part.content.objects
-        )
+    parts = [
+        _check_alone(_build(settings), settings, names, num_classes, inspector)
+        for settings, names in found
+    ]
+    used = {path for part in parts for path in files_of(part.dataset.data_list)}
+    readings = [reading_settings(part.dataset, part.settings) for part in parts]
+    trained = next((r for r, part in zip(readings, parts, strict=True) if part.is_trained_on), {})
+    for part, reading in zip(parts, readings, strict=True):
+        report, source = part.report, part.source
+        report.faults += crowding_faults(cfg, part.splits, source, part.content.objects)
         for split in part.splits:
-            evaluators = cfg.get(f'{split}_evaluator')
-            if split != TRAIN and evaluators and _kind(dataset) == 'mmdet.CocoDataset':
-                reports[parts.index(part)].faults += evaluator_faults(evaluators, dataset)
-    used = {path for dataset, _, _ in datasets for path in files_of(dataset.data_list)}
-    for report, (dataset, _, _) in zip(reports, datasets, strict=True):
-        left_out = passed_over(dataset, used, listed=splits is None)
+            if split != TRAIN and _kind(part.dataset) == 'mmdet.CocoDataset':
+                report.faults += evaluator_faults(cfg.get(f'{split}_evaluator'), part.dataset)
+        left_out = passed_over(part.dataset, used, listed=splits is None)
         if left_out and report.num_images is not None:
-            report.faults.append(Fault('passed-over', report.name.split()[-1], left_out))
+            report.faults.append(Fault('passed-over', source, left_out))
+        said = reading_difference(trained, reading)
+        if said and not part.is_trained_on:
+            report.faults.append(Fault('other-reading', source, said))
     for part, fault in [*compare_names(parts), *compare_images(parts)]:
-        reports[parts.index(part)].faults.append(fault)
-    trained = None
-    for report, part, (dataset, settings, _) in zip(reports, parts, datasets, strict=True):
-        reading = reading_settings(dataset, settings)
-        if part.is_trained_on:
-            trained = trained or reading
-        elif trained and (said := reading_difference(trained, reading)):
-            report.faults.append(Fault('other-reading', part.source, said))
+        part.report.faults.append(fault)
     problem = ignored_label_problem(cfg)
-    if problem and reports:
-        reports[0].faults.append(Fault('ignore-index', parts[0].source, problem[1]))
-    return reports
+    if problem:
+        parts[0].report.faults.append(Fault('ignore-index', parts[0].source, problem[1]))
+    return [part.report for part in parts]
+
+
+@dataclass(frozen=True, eq=False)
+class _Part(Part):
+    """A data set that is built, its settings, and what is reported of it."""
+
+    dataset: Any
+    settings: ConfigDict
+    report: Report
+
+
+def _check_alone(
+    dataset: Any,
+    settings: ConfigDict,
+    splits: list[str],
+    num_classes: int | None,
+    inspector: Inspector,
+) -> _Part:
+    source = dataset.ann_file or next(iter(dataset.data_prefix.values()))
+    report = Report(splits, f'{type(dataset).__name__} {source}')
+    report.faults += _missing(dataset)
+    content = Content()
+    if not report.faults:
+        try:
+            content = _collect(_check(dataset, settings, num_classes, inspector), report)
+        except OSError as error:
+            report.faults.append(Fault('unreadable', error.filename or source, str(error)))
+        _load(dataset, source, report)
+    report.counts = content.counts
+    classes = dataset.metainfo.get('classes')
+    declared = Naming('the config', tuple(classes)) if classes else None
+    return _Part(splits, source, declared, content, dataset, settings, report)
 
 
 def _collect(findings: Findings, report: Report) -> Content:
@@ -171,7 +183,6 @@ def _kind(dataset: Any) -> str | None:
 
 
 def _missing(dataset: Any) -> Iterator[Fault]:
-    """Faults of the annotations and folders that do not exist."""
     path = dataset.ann_file
     if path and not os.path.isfile(path):
         yield Fault('missing-file', path, f'does not exist{nearest(path)}')

@@ -10,8 +10,6 @@ from .faults import Fault
 
 @dataclass
 class Content:
-    """What a data set holds."""
-
     found: Naming | None = None  # what its files call the labels
     counts: ClassCounts | None = None
     digests: dict[str, bytes] = field(default_factory=dict)  # of the pixels, by path

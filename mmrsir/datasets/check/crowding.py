@@ -6,6 +6,7 @@ from typing import Any
 from mmengine.config import Config
 
 from .faults import Fault
+from .settings import as_list
 
 # Where a detector limits its detections of an image.
 _OF_MODEL = (
@@ -21,11 +22,9 @@ _COCO_LIMIT = 100
 def crowding_faults(
     cfg: Config, splits: Sequence[str], source: str, objects: Sequence[int]
 ) -> Iterator[Fault]:
-    """Compare the numbers of objects with the limits of a config."""
     limits = {name: limit for name in _OF_MODEL if (limit := _setting(cfg, name)) is not None}
     for split in splits:
-        evaluators = cfg.get(f'{split}_evaluator') or []
-        for one in evaluators if isinstance(evaluators, (list, tuple)) else [evaluators]:
+        for one in as_list(cfg.get(f'{split}_evaluator')):
             if isinstance(one, dict) and one.get('type') in _COCO_METRICS:
                 limits[f'{split}_evaluator.max_dets'] = _counted(one)
     most = max(objects, default=0)
@@ -43,7 +42,6 @@ def crowding_faults(
 
 
 def _setting(cfg: Config, name: str) -> Any:
-    """Return a setting; None if the config has no such setting."""
     found: Any = cfg
     for key in name.split('.'):
         if not isinstance(found, (dict, Config)):

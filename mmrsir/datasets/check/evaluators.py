@@ -9,15 +9,14 @@ from typing import Any
 from ..class_names import Naming, difference
 from ..loading.decoding import first_ten
 from .faults import Fault
+from .settings import as_list
 
 _READ = 'the evaluator reads this file, the data set reads'
 
 
 def evaluator_faults(evaluators: Any, dataset: Any) -> Iterator[Fault]:
     """Compare the files of evaluators with that of a data set."""
-    if not isinstance(evaluators, (list, tuple)):
-        evaluators = [evaluators]
-    for evaluator in evaluators:
+    for evaluator in as_list(evaluators):
         path = evaluator.get('ann_file') if isinstance(evaluator, dict) else None
         if not path or not dataset.ann_file or not os.path.isfile(dataset.ann_file):
             continue

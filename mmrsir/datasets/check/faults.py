@@ -90,14 +90,11 @@ class Fault:
 
     @property
     def is_error(self) -> bool:
-        """Whether it is an error; otherwise it is a warning."""
         return self.kind in ERRORS
 
 
 @dataclass(frozen=True)
 class Inspection:
-    """What was found of one image or label map."""
-
     path: str
     size: tuple[int, int] | None = None  # width, height as training loads it; None: not decoded
     faults: tuple[Fault, ...] = ()

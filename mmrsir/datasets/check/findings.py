@@ -13,7 +13,6 @@ LINES_PER_KIND = 10
 
 
 def to_text(reports: Sequence[Report]) -> str:
-    """Say what was found."""
     lines = [*(_describe(report) for report in reports), *_tables(reports)]
     for kind, meaning in {**ERRORS, **WARNINGS}.items():
         found = sorted(
@@ -34,7 +33,7 @@ def to_text(reports: Sequence[Report]) -> str:
 
 
 def to_json(reports: Sequence[Report]) -> str:
-    """Return what was found as JSON."""
+    """Return the number of faults of each kind, and each report with its faults and counts."""
     datasets = []
     for report in reports:
         faults = [

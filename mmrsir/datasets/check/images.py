@@ -27,7 +27,6 @@ class _BrokenFileError(Exception):
 
 
 def inspect_image(path: str, reading: Reading, folder: str | None = None) -> Inspection:
-    """Decode an image as training does."""
     try:
         data = _read(path, folder)
         header = _header(data)
@@ -59,7 +58,6 @@ def check_images(
     reading: Reading,
     folder: str,
 ) -> Generator[Fault, None, dict[str, Inspection]]:
-    """Decode the images of a data set."""
     found: dict[str, Inspection] = {}
     inspect = partial(inspect_image, reading=reading, folder=folder)
     for inspection in inspector.inspect(inspect, paths, 'images'):
@@ -73,7 +71,6 @@ def check_images(
 
 
 def digests(found: Mapping[str, Inspection]) -> dict[str, bytes]:
-    """Return the digest of each image that was decoded."""
     return {path: one.digest for path, one in found.items() if one.digest is not None}
 
 
@@ -102,6 +99,12 @@ def _range_faults(
             f'{what} of {black:g} to {white:g}, so none is brighter than {brightest:.0f} of 255 '
             f'when it is read: {range_hint(low, high)}',
         )
+    elif dtype == 'uint16' and reading.value_range is None:
+        dim = [image for image in images if image.extent[1] < 1 << 12]
+        if dim:
+            detail = f'{len(dim)} of the {len(images)} images of {dtype} have no value over 4095'
+            first = f'the first is {min(image.path for image in dim)}'
+            yield Fault('dark', folder, f'{detail}, nearly black beside the others: {first}')
     elif low >= white or (dtype != 'uint8' and high > 2 * white - black):
         yield Fault(
             'dark' if low < white else 'value-range',

@@ -11,8 +11,6 @@ _TOLERANCE = (2.0, 0.05)
 
 
 class _Extent(NamedTuple):
-    """The smallest upright rectangle around something, in pixels."""
-
     left: float
     top: float
     right: float
@@ -55,7 +53,6 @@ class _Extent(NamedTuple):
         return all(abs(one - two) <= tolerance for one, two in zip(self, other, strict=True))
 
     def overlap(self, other: '_Extent') -> float:
-        """Return the IoU."""
         common = self.within(other).area
         whole = self.area + other.area - common
         return common / whole if whole else 0.0
@@ -125,7 +122,6 @@ def _extent_of_runs(mask: Record) -> _Extent:
 
 
 def _place_finding(mask: _Extent, bbox: list[float], width: float, height: float) -> Finding | None:
-    """Compare the place of a mask with its box and image."""
     x, y, w, h = bbox
     box = _Extent(x, y, x + w, y + h)
     image = _Extent(0, 0, width, height)

@@ -13,7 +13,6 @@ from .records import Finding, Record, Records
 
 
 def count_objects(records: Records, classes: Sequence[str]) -> ClassCounts:
-    """Count the objects of each class as mmdet loads them."""
     counts = ClassCounts.empty(classes, 'boxes', 'boxes', 'masks', 'crowd', 'ignored')
     label_of = {name: label for label, name in enumerate(classes)}
     labels = {
@@ -51,7 +50,6 @@ def objects_of_images(records: Records, classes: Sequence[str]) -> list[int]:
 
 
 def repeated_images(records: Records) -> Iterator[Finding]:
-    """Find files that are listed under several ids."""
     listed = defaultdict(list)
     for image in records.sound['images']:
         listed[os.path.normpath(image['file_name'])].append(image)
@@ -73,7 +71,7 @@ def repeated_images(records: Records) -> Iterator[Finding]:
 def draw_objects(
     labels_of: Mapping[str, tuple[Record, Sequence[Record]]], path: str
 ) -> Pixels | None:
-    """Draw the objects of an image, those with masks by their masks, others by their boxes."""
+    """Draw an image's objects, by mask or else box: their numbers, (H, W); None without objects."""
     image, objects = labels_of[path]
     height, width = int(image['height']), int(image['width'])
     drawn = np.zeros((height, width), np.int32)

@@ -23,8 +23,6 @@ _CONTEXT = get_context('fork')
 
 @dataclass(frozen=True)
 class Inspector:
-    """How files are inspected."""
-
     workers: int
     console: Console
     seconds: float = SECONDS_PER_FILE
@@ -84,7 +82,6 @@ class _Worker:
         self.end = 0.0
 
     def give(self, path: str, seconds: float) -> None:
-        """Hand a file over."""
         self.path = path
         self.end = time.monotonic() + seconds
         self.connection.send(path)
@@ -101,11 +98,9 @@ class _Worker:
             return self.failure('crash', how)
 
     def failure(self, kind: str, detail: str) -> Inspection:
-        """Return an inspection that did not come to an end."""
         return Inspection(self.path, faults=(Fault(kind, self.path, detail),))
 
     def stop(self) -> None:
-        """End the process."""
         self.process.kill()
         self.process.join()
         self.connection.close()

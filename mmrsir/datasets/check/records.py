@@ -64,8 +64,6 @@ _REFERENCES = (
 
 @dataclass
 class Records:
-    """The records of a COCO file."""
-
     # By images, categories and annotations: those with the right fields and a new id.
     sound: dict[str, list[Record]] = field(default_factory=lambda: {part: [] for part in _FIELDS})
     ids: dict[str, set[Any]] = field(default_factory=lambda: {part: set() for part in _FIELDS})
@@ -81,7 +79,6 @@ class Records:
 
 
 def sort_records(content: Record) -> Records:
-    """Check the fields and ids of the records."""
     records = Records()
     for part in PARTS:
         records.findings += _missing_fields(part, content[part])
@@ -140,7 +137,6 @@ def class_findings(categories: Sequence[Record], classes: Sequence[str]) -> Iter
 
 
 def reference_findings(records: Records) -> Iterator[Finding]:
-    """Look for the images and categories of the annotations."""
     for annotation in records.sound['annotations']:
         for part, kind, key in _REFERENCES:
             identity, ids = annotation[key], records.ids[part]
@@ -153,7 +149,6 @@ def reference_findings(records: Records) -> Iterator[Finding]:
 
 
 def box_finding(annotation: Record, width: float, height: float) -> Finding | None:
-    """Check the box of an annotation."""
     box = annotation['bbox']
     if not (isinstance(box, list) and len(box) == 4 and all(map(is_number, box))):
         return 'bad-box', f'bbox={box!r:.60} must be x, y, width, height'

@@ -19,7 +19,6 @@ from .turned import explain_size, turned_faults
 
 
 def check(dataset: Any, inspector: Inspector, reading: Reading) -> Findings:
-    """Check images and label maps."""
     samples = dataset.load_data_list()
     map_of = {sample['img_path']: sample.get('seg_map_path') for sample in samples}
     listed = Counter(sample['img_path'] for sample in samples)

@@ -23,7 +23,6 @@ def below_wrappers(settings: ConfigDict) -> Iterator[ConfigDict]:
 
 
 def as_list(settings: Any) -> list[Any]:
-    """Settings of one thing or of several, as a list."""
     return list(settings) if isinstance(settings, (list, tuple)) else [settings] if settings else []
 
 

@@ -90,8 +90,6 @@ _NEEDED = (
 
 @dataclass(frozen=True)
 class _Frame:
-    """A frame of a part, and its label map."""
-
     part: str
     image: Path
     labels: Path
@@ -152,7 +150,6 @@ def convert(
 
 
 def read_split(path: str | Path) -> dict[str, list[str]]:
-    """Read the published split."""
     content = json.loads(Path(path).read_text(encoding='utf-8'))
     return {part: unfold(content[part]) for part in PARTS}
 
@@ -196,14 +193,12 @@ def _find(folders: Sequence[Path], split: Mapping[str, Sequence[str]]) -> list[_
 
 
 def _image(path: Path, image: Image.Image) -> bytes:
-    """The content of a frame's file."""
     if image.size == SIZE and image.mode == 'RGB':
         return path.read_bytes()
     return _png(image.convert('RGB').reduce(_factor(image)))
 
 
 def _labels(path: Path, image: Image.Image) -> bytes:
-    """The content of a label map's file."""
     factor = _factor(image)
     if image.mode in ('L', 'P'):
         ids = np.asarray(image)

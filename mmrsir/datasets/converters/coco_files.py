@@ -115,7 +115,6 @@ def coco_json(labelled: Sequence[LabelledImage], classes: Sequence[str], root: P
 def summary(
     parts: Mapping[str, Sequence[LabelledImage]], classes: Sequence[str], root: Path, out_dir: Path
 ) -> str:
-    """Say what was written, and what to write into a config."""
     lines = []
     for part, pictures in parts.items():
         counts = Counter(one['name'] for picture in pictures for one in picture.objects)

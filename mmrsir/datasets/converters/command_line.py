@@ -20,7 +20,6 @@ def _new_parser(description: str | None) -> argparse.ArgumentParser:
 
 
 def new_parser(description: str | None, out_dir: str) -> argparse.ArgumentParser:
-    """Return a parser with ``--out-dir`` and ``--workers``."""
     parser = _new_parser(description)
     parser.add_argument(
         '--out-dir', default=out_dir, help='folder to write to (default: %(default)s)'

@@ -89,7 +89,6 @@ def convert(
 
 
 def _lists(found: Found, split: Split, out_dir: Path) -> dict[Path, str]:
-    """Return the content of the ann_files."""
     lines: dict[str, list[str]] = {'train': [], 'val': []}
     for number, label in enumerate(split.classes):
         val = set(split.val[label])

@@ -112,7 +112,7 @@ def convert(
 
 
 def decode_runs(runs: str, height: int, width: int) -> Mask:
-    """Decode a mask of the competition's files."""
+    """Decode pairs of a first pixel and a length; pixels count from 1, down the columns."""
     numbers = np.array(runs.split(), np.int64)
     if numbers.size % 2 or numbers.size == 0:
         raise ValueError(f'{numbers.size} numbers; allowed: pairs of a first pixel and a length')
@@ -192,7 +192,6 @@ def _encode(mask: Mask) -> dict[str, Any]:
 
 
 def _encode_file(mask: Image.Image, size: tuple[int, int]) -> dict[str, Any]:
-    """Encode the mask of a file, for an image of a width and height."""
     if mask.size != size:
         raise ValueError(
             f'{mask.size[0]} x {mask.size[1]} pixels, but its image {size[0]} x {size[1]}'

@@ -35,8 +35,6 @@ class ImageSet:
 
 @dataclass(frozen=True)
 class Found:
-    """What a folder holds."""
-
     images: Mapping[str, Mapping[str, Path]]
     left_out: Sequence[str]
 
@@ -67,7 +65,6 @@ def find_images(image_set: ImageSet, folder: Path) -> Found:
 
 
 def differences(found: Found, split: Split) -> list[str]:
-    """Compare what was found with what a split expects."""
     expected = {label: set(names) for label, names in split.images.items()}
     actual = {label: set(names) for label, names in found.images.items()}
     common = sorted(expected.keys() & actual.keys())
@@ -85,7 +82,6 @@ def differences(found: Found, split: Split) -> list[str]:
 
 
 def decode(paths: Sequence[Path], workers: int, console: Console) -> list[int]:
-    """Decode images to their last byte."""
     return decode_all(paths, _shorter_side, workers, console, _FORMATS)
 
 

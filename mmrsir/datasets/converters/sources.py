@@ -29,7 +29,6 @@ _BROKEN = (
 
 
 def new_console(verbose: bool) -> Console:
-    """Return where a conversion says what it does."""
     return Console(quiet=not verbose, highlight=False, soft_wrap=True, markup=False)
 
 

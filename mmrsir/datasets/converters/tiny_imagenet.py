@@ -149,7 +149,6 @@ def _number(path: Path) -> tuple[int, str]:
 
 
 def _hash(path: Path, image: Image.Image) -> bytes:
-    """Return a hash of an image's pixels."""
     if image.size != SIZE:
         raise ValueError(
             f'{image.size[0]} x {image.size[1]} pixels; expected {SIZE[0]} x {SIZE[1]}'

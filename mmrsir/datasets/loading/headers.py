@@ -34,7 +34,6 @@ _TURNS: dict[int, Callable[[Pixels], Pixels]] = {
 
 
 def turn(pixels: Pixels, stored: int) -> Pixels:
-    """Turn an image that is stored in an EXIF orientation."""
     return np.ascontiguousarray(_TURNS[stored](pixels)) if stored in _TURNS else pixels
 
 
@@ -56,7 +55,6 @@ def orientation(data: bytes) -> int:
 
 
 def num_frames(image: Image.Image | None) -> int:
-    """Return the number of an image's frames or pages."""
     if image is None or image.format not in _OF_FRAMES:
         return 1
     return int(getattr(image, 'n_frames', 1))

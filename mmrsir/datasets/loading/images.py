@@ -131,7 +131,6 @@ class LoadImageFromFile(transforms.LoadImageFromFile):
 
 @cache
 def _warned() -> set[str]:
-    """What this process has warned of."""
     return set()
 
 
@@ -153,7 +152,6 @@ class _SharedCount:
         return self  # a copied data set goes on counting; the value cannot be copied
 
     def increase(self) -> int:
-        """Add one, and return the sum."""
         with self._value.get_lock():
             self._value.value += 1
             return self._value.value

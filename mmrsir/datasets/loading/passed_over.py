@@ -18,7 +18,10 @@ def files_of(samples: Iterable[dict[str, Any]]) -> Iterator[str]:
 
 
 def passed_over(dataset: Any, used: Collection[str] | None, listed: bool = True) -> str:
-    """Count the images of a data set's folders that it does not read."""
+    """Say how many images of a data set's folders it does not read, and why; empty if none.
+
+    ``used`` has the paths that are read; None for class folders, which read all of some suffixes.
+    """
     if dataset.ann_file and not listed:
         return ''
     if used is not None and getattr(dataset, '_indices', None) is not None:

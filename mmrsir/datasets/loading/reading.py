@@ -93,7 +93,6 @@ class Reading:
             raise BrokenImageError(_in_one_line(error)) from error
 
     def to_eight_bits(self, pixels: Pixels, exact: bool = False) -> Pixels:
-        """Bring the values of an image to 0 to 255."""
         if pixels.dtype == np.uint8 or (
             self.color_type == 'unchanged' and self.value_range is None
         ):

@@ -98,7 +98,6 @@ def mask_polygons(mask: Mask) -> list[list[float]]:
 
 
 def polygon_area(polygon: list[float]) -> float:
-    """Area inside one polygon."""
     x, y = np.array(polygon[0::2]), np.array(polygon[1::2])
     return 0.5 * abs(float(x @ np.roll(y, -1) - y @ np.roll(x, -1)))
 

@@ -57,11 +57,9 @@ class Scene:
 
     @property
     def size(self) -> int:
-        """Side of the picture in pixels."""
         return int(self.picture.shape[0])
 
     def cover(self, mask: Mask) -> int:
-        """Put a mask in front of everything."""
         self._last_layer += 1
         self.layers[mask > 0] = self._last_layer
         return self._last_layer
