@@ -102,25 +102,7 @@ def convert(
     workers: int = 1,
     verbose: bool = False,
 ) -> dict[str, int]:
-    """Check a copy of CamVid and write its frames and label maps as mmseg reads them.
-
-    Args:
-        source: SegNet's folder, the makers' folder or archives in one folder, or an archive of one
-            of these.
-        out_dir: Folder to write to.
-        split: Names of the frames of each part, without suffix, as :func:`read_split` gives.
-        workers: Number of threads that decode.
-        verbose: Say what is done, with progress where the output is a terminal.
-
-    Returns:
-        Number of frames of each part.
-
-    Raises:
-        FileNotFoundError: ``source`` does not exist; names the nearest file beside it.
-        ValueError: The copy has other frames than the split, or files are broken, or label maps
-            have other labels or sizes: they are named.
-        OSError: Something cannot be read or written.
-    """
+    """Check a copy of CamVid and write its frames and label maps as mmseg reads them."""
     check_int('workers', workers, 1)
     source, out_dir = Path(source), Path(out_dir)
     console = new_console(verbose)

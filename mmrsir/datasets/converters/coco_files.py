@@ -24,19 +24,12 @@ _COUNTED = 100  # detections of an image, in COCO's AP
 
 @dataclass(frozen=True)
 class LabelledImage:
-    """An image and its objects.
-
-    Attributes:
-        path: The file.
-        width: Its width in pixels, as it is loaded.
-        height: Its height.
-        objects: Fields of COCO annotations without their ids, and ``name``, that of the class.
-    """
+    """An image and its objects."""
 
     path: Path
-    width: int
+    width: int  # in pixels, as it is loaded
     height: int
-    objects: Sequence[dict[str, Any]]
+    objects: Sequence[dict[str, Any]]  # COCO annotations without ids, and the name of the class
 
 
 def loaded_size(path: Path) -> tuple[int, int]:
@@ -91,13 +84,7 @@ def parts_of(
 
 
 def coco_json(labelled: Sequence[LabelledImage], classes: Sequence[str], root: Path) -> str:
-    """Return the content of a COCO file; all ids count from 1.
-
-    Args:
-        labelled: The images and their objects.
-        classes: Names of the classes, in the order of their labels.
-        root: Folder below which the images are.
-    """
+    """Return the content of a COCO file; all ids count from 1."""
     numbers = {name: number for number, name in enumerate(classes, start=1)}
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []

@@ -29,26 +29,7 @@ def convert(
     workers: int = 1,
     verbose: bool = False,
 ) -> Split:
-    """Check a copy of a data set and list its images for training and validation.
-
-    Args:
-        image_set: The data set.
-        source: Its archive, or a folder that holds its images in any depth.
-        out_dir: Folder to write to.
-        manifest: Manifest of the split. If there is no such file, the images that are found are
-            split by the rule, and it is made.
-        workers: Number of threads that decode.
-        verbose: Say what is done, with progress where the output is a terminal.
-
-    Returns:
-        The split.
-
-    Raises:
-        FileNotFoundError: ``source`` does not exist; names the nearest file beside it.
-        ValueError: The copy is not the one that the manifest lists, or some images are broken:
-            they are named. Or the archive or the manifest is broken.
-        OSError: Something cannot be read or written.
-    """
+    """Check a copy of a data set and list its images for training and validation."""
     check_int('workers', workers, 1)
     source, out_dir, manifest = Path(source), Path(out_dir), Path(manifest)
     console = new_console(verbose)

@@ -17,12 +17,6 @@ def make_digits(out_dir: str | Path) -> dict[str, int]:
 
     Files are ``<split>/<digit>/<number>.png`` with the number that the picture has in
     scikit-learn's data set; splits are ``train`` and ``val``.
-
-    Args:
-        out_dir: Folder to write to; files of an earlier run are written again.
-
-    Returns:
-        Number of pictures of each split, which is seeded and stratified by class.
     """
     digits = load_digits()
     numbers = np.arange(len(digits.images))

@@ -59,26 +59,7 @@ def convert(
     workers: int = 1,
     verbose: bool = False,
 ) -> dict[str, tuple[int, int]]:
-    """Check a copy of the data set and write it as mmdet reads it.
-
-    Args:
-        train: Folder or archive of ``stage1_train``.
-        test: Folder or archive of ``stage1_test``.
-        out_dir: Folder to write to.
-        solution: The makers' ``stage1_solution.csv``, for a ``test`` without masks; by default
-            the file of this name beside ``test``.
-        workers: Number of threads that decode.
-        verbose: Say what is done, with progress where the output is a terminal.
-
-    Returns:
-        Number of images and of nuclei of each part.
-
-    Raises:
-        FileNotFoundError: A source does not exist; names the nearest file beside it.
-        ValueError: Files are broken, or a mask is empty or of another size than its image, or an
-            image has no masks: they are named.
-        OSError: Something cannot be read or written.
-    """
+    """Check a copy of the data set and write it as mmdet reads it."""
     check_int('workers', workers, 1)
     train, test, out_dir = Path(train), Path(test), Path(out_dir)
     console = new_console(verbose)

@@ -18,14 +18,7 @@ _FORMATS = ('JPEG', 'PNG', 'BMP')
 
 @dataclass(frozen=True)
 class ImageSet:
-    """A data set of which every image has one class.
-
-    Attributes:
-        name: Its name.
-        class_of: Gives the class of an image, or None, from its path below the data set's folder.
-        val_share: Share of each class that is for validation.
-        needed: A sentence that says which files are needed, for messages.
-    """
+    """A data set of which every image has one class."""
 
     name: str
     class_of: Callable[[PurePosixPath], str | None]

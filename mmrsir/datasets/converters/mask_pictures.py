@@ -24,26 +24,7 @@ Found = Iterator[tuple[str, NDArray[np.bool_]]]
 def read_masks(
     images: str, masks: str, classes: Sequence[str], values: str | None = None
 ) -> tuple[list[LabelledImage], list[str], Path, list[str]]:
-    """Read the objects of pictures.
-
-    Args:
-        images: Folder of the pictures, or a pattern of their paths, such as ``data/*/a.png``.
-        masks: Folder of masks that have the names of their pictures, or a pattern of their paths:
-            ``{stem}`` stands for the picture's name without suffix, ``{class}`` for a class.
-        classes: Names of the classes.
-        values: What a mask's values other than 0 are. ``'objects'``: each is an object.
-            ``'files'``: all are the one object of the file. ``'classes'``: 1 is the first class, 2
-            the second, 255 is no class, and each connected region of a class is an object. None:
-            ``'files'`` where a picture has several masks of a class, otherwise ``'objects'``.
-
-    Returns:
-        The pictures, the classes, the folder of the pictures, and what is to be said of them.
-
-    Raises:
-        FileNotFoundError: There are no pictures or no masks.
-        ValueError: Masks cannot be used; names what is wrong with the first ten. Or ``values`` is
-            unknown, or does not tell the class of an object.
-    """
+    """Read the objects of pictures."""
     if values is not None:
         check_choice('values', values, VALUES)
     if values == 'classes' and '{class}' in masks:

@@ -48,24 +48,7 @@ _NEEDED = (
 def convert(
     source: str | Path, out_dir: str | Path, workers: int = 1, verbose: bool = False
 ) -> dict[str, int]:
-    """Check a copy of Tiny-ImageNet and list its images.
-
-    Args:
-        source: The archive, or a folder that holds its content. A copy with fewer classes is read
-            too, if its ``wnids.txt`` and ``val_annotations.txt`` list what is there.
-        out_dir: Folder to write to.
-        workers: Number of threads that decode.
-        verbose: Say what is done, with progress where the output is a terminal.
-
-    Returns:
-        Number of images of ``train`` and ``val``.
-
-    Raises:
-        FileNotFoundError: ``source`` or a list in it does not exist.
-        ValueError: The copy has other images than its lists, or some are broken or no 64 x 64
-            pixels: they are named.
-        OSError: Something cannot be read or written.
-    """
+    """Check a copy of Tiny-ImageNet and list its images."""
     check_int('workers', workers, 1)
     source, out_dir = Path(source), Path(out_dir)
     console = new_console(verbose)

@@ -27,21 +27,6 @@ def read_voc(
 
     An XML file belongs to the picture with its name; where there is none, to the one that it names.
     Objects that are ``difficult`` become crowds.
-
-    Args:
-        annotations: Folder of the XML files, at any depth.
-        images: Folder of the pictures, at any depth.
-        classes: Names of the classes; objects of others are left out. None: all, sorted by name.
-        first_pixel: The coordinate of the first pixel: 1 as in VOC, where boxes include their last
-            pixel, or 0. None: 0 if a box begins at 0, otherwise 1.
-        any_size: Take the sizes of the pictures where XML files have others.
-
-    Returns:
-        The pictures, the classes, the folder of the pictures, and what is to be said of them.
-
-    Raises:
-        FileNotFoundError: A folder does not exist.
-        ValueError: Files cannot be used; names what is wrong with the first ten.
     """
     check_exists(annotations)
     check_exists(images)

@@ -12,7 +12,13 @@ from .image_files import image_suffixes
 
 
 class CustomDataset(mmpretrain.datasets.CustomDataset):
-    """Folders of images as mmpretrain has them, of every format that can be read."""
+    """Folders of images as mmpretrain has them, of every format that can be read.
+
+    Args:
+        *args: Arguments of mmpretrain's ``CustomDataset``.
+        extensions: Suffixes of what is taken; None for those of all formats.
+        **kwargs: Arguments of mmpretrain's ``CustomDataset``.
+    """
 
     def __init__(self, *args: Any, extensions: tuple[str, ...] | None = None, **kwargs: Any):
         super().__init__(*args, extensions=extensions or image_suffixes(), **kwargs)
