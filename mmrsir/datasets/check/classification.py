@@ -92,13 +92,10 @@ def _check_list(dataset: Any, num_classes: int | None) -> Generator[Fault, None,
         yield Fault('bad-line', path, encoding_problem(Path(path).read_bytes()))
         return _Labels(labels, Naming(path, ()))
     for label in sorted(set(range(count or 0)) - set(labels.values())):
-        yield Fault('empty-class', path, f'no image has label {label}{_of(names, label)}')
+        name = f', {names[label]!r}' if names and label < len(names) else ''
+        yield Fault('empty-class', path, f'no image has label {label}{name}')
     found = Naming(f'the folders of {path}', names_of_folders(labels, dataset.img_prefix))
     return _Labels(labels, found)
-
-
-def _of(names: Sequence[str] | None, label: int) -> str:
-    return f', {names[label]!r}' if names and label < len(names) else ''
 
 
 def _check_folders(dataset: Any, num_classes: int | None) -> Generator[Fault, None, _Labels]:

@@ -52,7 +52,7 @@ def convert(
         )
 
     lists = _lists(found, split, out_dir)
-    if known and all(_holds(path, text) for path, text in lists.items()):
+    if known and all(path.is_file() and path.read_text('utf-8') == lists[path] for path in lists):
         console.print(f'{out_dir} holds these lists already; nothing to do')
         return split
     paths = sorted(path for images in found.images.values() for path in images.values())
@@ -83,7 +83,3 @@ def listed_path(path: Path, out_dir: Path) -> str:
     """Return an image's path as a list in a folder has it: from the folder, or absolute."""
     root = os.path.join(os.path.abspath(out_dir), '')
     return os.path.abspath(path).removeprefix(root)
-
-
-def _holds(path: Path, text: str) -> bool:
-    return path.is_file() and path.read_text(encoding='utf-8') == text

@@ -117,7 +117,13 @@ def _read_images(
     if len(set(names)) < len(names):
         twice = sorted({name for name in names if names.count(name) > 1})
         raise ValueError(f'{folder} holds images twice: {first_ten(twice)}')
-    sizes = dict(zip(images, decode_all(images, _size, workers, console), strict=True))
+    sizes = dict(
+        zip(
+            images,
+            decode_all(images, lambda path, image: image.size, workers, console),
+            strict=True,
+        )
+    )
     masks = {path: sorted(path.parent.parent.glob('masks/*.png')) for path in images}
     if solution is not None and not any(masks.values()):
         nuclei = _nuclei_of_solution(solution, sizes)
@@ -162,10 +168,6 @@ def _nuclei_of_solution(
             except ValueError as error:
                 raise ValueError(f'{solution}, line {reader.line_num}: {error}') from None
     return nuclei
-
-
-def _size(path: Path, image: Image.Image) -> tuple[int, int]:
-    return image.size
 
 
 def _encode(mask: Mask) -> dict[str, Any]:

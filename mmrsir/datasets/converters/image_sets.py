@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path, PurePosixPath
 
-from PIL import Image
 from rich.console import Console
 
 from ..loading.decoding import decode_all, first_ten
@@ -75,12 +74,8 @@ def differences(found: Found, split: Split) -> list[str]:
 
 
 def decode(paths: Sequence[Path], workers: int, console: Console) -> list[int]:
-    return decode_all(paths, _shorter_side, workers, console, _FORMATS)
+    return decode_all(paths, lambda path, image: min(image.size), workers, console, _FORMATS)
 
 
 def _raise(error: OSError) -> None:
     raise error
-
-
-def _shorter_side(path: Path, image: Image.Image) -> int:
-    return min(image.size)
