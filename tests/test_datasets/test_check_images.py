@@ -22,7 +22,7 @@ from mmrsir.datasets.check.images import inspect_label_map
 from mmrsir.datasets.check.processes import Inspector
 from mmrsir.datasets.loading.reading import Reading
 
-from ..helpers.small_sets import InProcess
+from ..helpers.checked_sets import InProcess
 
 inspect_image = partial(inspect, reading=Reading())
 ENCODINGS = {
