@@ -27,7 +27,9 @@ def new_parser(description: str | None, out_dir: str) -> argparse.ArgumentParser
     parser.add_argument(
         '--workers',
         type=int,
-        default=len(os.sched_getaffinity(0)),
+        default=len(os.sched_getaffinity(0))
+        if hasattr(os, 'sched_getaffinity')
+        else os.cpu_count(),
         help='threads that decode images (default: one a core)',
     )
     return parser
