@@ -100,15 +100,7 @@ class TimmRSIR(nn.Module):
         return self.backbone(x)[-1]
 
     def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
-        """Pool and classify.
-
-        Args:
-            x: The last map.
-            pre_logits: Leave the linear layer out.
-
-        Returns:
-            Logits, or pooled features, (B, num_features).
-        """
+        """Pool the last map and classify; ``pre_logits`` gives the features, (B, num_features)."""
         return self.head(x, pre_logits=pre_logits)
 
     def forward_intermediates(
@@ -120,20 +112,13 @@ class TimmRSIR(nn.Module):
         output_fmt: str = 'NCHW',
         intermediates_only: bool = False,
     ) -> list[Tensor] | tuple[Tensor, list[Tensor]]:
-        """Return the maps of several stages.
+        """Return the maps of several stages, (B, C_i, ceil(H/s_i), ceil(W/s_i)).
+
+        Before them comes the last map, unless ``intermediates_only``. ``norm`` and ``stop_early``
+        change nothing: each map is normalized, and later stages are not built.
 
         Args:
-            x: Images, as in :meth:`forward`.
-            indices: Stages among ``levels``; a number n for the last n stages; None for all
-                stages.
-            norm: No choice: each map is normalized, as in OpenMMLab.
-            stop_early: No choice: later stages are not built.
-            output_fmt: ``'NCHW'``.
-            intermediates_only: Leave the last map out.
-
-        Returns:
-            The maps, (B, C_i, ceil(H/s_i), ceil(W/s_i)); before them the last map, unless it is
-            left out.
+            indices: Stages among ``levels``; a number n for the last n stages; None for all.
 
         Raises:
             ValueError: A stage is not among ``levels``, or the format is another one.
@@ -154,16 +139,7 @@ class TimmRSIR(nn.Module):
     def prune_intermediate_layers(
         self, indices: int | Sequence[int] = 1, prune_norm: bool = False, prune_head: bool = True
     ) -> list[int]:
-        """Drop what no map of the given stages needs; later stages are not built anyway.
-
-        Args:
-            indices: Stages, as in :meth:`forward_intermediates`.
-            prune_norm: No choice: the norms stay.
-            prune_head: Drop the head.
-
-        Returns:
-            The stages, counted from the first.
-        """
+        """Drop the head, and return the given stages counted from the first; norms stay."""
         if prune_head:
             self.reset_classifier(0, '')
         return _find_stages(indices)
@@ -207,7 +183,6 @@ def _find_stages(indices: int | Sequence[int] | None) -> list[int]:
 
 
 def _create(arch: str, pretrained: bool, **kwargs: Any) -> nn.Module:
-    """Build a model as timm's ``create_model`` does."""
     levels: Sequence[int] = (LEVELS[-1],)
     if kwargs.get('features_only'):
         kwargs['out_indices'] = _find_stages(kwargs.get('out_indices'))
@@ -265,8 +240,6 @@ default_cfgs = generate_default_cfgs(_default_cfgs())
 
 
 def _register(arch: str) -> None:
-    """Register a variant under its name."""
-
     def build(pretrained: bool = False, **kwargs: Any) -> nn.Module:
         return _create(arch, pretrained, **kwargs)
 
