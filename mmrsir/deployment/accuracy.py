@@ -22,13 +22,7 @@ HEADLINES = ('coco/bbox_mAP', 'coco/segm_mAP', 'mIoU', 'accuracy/top1')
 
 
 class Measured(NamedTuple):
-    """A file on test data.
-
-    Args:
-        figures: Accuracies by name, as a test names them.
-        milliseconds: Median time of an image.
-        images: How many were taken.
-    """
+    """Accuracies of a file on test data by name, and the median time of an image."""
 
     figures: dict[str, float]
     milliseconds: float
@@ -36,16 +30,9 @@ class Measured(NamedTuple):
 
 
 def measure(predictor: Predictor, cfg: Config, path: str | Path, number: int) -> Measured:
-    """Test an ONNX file of a whole model.
+    """Test an ONNX file of a whole model on the first images of the test data, with this CPU.
 
-    Args:
-        predictor: The model, whose preprocessing is used.
-        cfg: Its config, with its data sets.
-        path: The file, from ``tools/deployment/export.py``.
-        number: Images at most, from the first.
-
-    Returns:
-        Accuracy, and time of onnxruntime on this CPU.
+    The model's preprocessing is used; the data sets are those of ``cfg``.
     """
     import onnxruntime
 

@@ -41,13 +41,7 @@ class Comparison(NamedTuple):
 
 
 def compare_outputs(part: Part, loaded: Outputs, size: Size) -> Comparison:
-    """Compare a model's own ``predict`` with its export, and where they differ with itself.
-
-    Args:
-        part: What was exported.
-        loaded: From :func:`.export.load_torch` or :func:`.export.load_onnx`.
-        size: Of the random images.
-    """
+    """Compare a model's own ``predict`` with its export, and where they differ with itself."""
     difference = largest_difference(part.predict, loaded, size)
     within = difference <= TOLERANCE
     return Comparison(difference, None if within else own_difference(part.predict, size))
@@ -188,16 +182,13 @@ def compare_objects(
     loaded: Callable[[np.ndarray], Detections],
     pictures: Iterable[np.ndarray],
 ) -> list[tuple[Difference, bool]]:
-    """Compare what a detector and its file find.
+    """Return how far the objects of a file are from the model's, and whether that is excused.
 
     Args:
         part: The detector.
         predictor: The same, for pictures.
         loaded: The file, from :func:`.whole_detector.load_detector`.
         pictures: RGB, uint8, (H, W, 3).
-
-    Returns:
-        For each picture the difference, and whether a large one is excused.
     """
     compared = []
     for picture in pictures:

@@ -24,25 +24,14 @@ LEFT_OUT = ('LoadImage', 'LoadAnnotations', 'Pack')  # steps that do not change 
 
 
 def export_torch(module: Part, out_file: str | Path) -> None:
-    """Write a ``.pt2`` file for ``torch.export.load``, for any batch and sides above 32 pixels.
-
-    Args:
-        module: What is exported, from :func:`.parts.take_part`.
-        out_file: File to write.
-    """
+    """Write a ``.pt2`` file for ``torch.export.load``, for any batch and sides above 32 pixels."""
     with torch.no_grad(), any_size():
         program = torch.export.export(module, (torch.zeros(EXAMPLE),), dynamic_shapes=BATCHES)
     torch.export.save(program, out_file)
 
 
 def export_onnx(module: Part, out_file: str | Path, metadata: dict[str, str]) -> None:
-    """Write an ``.onnx`` file, for any batch and image size.
-
-    Args:
-        module: What is exported, from :func:`.parts.take_part`.
-        out_file: File to write.
-        metadata: What the file tells about itself, see :func:`describe`.
-    """
+    """Write an ``.onnx`` file, for any batch and image size, with the metadata of `describe`."""
     program = to_onnx(
         module, (torch.zeros(EXAMPLE),), BATCHES, ['images'], list(module.output_names)
     )
@@ -100,14 +89,9 @@ def load_onnx(path: str | Path) -> Outputs:
 def describe(predictor: Predictor, part: str) -> dict[str, str]:
     """Return the metadata of a file, values as JSON, so that a program needs nothing else.
 
-    Args:
-        predictor: The model and its config.
-        part: What is exported.
-
-    Returns:
-        ``task``, what was exported; ``classes`` and their colours, ``palette``; ``channels``,
-        ``mean`` and ``std``, by which images are normalized; ``steps``, what comes before that:
-        the transforms of the test pipeline. The file of a whole detector does all that itself.
+    It has ``task``, what was exported; ``classes`` and their colours, ``palette``; ``channels``,
+    ``mean`` and ``std``, by which images are normalized; ``steps``, the transforms of the test
+    pipeline before that. The file of a whole detector does all that itself.
     """
     described: dict[str, Any] = dict(task=part, classes=list(predictor.classes))
     palette = (getattr(predictor.model, 'dataset_meta', None) or {}).get('palette')
