@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from ablation.accuracy_chart import plot_results
+from ablation.accuracy_chart import plot_accuracies
 from ablation.accuracy_table import LEGEND, markdown
 from ablation.config_training import PRECISIONS, ConfigSettings
 from ablation.pace import epochs_within
@@ -75,17 +75,7 @@ def argument_parser() -> argparse.ArgumentParser:
 
 
 def plan(args: argparse.Namespace) -> list[Training]:
-    """Check the command line and list its trainings, those of a seed together.
-
-    Args:
-        args: What :func:`argument_parser` parsed.
-
-    Returns:
-        The trainings.
-
-    Raises:
-        ValueError: An argument is unknown or out of range.
-    """
+    """Check the command line and list its trainings, those of a seed together."""
     for task in args.tasks:
         check_choice('--tasks', task, TASKS)
     known = CONFIG_VARIANTS if args.config else VARIANTS
@@ -108,11 +98,7 @@ def plan(args: argparse.Namespace) -> list[Training]:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run the comparison.
-
-    Args:
-        argv: The command line; None for this process's own.
-    """
+    """Run the comparison."""
     parser = argument_parser()
     args = parser.parse_args(argv)
     device = args.device or ('cuda' if torch.cuda.is_available() else 'cpu')
@@ -149,7 +135,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     write_csv(rows, args.out / 'results.csv')
     table = f'{markdown(rows)}\n\n{LEGEND}'
     (args.out / 'table.md').write_text(f'{table}\n')
-    plot_results(rows, args.out / 'results.png')
+    plot_accuracies(rows, args.out / 'results.png')
     print(table)
     print(f'wrote results.csv, table.md and results.png to {args.out}')
 

@@ -22,7 +22,7 @@ from speed.cases import PRECISIONS, STEPS, Case
 from speed.environment import describe_environment
 from speed.results import Results
 from speed.runs import MODES, run_case
-from speed.timings_chart import plot_results
+from speed.timings_chart import plot_timings
 from speed.timings_table import LEGEND, describe_machine, render_case, render_scaling
 
 from mmrsir.utils.arguments import check_choice, check_int, parse_size
@@ -101,18 +101,7 @@ def argument_parser() -> argparse.ArgumentParser:
 
 
 def read_arguments(args: argparse.Namespace) -> tuple[list[Case], torch.device]:
-    """Check the command line and fill in what it leaves open.
-
-    Args:
-        args: What :func:`argument_parser` parsed; changed in place.
-
-    Returns:
-        The cases and the device.
-
-    Raises:
-        FileNotFoundError: A config does not exist.
-        ValueError: An argument is unknown or out of range.
-    """
+    """Check the command line and fill in what it leaves open."""
     for model in args.models:
         subjects.check_name(model)
     args.baseline = args.baseline or args.models[0]
@@ -131,11 +120,7 @@ def read_arguments(args: argparse.Namespace) -> tuple[list[Case], torch.device]:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run the benchmark.
-
-    Args:
-        argv: The command line; None for this process's own.
-    """
+    """Run the benchmark."""
     parser = argument_parser()
     args = parser.parse_args(argv)
     MMLogger.get_instance('mmengine', log_level='ERROR')  # its notes would stand in the table
@@ -166,7 +151,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         results.write(out)  # after each case, as a later one may end the process
         console.print(render_case(results, case))
     picture = out.with_suffix('.png')
-    plot_results(results, picture)
+    plot_timings(results, picture)
     console.print(LEGEND, highlight=False)
     if scaling := results.scaling():
         console.print(render_scaling(scaling))

@@ -39,15 +39,7 @@ def marks(name: str) -> tuple[str, str]:
 
 
 def with_tables(document: str, root: Path) -> str:
-    """Return the text of a document with its tables as they are to be.
-
-    Args:
-        document: A key of :data:`TABLES`.
-        root: The repository.
-
-    Raises:
-        ValueError: The marks of a table are not there once each, in their order.
-    """
+    """Return the text of a document with its tables as they are to be."""
     text = (root / document).read_text()
     for name, table in TABLES[document].items():
         text = replace_table(text, name, table(root))

@@ -2,5 +2,5 @@
 
 :mod:`.variants` says what differs, :mod:`.tasks` makes the pictures (:mod:`.pairs` draws
 those of one), :mod:`.training` trains and tests one backbone, :mod:`.runs` does so for all,
-:mod:`.results` gathers what came out, and :mod:`.report` and :mod:`.picture` show it.
+:mod:`.results` gathers what came out, :mod:`.accuracy_table` and :mod:`.accuracy_chart` show it.
 """

@@ -6,18 +6,13 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .results import Row, summarize
+from .results import Outcome, summarize
 
 INCHES = (5, 0.28)  # width of a panel, height of a variant
 
 
-def plot_results(rows: Sequence[Row], out_file: Path) -> None:
-    """Draw accuracies, a panel for each task.
-
-    Args:
-        rows: All trainings.
-        out_file: Picture to write.
-    """
+def plot_accuracies(rows: Sequence[Outcome], out_file: Path) -> None:
+    """Draw accuracies, a panel for each task."""
     tasks = list(dict.fromkeys(row.task for row in rows))
     labels = list(dict.fromkeys(label for _, label in summarize(rows)))
     width, height = INCHES
@@ -33,7 +28,7 @@ def plot_results(rows: Sequence[Row], out_file: Path) -> None:
     figure.savefig(out_file, dpi=120)
 
 
-def _plot_task(rows: Sequence[Row], labels: Sequence[str], axes: Axes) -> None:
+def _plot_task(rows: Sequence[Outcome], labels: Sequence[str], axes: Axes) -> None:
     axes.scatter(
         [row.accuracy for row in rows],
         [labels.index(row.label) for row in rows],

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from .results import Row, compare, summarize
+from .results import Outcome, compare, summarize
 
 MISSING = '-'
 REFERENCE = 'rsir'
@@ -13,16 +13,8 @@ LEGEND = (
 )
 
 
-def markdown(rows: Sequence[Row]) -> str:
-    """Show what variants reached, one a line.
-
-    Args:
-        rows: All trainings.
-
-    Returns:
-        A table in Markdown: by task, mean and standard deviation over seeds, how many trainings
-        there are or solved the task, and the difference to :data:`REFERENCE`.
-    """
+def markdown(rows: Sequence[Outcome]) -> str:
+    """Show what variants reached, one a line."""
     reached, differences = summarize(rows), compare(rows, REFERENCE)
     tasks = list(dict.fromkeys(row.task for row in rows))
     # The size differs between tasks by the classes of the last layer alone.

@@ -26,7 +26,7 @@ from mmrsir.engine.loops import random_state
 from mmrsir.utils.files import draft_of, settle
 
 from .recipe import Recipe, Scores
-from .results import Row
+from .results import Outcome
 from .tasks import Task
 from .variants import CONFIG_VARIANTS
 
@@ -69,19 +69,8 @@ def start_training(
 
 def train_config(
     variant: str, task: Task, seed: int, settings: ConfigSettings, checkpoint: Path
-) -> list[Row]:
-    """Train a variant of a config's classifier, and test it.
-
-    Args:
-        variant: A key of :data:`.variants.CONFIG_VARIANTS`.
-        task: The images.
-        seed: Seed of the weights, of the order of the images, of random windows and augmentation.
-        settings: What all trainings share.
-        checkpoint: Where the training is kept; if the file is there, it goes on from it.
-
-    Returns:
-        What it reached: one row, with random windows one for each way of evaluation.
-    """
+) -> list[Outcome]:
+    """Train a variant of a config's classifier, and test it."""
     training = start_training(variant, task, seed, settings, checkpoint)
     training.run()
     return training.test(settings.draws)
@@ -204,14 +193,14 @@ class _Training:
             )
         return graphed
 
-    def test(self, draws: int) -> list[Row]:
+    def test(self, draws: int) -> list[Outcome]:
         """Test the trained classifier in each way that its windows allow."""
         image = torch.zeros(1, *self.task.test.images.shape[1:])
         trained = self.model if self.ema is None else self.ema.module
         cost = count_module(Scores(self.recipe.build_model(self.variant)).eval(), image)
 
-        def row(evaluation: str, probabilities_NK: Tensor) -> Row:
-            return Row(
+        def row(evaluation: str, probabilities_NK: Tensor) -> Outcome:
+            return Outcome(
                 task=self.task.name,
                 variant=self.variant,
                 evaluation=evaluation,

@@ -18,20 +18,7 @@ SHARE = 0.9  # of the time that is for steps; tests and checkpoints take the res
 def epochs_within(
     minutes: float, settings: ConfigSettings, variants: Iterable[str], out: Path
 ) -> ConfigSettings:
-    """Settle for the epochs that each of the trainings does within a time.
-
-    Args:
-        minutes: The time of one training. Reading the images comes on top.
-        settings: What all trainings share.
-        variants: What is trained; the slowest decides.
-        out: Folder of the comparison. Trainings that began there keep their number of epochs.
-
-    Returns:
-        The settings with a number of epochs, at most the config's.
-
-    Raises:
-        ValueError: Not even two epochs fit.
-    """
+    """Settle for the epochs that each of the trainings does within a time."""
     file = out / 'settings.json'
     if file.exists():
         return replace(settings, epochs=json.loads(file.read_text()).get('epochs'))

@@ -19,17 +19,7 @@ CHUNK = 1000  # pictures drawn at once
 
 
 def draw_pairs(number: int, side: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Draw pictures.
-
-    Args:
-        number: N.
-        side: S.
-        generator: Source of chance, on the CPU.
-
-    Returns:
-        Pictures, uint8, (N, 3, S, S), and 1 where the colours are the same, 0 where they are not,
-        int64, (N,).
-    """
+    """Draw pictures, uint8, (N, 3, S, S); 1 where the colours are the same, else 0, int64, (N,)."""
     centres_N22 = _centres(number, generator)
     same_N = torch.randint(2, (number,), generator=generator)
     first_N = torch.randint(COLOURS, (number,), generator=generator)

@@ -86,11 +86,7 @@ class Recipe:
                 raise ValueError(f'{config} has {hook["type"]}, which a comparison does not run')
 
     def load(self) -> Task:
-        """Read all images, in the order of the channels that the pipeline gives.
-
-        Returns:
-            Images for training and for validation.
-        """
+        """Read all images, for training and for validation."""
         splits = [
             _load(self.cfg[f'{split}_dataloader'].dataset, split) for split in ('train', 'val')
         ]
@@ -103,15 +99,7 @@ class Recipe:
             return dict(DATASETS.build(settings).metainfo)
 
     def build_model(self, variant: str, **changes: Any) -> Any:
-        """Build the classifier with initial weights.
-
-        Args:
-            variant: A key of :data:`.variants.CONFIG_VARIANTS`.
-            **changes: Further settings of the backbone.
-
-        Returns:
-            The classifier, of mmpretrain.
-        """
+        """Build the classifier with initial weights."""
         cfg = self._model_settings(variant, changes)
         cfg.setdefault('data_preprocessor', self.cfg.get('data_preprocessor'))
         with DefaultScope.overwrite_default_scope('mmpretrain'):
@@ -132,12 +120,7 @@ class Recipe:
         return cfg
 
     def build_optimizer(self, model: nn.Module, steps: int) -> tuple[OptimWrapper, list[Any]]:
-        """Build the optimizer and the schedules of its settings.
-
-        Args:
-            model: The classifier.
-            steps: Steps of an epoch.
-        """
+        """Build the optimizer and the schedules of its settings."""
         with DefaultScope.overwrite_default_scope('mmpretrain'):
             wrapper = build_optim_wrapper(model, deepcopy(self.cfg.optim_wrapper))
             schedulers = [
@@ -154,11 +137,7 @@ class Recipe:
 
 
 def set_epochs(cfg: Config, epochs: int) -> None:
-    """Change the epochs of a config, and with them what it does in which epoch.
-
-    Raises:
-        ValueError: The epochs are too few for all that it does one after the other.
-    """
+    """Change the epochs of a config, and with them what it does in which epoch."""
     ratio = epochs / cfg.train_cfg.max_epochs
 
     def moved(epoch: int) -> int:
@@ -180,13 +159,7 @@ def set_epochs(cfg: Config, epochs: int) -> None:
 def backbone_settings(
     backbone: Mapping[str, Any], variant: str, changes: Mapping[str, Any]
 ) -> ConfigDict:
-    """Return the settings of a backbone that differs in its variant.
-
-    Args:
-        backbone: Settings of an ``RSIRTransformer`` or ``PyramidTransformer``.
-        variant: A key of :data:`.variants.CONFIG_VARIANTS`.
-        changes: Further settings.
-    """
+    """Return the settings of a backbone that differs in its variant."""
     settings = dict(backbone, type='PyramidTransformer')
     arch = settings.get('arch', 'tiny')
     settings['arch'] = ARCHS[arch] if isinstance(arch, str) else arch

@@ -11,7 +11,7 @@ from .tasks import TASKS
 
 
 @dataclass(frozen=True)
-class Row:
+class Outcome:
     """One training, evaluated in one way.
 
     Args:
@@ -62,15 +62,8 @@ class Accuracy(NamedTuple):
         return self.deviation / self.seeds**0.5
 
 
-def summarize(rows: Iterable[Row]) -> dict[tuple[str, str], Accuracy]:
-    """Gather trainings that differ in nothing but their seed.
-
-    Args:
-        rows: The trainings.
-
-    Returns:
-        Accuracy by task and label, in the order of the rows.
-    """
+def summarize(rows: Iterable[Outcome]) -> dict[tuple[str, str], Accuracy]:
+    """Gather trainings that differ in nothing but their seed."""
     groups: dict[tuple[str, str], list[float]] = {}
     for row in rows:
         groups.setdefault((row.task, row.label), []).append(row.accuracy)
@@ -102,16 +95,8 @@ class Difference(NamedTuple):
         return abs(self.mean) > 2 * self.error
 
 
-def compare(rows: Iterable[Row], reference: str) -> dict[tuple[str, str], Difference]:
-    """Compare all that was trained with one variant, seed by seed.
-
-    Args:
-        rows: The trainings.
-        reference: Label of the variant.
-
-    Returns:
-        Difference by task and label; nothing where fewer than two seeds are common to both.
-    """
+def compare(rows: Iterable[Outcome], reference: str) -> dict[tuple[str, str], Difference]:
+    """Compare all that was trained with one variant, where they share two seeds or more."""
     accuracies: dict[tuple[str, str], dict[int, float]] = {}
     for row in rows:
         accuracies.setdefault((row.task, row.label), {})[row.seed] = row.accuracy
@@ -125,30 +110,18 @@ def compare(rows: Iterable[Row], reference: str) -> dict[tuple[str, str], Differ
     return differences
 
 
-def write_csv(rows: Sequence[Row], path: Path) -> None:
-    """Write rows to a file.
-
-    Args:
-        rows: The rows.
-        path: The file.
-    """
+def write_csv(rows: Sequence[Outcome], path: Path) -> None:
+    """Write rows to a file."""
     with path.open('w', newline='') as file:
-        writer = csv.DictWriter(file, [one.name for one in fields(Row)], lineterminator='\n')
+        writer = csv.DictWriter(file, [one.name for one in fields(Outcome)], lineterminator='\n')
         writer.writeheader()
         writer.writerows({**asdict(row), 'accuracy': round(row.accuracy, 3)} for row in rows)
 
 
-def read_csv(path: Path) -> list[Row]:
-    """Read what :func:`write_csv` wrote.
-
-    Args:
-        path: The file.
-
-    Returns:
-        The rows.
-    """
+def read_csv(path: Path) -> list[Outcome]:
+    """Read what :func:`write_csv` wrote."""
     with path.open(newline='') as file:
         return [
-            Row(**{one.name: one.type(line[one.name]) for one in fields(Row)})  # type: ignore[operator]
+            Outcome(**{one.name: one.type(line[one.name]) for one in fields(Outcome)})  # type: ignore[operator]
             for line in csv.DictReader(file)
         ]

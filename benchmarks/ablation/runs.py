@@ -13,7 +13,7 @@ from mmengine.logging import MMLogger
 from torch.multiprocessing import get_context  # its processes share tensors
 
 from .config_training import ConfigSettings, load_images, train_config
-from .results import Row
+from .results import Outcome
 from .tasks import Task, make_task
 from .training import Settings, train
 
@@ -32,26 +32,13 @@ class Training(NamedTuple):
     seed: int
 
     def file(self, out: Path) -> Path:
-        """Return where its results are kept.
-
-        Args:
-            out: Folder of the comparison.
-        """
+        """Return where its results are kept."""
         name = self.variant.replace(', ', '-').replace(' ', '-').replace('=', '-')
         return out / 'trainings' / f'{self.task}-{name}-{self.seed}.json'
 
 
 def keep_settings(settings: Settings | ConfigSettings, out: Path) -> None:
-    """Write down what the trainings of a folder share.
-
-    Args:
-        settings: What they share.
-        out: The folder.
-
-    Raises:
-        ValueError: It holds trainings with other settings, or settings that an older version
-            did not know.
-    """
+    """Write down what the trainings of a folder share."""
     file, wanted = out / 'settings.json', asdict(settings)
     if file.exists():
         known = json.loads(file.read_text())
@@ -69,17 +56,7 @@ def keep_settings(settings: Settings | ConfigSettings, out: Path) -> None:
 def run_all(
     trainings: Sequence[Training], settings: Settings | ConfigSettings, jobs: int, out: Path
 ) -> Iterator[Training]:
-    """Run trainings, and keep the results of each when it is finished.
-
-    Args:
-        trainings: What to train.
-        settings: What all trainings share.
-        jobs: How many at the same time; on a CPU they share its threads.
-        out: Folder of the results.
-
-    Yields:
-        Finished trainings.
-    """
+    """Run trainings, and keep the results of each when it is finished."""
     names = {training.task for training in trainings}
     if isinstance(settings, ConfigSettings):
         tasks = {name: load_images(settings.config) for name in names}
@@ -114,12 +91,9 @@ def _run(
     unfinished.replace(file)
 
 
-def read_trainings(trainings: Sequence[Training], out: Path) -> list[Row]:
-    """Return the results of those trainings that are finished.
-
-    Args:
-        trainings: The trainings.
-        out: Folder of the results.
-    """
+def read_trainings(trainings: Sequence[Training], out: Path) -> list[Outcome]:
+    """Return the results of those trainings that are finished."""
     files = [training.file(out) for training in trainings]
-    return [Row(**row) for file in files if file.exists() for row in json.loads(file.read_text())]
+    return [
+        Outcome(**row) for file in files if file.exists() for row in json.loads(file.read_text())
+    ]

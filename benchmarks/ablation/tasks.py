@@ -59,17 +59,7 @@ class Task:
 
 
 def make_task(name: str, side: int, number: int) -> Task:
-    """Make the pictures of a task, the same at each call.
-
-    Args:
-        name: ``'pairs'``: have two discs the same colour (:mod:`.pairs`); ``'digits'``:
-            scikit-learn's handwritten digits, enlarged.
-        side: S.
-        number: Pairs to learn from; of the digits there are 1,797.
-
-    Returns:
-        The task.
-    """
+    """Make the pictures of a task, the same at each call."""
     if name == 'digits':
         return _digits(side)
     generator = torch.Generator().manual_seed(SEED)
@@ -92,15 +82,7 @@ def _digits(side: int) -> Task:
 
 
 def vary(images: Tensor, task: str) -> Tensor:
-    """Change pictures at random in ways that keep the answer.
-
-    Args:
-        images: Pictures, float, (N, 3, S, S).
-        task: ``'pairs'`` are mirrored and turned by quarters, ``'digits'`` are moved.
-
-    Returns:
-        The changed pictures.
-    """
+    """Change pictures at random in ways that keep the answer."""
     number, device = len(images), images.device
     maps_N23 = torch.zeros(number, 2, 3, device=device)
     if task == 'pairs':

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from mmrsir.analysis.flops import count_module
 from mmrsir.models import PyramidTransformer
 
-from .results import Row
+from .results import Outcome
 from .tasks import Pictures, Task, vary
 from .variants import build_backbone
 
@@ -75,18 +75,8 @@ class Classifier(nn.Module):
         return self.head(maps[-1].mean((2, 3)))
 
 
-def train(variant: str, task: Task, seed: int, settings: Settings) -> list[Row]:
-    """Train a variant, and test it.
-
-    Args:
-        variant: A key of :data:`.variants.VARIANTS`.
-        task: The task.
-        seed: Seed of the weights, of the order of the pictures and of random windows.
-        settings: What all trainings share.
-
-    Returns:
-        What it reached: one row, for :data:`SAMPLED` one for each way of evaluation.
-    """
+def train(variant: str, task: Task, seed: int, settings: Settings) -> list[Outcome]:
+    """Train a variant, and test it."""
     torch.manual_seed(seed)
     begun = time.perf_counter()
     device = torch.device(settings.device)
@@ -97,9 +87,9 @@ def train(variant: str, task: Task, seed: int, settings: Settings) -> list[Row]:
     task = task.to(device)
     _fit(network.train(), task, settings)
 
-    def row(evaluation: str, probabilities_NK: Tensor) -> Row:
+    def row(evaluation: str, probabilities_NK: Tensor) -> Outcome:
         correct = probabilities_NK.argmax(1) == task.test.answers
-        return Row(
+        return Outcome(
             task=task.name,
             variant=variant,
             evaluation=evaluation,

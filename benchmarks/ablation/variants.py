@@ -40,16 +40,7 @@ CONFIG_VARIANTS: dict[str, Mapping[str, Any]] = {
 def build_backbone(
     variant: str, window_size: int, eval_sampling: str = 'fixed'
 ) -> PyramidTransformer:
-    """Build a variant with random weights.
-
-    Args:
-        variant: A key of :data:`VARIANTS`.
-        window_size: Side of a window in tokens, unless the variant has larger ones.
-        eval_sampling: As in :class:`PyramidTransformer`.
-
-    Returns:
-        The backbone, which gives its last stage; all but the variant's settings are the same.
-    """
+    """Build a variant with random weights."""
     shared = dict(downsampling='linear', position=None, drop_path_rate=0.0, out_indices=(3,))
     settings = {**shared, **VARIANTS[variant], 'eval_sampling': eval_sampling}
     settings['window_size'] = window_size * settings.pop('window_scale', 1)

@@ -192,11 +192,7 @@ def read_metafiles(root: Path) -> dict[Path, dict[str, Any]]:
 
 
 def read_rows(root: Path, table: int) -> list[PaperRow]:
-    """Read a table of the paper.
-
-    Returns:
-        The rows in the paper's order, that of RSIR-B once for each reading of its size.
-    """
+    """Read a table of the paper."""
     experiment, models = EXPERIMENTS[table], read_metafiles(root)
     rows = []
     for system in SYSTEMS[table].split(', '):

@@ -67,17 +67,7 @@ def render(
     notes: Mapping[str, str],
     throughput: Throughput | None = None,
 ) -> str:
-    """Show a table of the paper.
-
-    Args:
-        rows: Its rows.
-        costs: What each model costs, or why that is unknown.
-        notes: Why costs differ from the published ones, by the name of the model.
-        throughput: Throughput of the models; None leaves it out.
-
-    Returns:
-        Heading, table, and what is to be said of it.
-    """
+    """Show a table of the paper."""
     table = rows[0].table
     experiment = EXPERIMENTS[table]
     header = ['model', *COST_COLUMNS]

@@ -62,11 +62,7 @@ class Throughput(NamedTuple):
     setting: str = ''
 
     def relative(self, model: str) -> str:
-        """Return a model's throughput over that of the reference, or why it is unknown.
-
-        Args:
-            model: Its name.
-        """
+        """Return a model's throughput over that of the reference, or why it is unknown."""
         return str(self.speeds.get(model, NOT_MEASURED))
 
 
@@ -79,20 +75,7 @@ def measure(
     repeats: int,
     console: Console,
 ) -> dict[str, Speed | str]:
-    """Time the forward passes of the models of a table in turn, each at its image size.
-
-    Args:
-        rows: The rows, that of the reference among them.
-        batch: Number of images of a forward pass.
-        precision: A key of :data:`~speed.cases.PRECISIONS`.
-        device: Where the models run.
-        warmup: Rounds before those that count, at least 1.
-        repeats: Rounds that count.
-        console: Where progress is shown, and disappears again.
-
-    Returns:
-        Speed, or why it is unknown, by the model's name.
-    """
+    """Time the forward passes of the models of a table in turn, each at its image size."""
     show = partial(track, console=console, transient=True, disable=not console.is_terminal)
     contenders = [
         _enter(row.config, Case('forward', *row.image_size, batch, precision, device))
@@ -128,14 +111,7 @@ def _enter(config: Path, case: Case) -> Contender:
 
 
 def read_recorded(root: Path) -> dict[int, Throughput]:
-    """Read what was recorded.
-
-    Args:
-        root: The repository.
-
-    Returns:
-        The throughput of the models of a table, by the number of the table.
-    """
+    """Read what was recorded."""
     recorded: dict[int, Throughput] = {}
     with (root / RECORDED).open(newline='') as file:
         for line in csv.DictReader(file):
@@ -146,15 +122,10 @@ def read_recorded(root: Path) -> dict[int, Throughput]:
 
 
 def standard_error(spread: float, rounds: int) -> float:
-    """Return the standard error of a median ratio of times.
+    """Return the standard error of a median ratio of times, in shares of the ratio.
 
-    Args:
-        spread: Distance of the quartiles of the times, in shares of their median; those of the
-            other model are taken to scatter as much, independently and normally.
-        rounds: Number of times.
-
-    Returns:
-        In shares of the ratio.
+    The spread is the distance of the quartiles, in shares of the median; the times of both
+    models are taken to scatter alike, independently and normally.
     """
     deviation = spread / 1.349  # quartiles of a normal distribution lie 1.349 deviations apart
     of_a_median = math.sqrt(math.pi / 2 / rounds) * deviation
@@ -162,17 +133,7 @@ def standard_error(spread: float, rounds: int) -> float:
 
 
 def record(root: Path, table: int, throughput: Throughput, rounds: int) -> None:
-    """Keep what was measured of a table, in place of what was recorded of it before.
-
-    Args:
-        root: The repository.
-        table: Number of the table.
-        throughput: What was measured; models that failed are left out.
-        rounds: Rounds that count.
-
-    Raises:
-        ValueError: The reference failed, or its times differ too much.
-    """
+    """Keep what was measured of a table, in place of what was recorded of it before."""
     name = str(EXPERIMENTS[table].reference)
     reference = throughput.speeds[name]
     if isinstance(reference, str):

@@ -23,16 +23,7 @@ TRANSFORMS_OF: dict[str, list[dict[str, Any]]] = {
 
 
 def random_batch(scope: str, model: BaseModel, case: Case) -> tuple[Tensor, list[Any]]:
-    """Draw images, and objects or labels in them.
-
-    Args:
-        scope: The model's library, a key of :data:`TRANSFORMS_OF`.
-        model: The model, whose preprocessor normalizes and pads the images.
-        case: Size of images and batch; whether the model trains.
-
-    Returns:
-        The images on the model's device, and what belongs to each.
-    """
+    """Draw images, and objects or labels in them."""
     generator = np.random.default_rng(0)
     pack = Compose([TRANSFORMS.build(transform) for transform in TRANSFORMS_OF[scope]])
     samples = [pack(_random_sample(generator, case.height, case.width)) for _ in range(case.batch)]

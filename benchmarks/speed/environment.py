@@ -18,14 +18,7 @@ PACKAGES = ('torch', 'timm', 'mmengine', 'mmcv', 'mmdet', 'mmseg', 'mmpretrain',
 
 
 def describe_environment(device: torch.device) -> dict[str, Any]:
-    """Describe where and with what a measurement runs.
-
-    Args:
-        device: Where the models run.
-
-    Returns:
-        Machine, versions and settings, in types that JSON has.
-    """
+    """Describe where and with what a measurement runs."""
     load_average = os.getloadavg()[0]  # before the run: above 0, others use the machine too
     # Import names, as some packages come from upstream or from a fork.
     distributions = packages_distributions()
@@ -51,26 +44,12 @@ def describe_environment(device: torch.device) -> dict[str, Any]:
 
 
 def describe_device(environment: Mapping[str, Any]) -> str:
-    """Name where models run.
-
-    Args:
-        environment: What :func:`describe_environment` returned.
-
-    Returns:
-        The GPU, or the processor and its threads.
-    """
+    """Name where models run."""
     return environment['gpu'] or f'{environment["cpu"]}, {environment["threads"]} threads'
 
 
 def copy_bandwidth(device: torch.device) -> float:
-    """Measure how fast memory is copied: the bound of all that is no product.
-
-    Args:
-        device: Whose memory.
-
-    Returns:
-        Bytes read and written in a second, median of 9.
-    """
+    """Measure the bytes a second that a copy reads and writes, the bound of all but products."""
     source = torch.zeros(COPIED_BYTES, dtype=torch.uint8, device=device)
     target = torch.zeros_like(source)
     measure = stopwatch(device)

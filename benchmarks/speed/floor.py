@@ -99,14 +99,7 @@ class _Recorder(TorchFunctionMode):
 
 
 def record_layers(run: Callable[[], Any]) -> list[Layer]:
-    """Record the linear and convolution layers that a computation calls.
-
-    Args:
-        run: Forward pass of a model in eager mode, with gradients where these matter.
-
-    Returns:
-        Convolutions as called; linear layers once each, with all their rows.
-    """
+    """Record convolutions as a computation calls them, and linear layers once with all rows."""
     with _Recorder() as recorder:
         run()
     return recorder.layers
@@ -117,13 +110,6 @@ def replay(layers: list[Layer], case: Case) -> Callable[[], None]:
 
     Inputs of the same shape are one tensor. In training the backward pass of each layer
     follows its forward pass, as its results need not be kept then.
-
-    Args:
-        layers: What :func:`record_layers` recorded.
-        case: Whether there is a backward pass, precision and device.
-
-    Returns:
-        The function.
     """
     buffers: dict[Any, Tensor] = {}
 

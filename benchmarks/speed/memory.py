@@ -8,19 +8,14 @@ from torch.profiler import ProfilerActivity, profile
 
 
 def peak_growth(run: Callable[[], object], device: torch.device) -> int:
-    """Measure how much memory a computation takes at most, on top of what is taken already.
+    """Measure the bytes that a computation takes at most, on top of what is taken already.
+
+    It must have run before: caches are filled then.
 
     On a GPU these are the allocator's own statistics. On the CPU torch has none, but the
     profiler reports every allocation and release, so their running sum is the same measure:
     temporaries inside operations are in it, scratch memory of oneDNN and of compiled loops on
     the stack is not. Unlike the growth of the process it repeats to the byte.
-
-    Args:
-        run: The computation, run before at least once: caches are filled then.
-        device: Where it runs.
-
-    Returns:
-        Bytes.
     """
     if device.type == 'cuda':
         torch.cuda.synchronize(device)

@@ -23,19 +23,12 @@ class Spread(NamedTuple):
 
 
 def spread(seconds: Sequence[float]) -> Spread:
-    """Return the order statistics of times.
-
-    Args:
-        seconds: At least one time.
-
-    Returns:
-        Minimum, quartiles and median.
-    """
+    """Return the order statistics of times."""
     return Spread(*np.percentile(seconds, [0, 25, 50, 75]).tolist())
 
 
 @dataclass(frozen=True)
-class Row:
+class Timing:
     """One model in one case.
 
     Args:
@@ -120,22 +113,14 @@ class Results:
     command: str
     date: str
     environment: dict[str, Any]
-    rows: list[Row] = field(default_factory=list)
+    rows: list[Timing] = field(default_factory=list)
 
     def cases(self) -> list[Case]:
         """Return the cases in the order in which they were run."""
         return list(dict.fromkeys(row.case for row in self.rows))
 
-    def ratio(self, row: Row, figure: str = 'median') -> float | None:
-        """Return a figure of a row over the baseline's in the same case and mode.
-
-        Args:
-            row: One of the rows.
-            figure: ``'median'`` or ``'peak_bytes'``.
-
-        Returns:
-            Above 1 where the baseline takes less; None if either has no such figure.
-        """
+    def ratio(self, row: Timing, figure: str = 'median') -> float | None:
+        """Return a figure of a row over the baseline's in the same case and mode."""
         for other in self.rows:
             if (other.model, other.mode, other.case) == (self.baseline, row.mode, row.case):
                 own, baseline = getattr(row, figure), getattr(other, figure)
@@ -143,12 +128,8 @@ class Results:
         return None
 
     def scaling(self) -> list[Scaling]:
-        """Fit time against tokens for all that were timed at three or more sizes.
-
-        Returns:
-            One fit for each model, mode and step.
-        """
-        groups: dict[tuple[str, str, str], list[Row]] = {}
+        """Fit time against tokens for all that were timed at three or more sizes."""
+        groups: dict[tuple[str, str, str], list[Timing]] = {}
         for row in self.rows:
             if row.median is not None:
                 groups.setdefault((row.model, row.mode, row.case.step), []).append(row)
@@ -177,11 +158,7 @@ class Results:
         return content
 
     def write(self, path: Path) -> None:
-        """Write everything to a JSON file.
-
-        Args:
-            path: The file; its folder is made if it is missing.
-        """
+        """Write everything to a JSON file."""
         path.parent.mkdir(parents=True, exist_ok=True)
         text = json.dumps(self.as_dict(), indent=2, allow_nan=False, ensure_ascii=False)
         path.write_text(f'{text}\n', encoding='utf-8')

@@ -15,7 +15,7 @@ from torch import nn
 from .cases import Case
 from .floor import record_layers, replay
 from .memory import peak_growth
-from .results import Row
+from .results import Timing
 from .subjects import Subject, build
 from .timing import Contender, describe, stopwatch, take_turns
 
@@ -51,21 +51,8 @@ def run_case(
     warmup: int,
     repeats: int,
     console: Console,
-) -> list[Row]:
-    """Time models, and their layers alone, in turn.
-
-    Args:
-        case: What is timed.
-        models: Names of the models.
-        modes: Of :data:`MODES`.
-        warmup: Rounds before those that count, at least 1.
-        repeats: Rounds that count.
-        console: Where progress is shown, and disappears again.
-
-    Returns:
-        One row for each model and mode, in this order. A model that fails has the reason in
-        its row.
-    """
+) -> list[Timing]:
+    """Time models, and their layers alone, in turn."""
     device = torch.device(case.device)
     show = partial(track, console=console, transient=True, disable=not console.is_terminal)
     gc.collect()  # models of the case before
@@ -118,16 +105,7 @@ def _in_mode(module: nn.Module, mode: str) -> Callable[..., Any]:
 
 
 def forward(subject: Subject, network: Callable[..., Any], case: Case) -> Any:
-    """Run the forward pass of a case.
-
-    Args:
-        subject: The model with its batch.
-        network: What is called: the model, or a compiled form of it.
-        case: Whether gradients are kept, and the precision.
-
-    Returns:
-        What the model gives.
-    """
+    """Run the forward pass of a case."""
     with torch.inference_mode(not case.training), case.autocast():
         return subject.forward(network)
 
@@ -139,7 +117,7 @@ def _step(subject: Subject, network: Callable[..., Any], case: Case) -> None:
         subject.module.zero_grad()  # so that no gradient takes memory meanwhile
 
 
-def _finish(entry: Entry, case: Case, device: torch.device) -> Row:
+def _finish(entry: Entry, case: Case, device: torch.device) -> Timing:
     """Measure the memory of a model and gather what was measured."""
     failure, peak = entry.step.failure, None
     if failure is None:
@@ -149,7 +127,7 @@ def _finish(entry: Entry, case: Case, device: torch.device) -> Row:
             failure = f'memory: {describe(error)}'
     if failure is None and entry.floor.failure is not None:
         failure = f'its layers alone: {entry.floor.failure}'
-    return Row(
+    return Timing(
         entry.model,
         entry.mode,
         case,

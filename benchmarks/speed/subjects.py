@@ -67,15 +67,7 @@ class Subject:
 
 
 def check_name(name: str) -> None:
-    """Check a model's name as far as that is possible without building it.
-
-    Args:
-        name: The name.
-
-    Raises:
-        FileNotFoundError: It names a config that does not exist.
-        ValueError: It is unknown, or names a config of another library.
-    """
+    """Check a model's name as far as that is possible without building it."""
     kind, colon, rest = name.partition(':')
     if not colon:
         check_choice('model', name, (*PLAIN_NAMES, *(f'{kind}:…' for kind in KINDS)))
@@ -96,15 +88,7 @@ def check_name(name: str) -> None:
 
 
 def build(name: str, case: Case) -> Subject:
-    """Build a model with random weights, the same at each call, and a batch for it.
-
-    Args:
-        name: Its name.
-        case: What is to be timed.
-
-    Returns:
-        The model on its device, in the mode and precision of the case.
-    """
+    """Build a model with random weights, the same at each call, and a batch for it."""
     torch.manual_seed(0)
     kind, _, rest = name.partition(':')
     if kind == 'config':
@@ -121,16 +105,7 @@ def build(name: str, case: Case) -> Subject:
 
 
 def backbone_subject(module: nn.Module, case: Case) -> Subject:
-    """Prepare a model that turns images into feature maps.
-
-    Args:
-        module: The model.
-        case: What is to be timed.
-
-    Returns:
-        The model on its device with a random batch. The backward pass starts from random
-        gradients of the maps.
-    """
+    """Prepare a model that turns images into feature maps."""
     gradients: list[Tensor] = []
 
     def backward(maps: Any) -> None:

@@ -25,27 +25,12 @@ class Contender:
 
 
 def stopwatch(device: torch.device) -> Stopwatch:
-    """Return a function that times a computation once.
-
-    Args:
-        device: Where it runs. On a GPU its events are the clock, as the host does not wait.
-
-    Returns:
-        A function from a computation to seconds.
-    """
+    """Return a function that times a computation once."""
     return _time_on_gpu if device.type == 'cuda' else _time_on_cpu
 
 
 def averaged(measure: Stopwatch, min_seconds: float) -> Stopwatch:
-    """Return a stopwatch that repeats short computations, as a busy machine disturbs single ones.
-
-    Args:
-        measure: Times a computation once.
-        min_seconds: How long a computation is repeated.
-
-    Returns:
-        A function from a computation to the mean of its times, in seconds.
-    """
+    """Return a stopwatch that gives the mean time of a computation, repeated while it is short."""
 
     def measure_mean(run: Callable[[], object]) -> float:
         seconds = [measure(run)]
@@ -63,15 +48,6 @@ def take_turns(
 
     Each round runs all of them once and begins with another one. One that fails keeps the
     reason in place of its times, and the others go on.
-
-    Args:
-        contenders: The computations; their times are added.
-        warmup: Rounds whose times are not kept.
-        repeats: Rounds whose times are kept.
-        measure: Times a computation.
-
-    Yields:
-        None, after each computation, failed ones included.
     """
     for turn in range(warmup + repeats):
         first = turn % max(1, len(contenders))

@@ -12,13 +12,8 @@ from .timings_table import describe_machine
 INCHES = (9, 0.35)  # width of the picture, height of a bar
 
 
-def plot_results(results: Results, out_file: Path) -> None:
-    """Draw median times with quartiles, and the layers alone within them.
-
-    Args:
-        results: What was measured.
-        out_file: Picture to write.
-    """
+def plot_timings(results: Results, out_file: Path) -> None:
+    """Draw median times with quartiles, and the layers alone within them."""
     cases = results.cases()
     bars = [sum(row.case == case for row in results.rows) for case in cases]
     width, bar = INCHES

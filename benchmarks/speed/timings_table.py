@@ -8,7 +8,7 @@ from rich.text import Text
 
 from .cases import Case
 from .environment import describe_device
-from .results import Results, Row, Scaling, spread
+from .results import Results, Scaling, Timing, spread
 
 MISSING = '-'
 LEGEND = (
@@ -29,15 +29,7 @@ def describe_machine(results: Results) -> str:
 
 
 def render_case(results: Results, case: Case) -> RenderableType:
-    """Show what was measured in a case.
-
-    Args:
-        results: What was measured.
-        case: The case.
-
-    Returns:
-        A table, and why models failed.
-    """
+    """Show what was measured in a case."""
     rows = [row for row in results.rows if row.case == case]
     table = Table(title=str(case), title_justify='left')
     table.add_column('model', overflow='fold')
@@ -49,14 +41,7 @@ def render_case(results: Results, case: Case) -> RenderableType:
 
 
 def render_scaling(fits: Sequence[Scaling]) -> RenderableType:
-    """Show how times grow with the image.
-
-    Args:
-        fits: The fits.
-
-    Returns:
-        A table.
-    """
+    """Show how times grow with the image."""
     table = Table(title='time of an image ~ its tokens ** exponent', title_justify='left')
     for heading in ('model', 'step', 'tokens at stride 4'):
         table.add_column(heading)
@@ -67,7 +52,7 @@ def render_scaling(fits: Sequence[Scaling]) -> RenderableType:
     return table
 
 
-def _cells(results: Results, row: Row) -> Iterator[str]:
+def _cells(results: Results, row: Timing) -> Iterator[str]:
     yield row.label
     if row.seconds:
         times = spread(row.seconds)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from ablation.accuracy_chart import plot_results
+from ablation.accuracy_chart import plot_accuracies
 from ablation.accuracy_table import markdown
 from ablation.pairs import COLOURS, RADIUS, draw_pairs
-from ablation.results import Accuracy, Difference, Row, compare, read_csv, summarize, write_csv
+from ablation.results import Accuracy, Difference, Outcome, compare, read_csv, summarize, write_csv
 from ablation.runs import keep_settings
 from ablation.tasks import TASKS, make_task, vary
 from ablation.training import Settings, train
@@ -22,7 +22,7 @@ from mmrsir.models.mixers.base import Mixer
 from ..helpers.commands import ROOT
 
 SMALL = Settings(side=32, pairs=8, steps=20, batch=4, draws=2, window_size=3, device='cpu')
-ROW = Row('pairs', 'rsir', 'fixed', 0, 80.0, 10, 20, 1.5)
+ROW = Outcome('pairs', 'rsir', 'fixed', 0, 80.0, 10, 20, 1.5)
 
 
 def test_pairs_are_answered_by_their_colours():
@@ -166,7 +166,7 @@ def test_rows_come_back_from_their_file(tmp_path):
     assert read_csv(tmp_path / 'rows.csv') == rows
 
 
-def by_seed(label: str, accuracies: dict[int, float]) -> list[Row]:
+def by_seed(label: str, accuracies: dict[int, float]) -> list[Outcome]:
     variant, _, evaluation = label.partition(' / ')
     row = replace(ROW, variant=variant, evaluation=evaluation or 'fixed')
     return [replace(row, seed=seed, accuracy=value) for seed, value in accuracies.items()]
@@ -205,7 +205,7 @@ def test_table():
 
 
 def test_picture(tmp_path):
-    plot_results([ROW, replace(ROW, task='digits')], tmp_path / 'picture.png')
+    plot_accuracies([ROW, replace(ROW, task='digits')], tmp_path / 'picture.png')
     assert (tmp_path / 'picture.png').read_bytes().startswith(b'\x89PNG')
 
 

@@ -11,10 +11,10 @@ from rich.console import Console
 from speed import runs, timing
 from speed.cases import Case
 from speed.memory import peak_growth
-from speed.results import Results, Row
+from speed.results import Results, Timing
 from speed.subjects import backbone_subject
 from speed.timing import Contender, take_turns
-from speed.timings_chart import plot_results
+from speed.timings_chart import plot_timings
 from speed.timings_table import render_case, render_scaling
 from torch import nn
 
@@ -132,8 +132,8 @@ def test_failed_contender_keeps_the_reason_and_no_times():
 
 
 def test_median_ratio_and_overhead_follow_from_times():
-    fast = Row('a', 'eager', SMALL, [2.0, 1.0, 30.0], [0.5, 8.0, 1.0])
-    slow = Row('b', 'eager', SMALL, [5.0, 9.0, 5.0], [5.0])
+    fast = Timing('a', 'eager', SMALL, [2.0, 1.0, 30.0], [0.5, 8.0, 1.0])
+    slow = Timing('b', 'eager', SMALL, [5.0, 9.0, 5.0], [5.0])
     results = results_of(fast, slow)
     assert (fast.median, fast.throughput, fast.overhead) == (2.0, 1.0, 2.0)
     assert (results.ratio(fast), results.ratio(slow)) == (1.0, 2.5)
@@ -142,28 +142,30 @@ def test_median_ratio_and_overhead_follow_from_times():
 def test_ratio_compares_within_case_and_mode():
     other = Case('training', 8, 8, 2)
     results = results_of(
-        Row('a', 'compiled', SMALL, [1.0]),
-        Row('a', 'eager', other, [2.0]),
-        Row('a', 'eager', SMALL, [4.0]),
-        Row('b', 'eager', SMALL, [8.0]),
+        Timing('a', 'compiled', SMALL, [1.0]),
+        Timing('a', 'eager', other, [2.0]),
+        Timing('a', 'eager', SMALL, [4.0]),
+        Timing('b', 'eager', SMALL, [8.0]),
     )
     assert results.ratio(results.rows[-1]) == 2.0
 
 
 def test_memory_is_compared_too():
-    rows = [Row('a', 'eager', SMALL, [1.0], [], 20), Row('b', 'eager', SMALL, [1.0], [], 50)]
+    rows = [Timing('a', 'eager', SMALL, [1.0], [], 20), Timing('b', 'eager', SMALL, [1.0], [], 50)]
     assert results_of(*rows).ratio(rows[1], 'peak_bytes') == 2.5
 
 
 def test_nothing_is_compared_with_what_failed():
-    results = results_of(Row('a', 'eager', SMALL, failure='no'), Row('b', 'eager', SMALL, [1.0]))
+    results = results_of(
+        Timing('a', 'eager', SMALL, failure='no'), Timing('b', 'eager', SMALL, [1.0])
+    )
     assert [results.ratio(row) for row in results.rows] == [None, None]
     assert results.rows[1].overhead is None
 
 
 def test_exponent_is_the_slope_of_time_an_image_over_its_tokens():
     rows = [
-        Row('a', 'eager', Case('forward', 4 * side, 2 * side, batch), [3e-6 * batch * side**3.0])
+        Timing('a', 'eager', Case('forward', 4 * side, 2 * side, batch), [3e-6 * batch * side**3.0])
         for side, batch in ((8, 4), (32, 1), (64, 2))
     ]
     (fit,) = results_of(*rows).scaling()
@@ -173,7 +175,7 @@ def test_exponent_is_the_slope_of_time_an_image_over_its_tokens():
 
 
 def test_two_sizes_are_not_fitted():
-    rows = [Row('a', 'eager', Case('forward', side, side, 1), [1.0]) for side in (8, 16)]
+    rows = [Timing('a', 'eager', Case('forward', side, side, 1), [1.0]) for side in (8, 16)]
     assert results_of(*rows).scaling() == []
 
 
@@ -287,8 +289,8 @@ def test_memory_of_a_row_includes_weights_and_batch(modules, monkeypatch):
 
 def test_json_holds_everything(tmp_path):
     results = results_of(
-        Row('a', 'eager', SMALL, [1.0, 2.0, 3.0], [1.0], 10),
-        Row('b', 'eager', SMALL, failure='no'),
+        Timing('a', 'eager', SMALL, [1.0, 2.0, 3.0], [1.0], 10),
+        Timing('b', 'eager', SMALL, failure='no'),
     )
     results.write(tmp_path / 'new/results.json')
     content = json.loads((tmp_path / 'new/results.json').read_text())
@@ -306,9 +308,12 @@ def test_json_holds_everything(tmp_path):
 
 
 def test_picture_shows_failed_models_too(tmp_path):
-    rows = [Row('a', 'eager', SMALL, [1.0, 2.0], [0.5]), Row('b', 'eager', SMALL, failure='no')]
-    other = Row('a', 'eager', Case('training', 8, 8, 2), [1.0])
-    plot_results(results_of(*rows, other), tmp_path / 'picture.png')
+    rows = [
+        Timing('a', 'eager', SMALL, [1.0, 2.0], [0.5]),
+        Timing('b', 'eager', SMALL, failure='no'),
+    ]
+    other = Timing('a', 'eager', Case('training', 8, 8, 2), [1.0])
+    plot_timings(results_of(*rows, other), tmp_path / 'picture.png')
     assert (tmp_path / 'picture.png').stat().st_size > 0
 
 
