@@ -11,7 +11,7 @@ from mmengine.registry import DATASETS, init_default_scope
 
 from mmrsir.checkpoints.reading import match_weights
 from mmrsir.engine import launch
-from mmrsir.visualization.curves import read_scalars
+from mmrsir.visualization.curves import log_files, read_log
 
 from .helpers.commands import METRIC, ROOT
 from .helpers.configs import CONFIGS, quick_search, read
@@ -100,7 +100,8 @@ def test_trains_and_evaluates_and_decays_what_its_recipe_says(path, data, tmp_pa
     runner.train()
 
     metric = 'coco/bbox_mAP' if '/faster_rcnn_' in path else METRIC[cfg.default_scope]
-    scalars = read_scalars(next(tmp_path.glob('*/vis_data/scalars.json')), ['loss', metric])
+    curves = read_log(log_files(tmp_path)).curves()
+    scalars = {key: curves[key] for key in ('loss', metric)}
     for steps, values in scalars.values():
         assert np.isfinite(values).all()
         assert steps[-1] == ITERATIONS

@@ -29,59 +29,36 @@ aten = torch.ops.aten
 
 
 class Complexity(NamedTuple):
-    """Cost of a model; all but the parameters for one forward pass with one image.
-
-    Args:
-        params: Number of parameters.
-        flops: Multiply-adds.
-        sorted_elements: Elements that sorts put in order.
-        moved_elements: Elements that gathers, index selections and scatters move.
-    """
+    """Cost of a model; all but the parameters for one forward pass with one image."""
 
     params: int
-    flops: int
+    flops: int  # multiply-adds
     sorted_elements: int
-    moved_elements: int
-
-
-def _attention(query: Any, key: Any, value: Any, *_: Any, **__: Any) -> int:
-    """Operations of the CPU's fused attention, which torch's counter leaves out."""
-    return sdpa_flop_count(query, key, value)
+    moved_elements: int  # by gathers, index selections and scatters
 
 
 def _indexed_attention(qkv: Any, places: Any, num_heads: int, window_tokens: int, **_: Any) -> int:
-    """Operations of the kernel that CUDA has for windows."""
     _, num_tokens, channels = qkv
     return 4 * prod(places) * min(window_tokens, num_tokens) * channels // 3
 
 
-def _sorted(sequence: Any, *_: Any, **__: Any) -> int:
-    """Elements that a sort puts in order."""
-    return prod(sequence)
-
-
-def _gathered(*_: Any, out_shape: Any, **__: Any) -> int:
-    """Elements that a gather or index selection reads."""
-    return prod(out_shape)
-
-
-def _scattered(target: Any, dim: int, index: Any, *_: Any, **__: Any) -> int:
-    """Elements that a scatter writes."""
-    return prod(index)
-
-
-# Formulas take shapes in place of tensors. Torch's own, which count products, stay as they are.
+# Formulas take shapes in place of tensors. Torch's own, which count products, stay as they are, but
+# leave out the CPU's fused attention and our kernel for CUDA.
 ATTENTION: dict[Any, Callable[..., int]] = {
-    aten._scaled_dot_product_flash_attention_for_cpu: _attention,
+    aten._scaled_dot_product_flash_attention_for_cpu: (
+        lambda query, key, value, *_, **__: sdpa_flop_count(query, key, value)
+    ),
 }
 if kernels is not None:
     ATTENTION[torch.ops.mmrsir.attend_indexed] = _indexed_attention
-SORTS: dict[Any, Callable[..., int]] = {aten.sort: _sorted}  # argsort calls it
+SORTS: dict[Any, Callable[..., int]] = {
+    aten.sort: lambda sequence, *_, **__: prod(sequence),  # argsort calls it
+}
 MOVES: dict[Any, Callable[..., int]] = {
-    aten.gather: _gathered,
-    aten.index_select: _gathered,
-    aten.scatter: _scattered,
-    aten.scatter_: _scattered,
+    aten.gather: lambda *_, out_shape, **__: prod(out_shape),
+    aten.index_select: lambda *_, out_shape, **__: prod(out_shape),
+    aten.scatter: lambda target, dim, index, *_, **__: prod(index),
+    aten.scatter_: lambda target, dim, index, *_, **__: prod(index),
 }
 PRODUCTS = {*flop_registry, *ATTENTION}
 
@@ -108,15 +85,9 @@ class _ShapesOfProducts(TorchDispatchMode):
 
 
 def count_module(module: nn.Module, image: Tensor, **inputs: Any) -> Complexity:
-    """Measure a module. Its outputs are meaningless meanwhile, as products are not computed.
+    """Measure a module in evaluation mode with an image, (1, 3, H, W).
 
-    Args:
-        module: Module in evaluation mode.
-        image: Input of its forward pass, (1, 3, H, W); on the meta device if the module is.
-        **inputs: Further arguments of its forward pass.
-
-    Returns:
-        Its cost.
+    Its outputs are meaningless meanwhile, as products are not computed.
     """
     counter = FlopCounterMode(display=False, custom_mapping={**ATTENTION, **SORTS, **MOVES})
     with torch.no_grad(), _ShapesOfProducts(), counter:
@@ -139,14 +110,6 @@ def count_config(cfg: Config, height: int, width: int) -> Complexity:
 
     A two-stage detector is measured with all proposals that its test settings allow
     (``rpn.max_per_img``), as no proposal is suppressed.
-
-    Args:
-        cfg: The config.
-        height: Height of the image in pixels.
-        width: Width of the image in pixels.
-
-    Returns:
-        Its cost.
     """
     init_default_scope(cfg.default_scope)
     cfg = deepcopy(cfg)

@@ -21,7 +21,7 @@ from mmengine.runner import FlexibleRunner, Runner
 from ..utils.errors import InvalidValueError, UserError
 from ..utils.missing import check_file
 from . import noise, scopes
-from .config_check import check_config, check_model
+from .config_check import check_model, check_settings
 from .config_files import find_config, read_file
 from .hooks.class_guard import ClassGuardHook
 from .hooks.resumed_settings import ResumedSettingsHook
@@ -161,7 +161,7 @@ def build_runner(
         MissingPathError: Paths of the config do not exist.
         InvalidValueError: The launcher needs GPUs, and there is none.
     """
-    check_config(cfg, splits)
+    check_settings(cfg, splits)
     if cfg.launcher != 'none' and not torch.cuda.is_available():
         _distribute_on_cpu(cfg)
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)

@@ -11,35 +11,25 @@ AREAS = {'': 'all', 's': 'small', 'm': 'medium', 'l': 'large'}
 
 @dataclass(frozen=True)
 class CocoFigures:
-    """Precision and recall of an evaluation.
+    """Precision and recall by T IoU thresholds, R recalls, K classes, A areas and M limits.
 
-    Attributes:
-        precision_TRKAM: Precision by IoU threshold, recall, class, area of the objects, and number
-            of detections that count in an image; -1 where there is no object.
-        recall_TKAM: Recall, likewise.
-        thresholds: The T IoU thresholds.
-        limits: The M numbers of detections.
-        headline: That of mAP.
-        limit: That of all other APs.
-        proposal_nums: Those of the average recalls.
+    A limit is a number of detections that count in an image. -1 stands where there is no object.
     """
 
     precision_TRKAM: NDArray[np.float64]
     recall_TKAM: NDArray[np.float64]
     thresholds: Sequence[float]
     limits: Sequence[int]
-    headline: int
-    limit: int
-    proposal_nums: Sequence[int]
+    headline: int  # limit of mAP
+    limit: int  # of all other APs
+    proposal_nums: Sequence[int]  # of the average recalls
 
     @property
     def precision_items(self) -> list[str]:
-        """Names of the average precisions."""
         return ['mAP', 'mAP_50', 'mAP_75', 'mAP_s', 'mAP_m', 'mAP_l']
 
     @property
     def recall_items(self) -> list[str]:
-        """Names of the average recalls."""
         largest = max(self.proposal_nums)
         names = [f'AR@{number}' for number in dict.fromkeys(self.proposal_nums)]
         return names + [f'AR_{area}@{largest}' for area in AREAS if area]
@@ -60,7 +50,6 @@ class CocoFigures:
         return float(values.mean()) if values.size else -1.0
 
     def summary(self) -> Iterator[str]:
-        """Yield a line for each figure, in COCO's own format."""
         spread = f'{self.thresholds[0]:.2f}:{self.thresholds[-1]:.2f}'
         for item in self.precision_items + self.recall_items:
             threshold, area, number = self._place(item)

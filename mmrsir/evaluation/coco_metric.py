@@ -90,7 +90,6 @@ class CheckedCocoMetric(CocoMetric):
 
     @property
     def dataset_meta(self) -> dict[str, Any] | None:
-        """What the data set says of itself; ``classes`` are the names of the classes."""
         return self._dataset_meta
 
     @dataset_meta.setter
@@ -146,7 +145,6 @@ class CheckedCocoMetric(CocoMetric):
         return reported
 
     def _set_truth(self, content: Record) -> CocoTruth:
-        """Take the ground truth, and say what of it an evaluation passes over."""
         from faster_coco_eval import COCO
 
         truth = CocoTruth(content, (self.dataset_meta or {})['classes'])
@@ -190,7 +188,6 @@ class CheckedCocoMetric(CocoMetric):
         )
 
     def _evaluate(self, metric: str, predictions: Sequence[Record]) -> CocoFigures:
-        """Evaluate boxes, masks or proposals."""
         from faster_coco_eval import COCOeval_faster
 
         masks = metric == 'segm'
@@ -227,7 +224,6 @@ class CheckedCocoMetric(CocoMetric):
 
 
 def _name(path: str) -> str:
-    """Return the name of a file, with the separators of any system."""
     return PureWindowsPath(path).name
 
 
@@ -251,7 +247,6 @@ def _detections(image_id: int, prediction: Record, masks: bool) -> list[Record]:
 
 
 def _each_class(figures: CocoFigures, names: Sequence[str]) -> dict[str, float]:
-    """Return the AP of each class, and log all its figures."""
     reported: dict[str, float] = {}
     rows = [['category', *figures.precision_items]]
     for label, name in enumerate(names):

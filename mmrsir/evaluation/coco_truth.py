@@ -20,15 +20,8 @@ class EvaluationError(UserError, ValueError):
 class CocoTruth:
     """The images of a COCO file, and the annotations of some classes.
 
-    Args:
-        content: What the file holds. It is not changed.
-        classes: Names of the classes.
-
-    Attributes:
-        category_ids: The file's id of each label. Labels count the categories with these names in
-            the order of the file, as in mmdet's ``CocoDataset``.
-        names: The name of each label.
-        image_ids: The new id of each image, by the file's.
+    Labels count the categories of these names in the order of the file, as in mmdet's
+    ``CocoDataset``. ``image_ids`` are the new ids by the file's.
     """
 
     def __init__(self, content: Record, classes: Sequence[str]) -> None:
@@ -53,23 +46,17 @@ class CocoTruth:
 
     @property
     def num_images(self) -> int:
-        """Number of images."""
         return len(self._images)
 
     def image(self, image_id: Any) -> Record | None:
-        """Return the record of an image; None if the file has no such image."""
         index = self.image_ids.get(image_id)
         return None if index is None else self._images[index - 1]
 
     def annotations(self, is_crowd: bool = False) -> list[Record]:
-        """Return the annotations that are crowds, or those that are not."""
         return [one for one in self._annotations if bool(one['iscrowd']) == is_crowd]
 
     def coco(self) -> Record:
-        """Return what a COCO file with the new ids would hold.
-
-        An evaluator may write into the annotations.
-        """
+        """Return a COCO file's content with the new ids; evaluators write into the annotations."""
         categories = [dict(id=i, name=name) for i, name in enumerate(self.names, start=1)]
         return dict(images=self._images, annotations=self._annotations, categories=categories)
 

@@ -126,7 +126,6 @@ class DSB2018Metric(BaseMetric):
 
 
 def _ious(predictions: Masks, objects: Masks) -> NDArray[np.float64]:
-    """Return IoU of each prediction with each object."""
     if not predictions or not objects:
         return np.zeros((len(predictions), len(objects)))
     return np.asarray(coco_mask.iou(list(predictions), list(objects), [0] * len(objects)))

@@ -49,7 +49,6 @@ class MaskTTAModel(DetTTAModel):
         return [self._merge(list(of_image)) for of_image in zip(*views, strict=True)]
 
     def _detect(self, data: dict[str, list[Any]]) -> list[_View]:
-        """Find boxes in one view of each image."""
         detector = self.module
         data = detector.data_preprocessor(data, False)
         samples = data['data_samples']
@@ -69,7 +68,6 @@ class MaskTTAModel(DetTTAModel):
         return views
 
     def _merge(self, views: list[_View]) -> DetDataSample:
-        """Merge the views of one image."""
         merged = self._merge_single_sample([view.sample for view in views])
         instances = merged.pred_instances
         if len(instances) == 0:

@@ -28,9 +28,6 @@ class RandomDraws(BaseTTAModel):
         module: The model or its config; its backbone should have ``eval_sampling='random'``.
         num_draws: Number of draws, K.
         data_preprocessor: That of the model, where its config does not have it.
-
-    Raises:
-        ValueError: ``num_draws`` is below 1.
     """
 
     def __init__(self, module: Any, num_draws: int = 8, data_preprocessor: Any = None) -> None:
@@ -39,10 +36,7 @@ class RandomDraws(BaseTTAModel):
         self.num_draws = num_draws
 
     def test_step(self, data: Any) -> list[BaseDataElement]:
-        """Predict for a batch of images.
-
-        Args:
-            data: As a data loader gives it.
+        """Predict for a batch of images, as a data loader gives it.
 
         Returns:
             One sample an image. Classifiers: ``pred_score``, the mean, and ``score_variance``,
@@ -155,7 +149,6 @@ def _merge_scores(samples: list[Any]) -> None:
 
 
 def _kept_instances(draws: list[InstanceData]) -> InstanceData:
-    """Return one instance for each object of any draw."""
     from mmcv.ops import batched_nms
 
     if len(draws) == 1:

@@ -47,23 +47,16 @@ class Placed(NamedTuple):
 
     @property
     def title(self) -> str:
-        """What the block is."""
         mixer = MIXER_TITLES.get(self.trace.mixer, self.trace.mixer)
         return f'stage {self.stage}, block {self.block}: {mixer}'
 
 
 class View(NamedTuple):
-    """A way to look at blocks.
-
-    Args:
-        title: Heading.
-        legend: What the colours mean.
-        paint: Returns the colours over the patches of a block, RGBA from 0 to 1, (h, w, 4), and
-            what is to be known about them in a line; None where there is nothing to show.
-    """
+    """A way to look at blocks."""
 
     title: str
-    legend: str
+    legend: str  # what the colours mean
+    # The colours over the patches, RGBA from 0 to 1, (h, w, 4), and a line about them.
     paint: Callable[[BlockTrace], tuple[np.ndarray, str] | None]
 
 
@@ -136,7 +129,6 @@ def place(traces: Traces) -> list[Placed]:
 
 
 def mean_weights(trace: BlockTrace) -> np.ndarray:
-    """Return the mean of the heads' attention weights, (h, w)."""
     return trace.weights_BhHW[0].detach().float().mean(0).cpu().numpy()
 
 
@@ -167,17 +159,12 @@ def draw_sheet(picture: np.ndarray, traces: Traces, view: str, out_file: str | P
     figure.suptitle(VIEWS[view].title)
     figure.supxlabel(VIEWS[view].legend, fontsize=9, wrap=True)
     for index, one in enumerate(shown, start=1):
-        draw_block(figure.add_subplot(rows, columns, index), picture, one, view)
+        axes = figure.add_subplot(rows, columns, index)
+        draw_block(axes, picture, one, view)
     figure.savefig(out_file, dpi=100)
 
 
-def draw_block(axes: Axes, picture: np.ndarray, placed: Placed, view: str) -> None:
-    remark = _draw(axes, picture, placed, view)
-    axes.set_title(f'{placed.title}\n{remark}', fontsize=9)
-
-
-def _draw(axes: Axes, picture: np.ndarray, placed: Placed, view: str) -> str:
-    """Draw a view of one block without a title, and return what is to be known about it."""
+def draw_block(axes: Axes, picture: np.ndarray, placed: Placed, view: str, title: str = '') -> None:
     painted = VIEWS[view].paint(placed.trace)
     assert painted is not None
     colors, remark = painted
@@ -193,13 +180,12 @@ def _draw(axes: Axes, picture: np.ndarray, placed: Placed, view: str) -> str:
     )
     axes.add_patch(frame)
     axes.set(xlim=(0, width), ylim=(height, 0), xticks=[], yticks=[])
-    return remark
+    axes.set_title(f'{title or placed.title}\n{remark}', fontsize=9)
 
 
 def render_block(
     picture: np.ndarray, placed: Placed, views: Sequence[str] = tuple(VIEWS)
 ) -> np.ndarray:
-    """Draw views of one block side by side, with their legends."""
     shown = [view for view in views if VIEWS[view].paint(placed.trace) is not None]
     height = picture.shape[0] / picture.shape[1] * 3.4 + 1.3
     figure = Figure(figsize=(3.6 * len(shown), height), dpi=90, layout='constrained')
@@ -207,8 +193,7 @@ def render_block(
     figure.suptitle(placed.title, fontsize=11)
     for index, view in enumerate(shown, start=1):
         axes = figure.add_subplot(1, len(shown), index)
-        remark = _draw(axes, picture, placed, view)
-        axes.set_title(f'{VIEWS[view].title}\n{remark}', fontsize=9)
+        draw_block(axes, picture, placed, view, VIEWS[view].title)
         axes.set_xlabel(fill(VIEWS[view].legend, 55), fontsize=8)
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
@@ -217,7 +202,14 @@ def render_block(
 def animate(
     picture: np.ndarray, traces: Traces, out_file: str | Path, seconds: float = 1.0
 ) -> None:
-    """Write an animated GIF that goes through the blocks: the window and its attention."""
+    """Write an animated GIF that goes through the blocks: the window and its attention.
+
+    Args:
+        picture: RGB, uint8, (H, W, 3), as the backbone saw it.
+        traces: What :meth:`PyramidTransformer.trace` returned of it.
+        out_file: GIF to write.
+        seconds: How long a block is shown.
+    """
     drawn = (render_block(picture, one, ('window', 'attention')) for one in place(traces))
     # The usual palette leaves out the few patches that have a colour.
     palette = Image.Quantize.MAXCOVERAGE
@@ -226,7 +218,10 @@ def animate(
 
 
 def write_json(traces: Traces, out_file: str | Path) -> None:
-    """Write what the pictures show as numbers; patches are [row, column] on the stage's grid."""
+    """Write what the pictures show as JSON: a list with an object for each block.
+
+    Patches are [row, column] on the grid of the stage.
+    """
     Path(out_file).write_text(json.dumps([_numbers(one) for one in place(traces)]))
 
 

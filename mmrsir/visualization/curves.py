@@ -38,32 +38,20 @@ MARKED_POINTS = 40
 
 
 class Validation(NamedTuple):
-    """What a validation found.
+    """What a validation found."""
 
-    Args:
-        iteration: The last one that was logged before.
-        step: How mmengine counts it: the epoch, or the iteration where metrics are logged by it.
-        metrics: The metrics.
-    """
-
-    iteration: int
-    step: int
+    iteration: int  # the last one that was logged before
+    step: int  # how mmengine counts: the epoch, or the iteration where metrics are logged by it
     metrics: dict[str, float]
 
 
 class RunLog(NamedTuple):
-    """What a run logged.
-
-    Args:
-        training: Curves of the training, by the name of the value.
-        validations: The validations, in their order.
-    """
+    """What a run logged: curves of the training by name, and validations in their order."""
 
     training: dict[str, Curve]
     validations: list[Validation]
 
     def curves(self) -> dict[str, Curve]:
-        """Return all curves, those of the validations too."""
         metrics: dict[str, Curve] = defaultdict(lambda: ([], []))
         for validation in self.validations:
             for key, value in validation.metrics.items():
@@ -114,29 +102,6 @@ def read_log(files: Iterable[Path]) -> RunLog:
     return RunLog(dict(log.training), log.validations)
 
 
-def read_scalars(run: str | Path, keys: Sequence[str]) -> dict[str, Curve]:
-    """Read curves of a run.
-
-    A validation stands at the iteration that was logged before it.
-
-    Args:
-        run: What :func:`log_files` takes.
-        keys: Names of the values to read, such as ``'loss'`` or ``'coco/bbox_mAP'``.
-
-    Returns:
-        For each key the iterations and the values.
-
-    Raises:
-        FileNotFoundError: The run has no log.
-        ValueError: The log has no values of a key.
-    """
-    curves = read_log(log_files(run)).curves()
-    missing = [key for key in keys if key not in curves]
-    if missing:
-        raise ValueError(f'{run} has no values of {", ".join(missing)}; it has {", ".join(curves)}')
-    return {key: curves[key] for key in keys}
-
-
 def main_metrics(log: RunLog) -> list[str]:
     """Return the metrics of a run that matter most; all that it has where it has none of these."""
     found = dict.fromkeys(key for one in log.validations for key in one.metrics)
@@ -151,16 +116,7 @@ def plot_runs(
 ) -> None:
     """Draw curves of one run, its metrics in one panel, or of several, a panel for each value.
 
-    Args:
-        runs: What :func:`log_files` takes of each run, by its name in the legend.
-        out_file: Picture to write, PNG where it is no path.
-        title: Heading.
-        keys: Names of the values to draw; None: the loss, the learning rate and the main metrics
-            that the runs have.
-
-    Raises:
-        FileNotFoundError: A run has no log.
-        ValueError: A key is in no run; names the nearest.
+    Without ``keys``: the loss, the learning rate and the main metrics that the runs have.
     """
     logs = {name: read_log(log_files(run)) for name, run in runs.items()}
     curves = {name: log.curves() for name, log in logs.items()}
@@ -220,7 +176,6 @@ def _numbers(scalars: Mapping[str, Any], left_out: Sequence[str]) -> dict[str, f
 
 
 def _forget(log: RunLog, start: int) -> None:
-    """Delete what was logged from an iteration on."""
     for iterations, values in log.training.values():
         place = bisect_left(iterations, start)
         del iterations[place:], values[place:]

@@ -20,7 +20,6 @@ _DEFAULT_VISUALIZERS = {
 
 
 def visualizer_settings(cfg: Config) -> ConfigDict:
-    """Return the settings of a config's visualizer, with what the library leaves to the runner."""
     return ConfigDict(
         {'type': _DEFAULT_VISUALIZERS[cfg.default_scope], 'name': 'visualizer'},
         **(cfg.get('visualizer') or {}),
@@ -55,7 +54,6 @@ def draw_training_images(cfg: Config, number: int, out_dir: Path, seed: int = 0)
 
 
 def _to_rgb(inputs_3HW: Any, cfg: Config) -> np.ndarray:
-    """Return what a pipeline packed as RGB, uint8, (H, W, 3)."""
     image = inputs_3HW.permute(1, 2, 0).numpy().clip(0, 255).astype(np.uint8)
     settings = cfg.model.get('data_preprocessor') or cfg.get('data_preprocessor') or {}
     if not settings.get('rgb_to_bgr'):  # images are read as BGR, unless a model turns them to that

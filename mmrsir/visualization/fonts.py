@@ -41,7 +41,6 @@ def fonts_for(names: Iterable[str]) -> AbstractContextManager[None]:
 
 @cache
 def _letters(path: str) -> frozenset[int]:
-    """Return the code points that a font has."""
     try:
         return frozenset(font_manager.get_font(path).get_charmap())
     except (OSError, RuntimeError):  # a font that matplotlib cannot read

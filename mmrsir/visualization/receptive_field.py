@@ -20,17 +20,11 @@ SHARE = 0.95
 
 
 class Field(NamedTuple):
-    """Effective receptive field after a block.
-
-    Args:
-        title: The block.
-        gradient: Absolute gradient by the pixels, (H, W); at most 1.
-        area: Smallest share of the pixels that have 95 % of the gradient, 0 to 1.
-    """
+    """Effective receptive field after a block."""
 
     title: str
-    gradient: np.ndarray
-    area: float
+    gradient: np.ndarray  # absolute, by the pixels, (H, W); at most 1
+    area: float  # smallest share of the pixels that have 95 % of the gradient, 0 to 1
 
 
 def receptive_fields(backbone: PyramidTransformer, images: Tensor) -> Iterator[Field]:
@@ -60,14 +54,17 @@ def receptive_fields(backbone: PyramidTransformer, images: Tensor) -> Iterator[F
 
 
 def covered_area(strength: Tensor, share: float = SHARE) -> float:
-    """Return the smallest share of the pixels that have a share of the whole strength."""
+    """Return the smallest share of the pixels, 0 to 1, that have a share of the whole strength.
+
+    ``strength`` is not negative, of any shape.
+    """
     sums = strength.flatten().sort(descending=True)[0].cumsum(0)
     needed = int((sums < share * sums[-1]).sum()) + 1
     return min(needed, len(sums)) / len(sums)
 
 
 def draw_fields(fields: Mapping[str, Sequence[Field]], out_file: str | Path) -> None:
-    """Draw the fields of models, a row for each, and how far they reach."""
+    """Draw fields, a row for each model by its name, and how far they reach."""
     columns = max(len(of_model) for of_model in fields.values())
     figure = Figure(figsize=(1.7 * columns + 1, 2.2 * len(fields) + 3.2), layout='constrained')
     figure.suptitle('Effective receptive field of the middle, after each block')

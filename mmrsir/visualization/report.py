@@ -20,130 +20,19 @@ TIMESTAMP = '%Y%m%d_%H%M%S'  # mmengine's name of the folder of a start
 START_FOLDER = re.compile(r'\d{8}_\d{6}')
 CHECKPOINT = re.compile(r'(epoch|iter)_(\d+)\.pth$')
 
-TEMPLATE = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{{ title }}</title>
-<style>
-  body { font: 15px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem;
-    color: #222; }
-  h1 { margin-bottom: 0; }
-  h2 { margin-top: 2rem; border-bottom: 1px solid #ccc; }
-  table { border-collapse: collapse; display: block; overflow-x: auto; }
-  h1, .state { overflow-wrap: anywhere; }
-  th, td { padding: .2rem .8rem .2rem 0; text-align: left; vertical-align: top;
-    border-bottom: 1px solid #eee; }
-  .number { text-align: right; font-variant-numeric: tabular-nums; }
-  td pre, p.state { margin: 0; }
-  pre { white-space: pre-wrap; overflow-wrap: anywhere; font-size: 13px; }
-  img { max-width: 100%; }
-  figure { display: inline-block; margin: 0 1rem 1rem 0; max-width: 46%; }
-  figcaption { font-size: 13px; color: #555; overflow-wrap: anywhere; }
-  @media (max-width: 40rem) { figure { max-width: 100%; margin-right: 0; } }
-</style>
-</head>
-<body>
-<h1>{{ title }}</h1>
-<p class="state">{{ state }}; written {{ written }}</p>
-
-<h2>Results</h2>
-{% if checkpoints %}
-<table>
-<tr><th>checkpoint</th><th>file</th>
-{%- for key in metrics %}<th class="number">{{ label(key) }}</th>{% endfor %}</tr>
-{% for one in checkpoints %}
-<tr><td>{{ one.role }}</td><td>{{ one.file }}</td>
-{%- for key in metrics %}<td class="number">{{ number(one.metrics, key) }}</td>{% endfor %}</tr>
-{% endfor %}
-</table>
-{% else %}
-<p>No checkpoint yet.</p>
-{% endif %}
-<p><img src="{{ curves }}" alt="curves of the training"></p>
-
-{% if pictures %}
-<h2>Predictions</h2>
-<p>Images of the validation at iteration {{ drawn_at }}: truth on the left and prediction on the
-right, or both named in the picture.</p>
-{% for name, picture in pictures.items() %}
-<figure><img src="{{ picture }}" alt="{{ name }}"><figcaption>{{ name }}</figcaption></figure>
-{% endfor %}
-{% endif %}
-
-<h2>Time</h2>
-<p>Each time that the training was started or resumed in this folder.</p>
-<table>
-<tr><th>begun</th><th class="number">took</th><th class="number">iterations logged</th>
-<th>log</th></tr>
-{% for start in starts %}
-<tr><td>{{ start.begun }}</td><td class="number">{{ start.took }}</td>
-<td class="number">{{ start.first }} to {{ start.last }}</td><td>{{ start.log }}</td></tr>
-{% endfor %}
-</table>
-
-{% for heading, table in facts.items() %}
-<h2>{{ heading }}</h2>
-<table>
-{% for name, value in table.items() %}
-<tr><th>{{ name }}</th><td><pre>{{ value }}</pre></td></tr>
-{% endfor %}
-</table>
-{% endfor %}
-
-{% if validations %}
-<h2>All validations</h2>
-<details><summary>{{ validations | length }} of them</summary>
-<table>
-<tr><th class="number">{{ unit }}</th>
-{%- for key in all_metrics %}<th class="number">{{ label(key) }}</th>{% endfor %}</tr>
-{% for one in validations %}
-<tr><td class="number">{{ one.step }}</td>
-{%- for key in all_metrics %}<td class="number">{{ number(one.metrics, key) }}</td>{% endfor %}</tr>
-{% endfor %}
-</table>
-</details>
-{% endif %}
-
-{% if config %}
-<h2>Config</h2>
-<details><summary>all settings, those that were inherited too</summary>
-<pre>{{ config }}</pre></details>
-{% endif %}
-</body>
-</html>
-"""
+TEMPLATE = Path(__file__).with_name('report_page.html')
 
 
 class Checkpoint(NamedTuple):
-    """A checkpoint and what it reached.
-
-    Args:
-        role: Why it is shown.
-        file: Its name, or that there is none.
-        metrics: Those of its validation; empty where there was none.
-    """
-
-    role: str
+    role: str  # why it is shown
     file: str
     metrics: Mapping[str, float]
 
 
 class Start(NamedTuple):
-    """A time that the training was started or resumed.
-
-    Args:
-        begun: When.
-        took: Until its last line was logged.
-        first: Iteration of its first line.
-        last: Iteration of its last line.
-        log: Its log file, in the work folder.
-    """
-
     begun: str
-    took: str
-    first: int
+    took: str  # until its last line was logged
+    first: int  # iteration that was logged
     last: int
     log: str
 
@@ -164,8 +53,8 @@ def render_report(
     log = read_log(files)
     metrics = main_metrics(log)
     drawn_at, pictures = _predictions(work_dir)
-    template = Environment(autoescape=True, undefined=StrictUndefined).from_string(TEMPLATE)
-    return template.render(
+    environment = Environment(autoescape=True, undefined=StrictUndefined)
+    return environment.from_string(TEMPLATE.read_text(encoding='utf-8')).render(
         title=work_dir.resolve().name,
         state=state,
         written=datetime.now().strftime('%Y-%m-%d %H:%M'),
@@ -192,7 +81,6 @@ def _checkpoints(
     unit: str,
     paths: Mapping[str, str],
 ) -> list[Checkpoint]:
-    """Return the checkpoints that matter, with what they reached."""
     reached = {f'{unit}_{one.step}.pth': one.metrics for one in validations}
     shown = []
     if metrics and metrics[0] in METRICS and not any(role.startswith('best') for role in paths):

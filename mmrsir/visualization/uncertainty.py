@@ -7,7 +7,6 @@ from matplotlib.figure import Figure
 
 
 def draw_uncertainty(picture: np.ndarray, variance: np.ndarray, out_file: str | Path) -> None:
-    """Draw a picture beside the variance over draws, with its scale."""
     height, width = variance.shape
     cell = 4.0  # inches, the width of a picture
     figure = Figure(figsize=(2 * cell + 1, cell * height / width + 0.4), layout='constrained')

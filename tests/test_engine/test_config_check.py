@@ -19,7 +19,7 @@ from torch import nn
 
 from mmrsir.checkpoints.reading import CheckpointMismatchError
 from mmrsir.engine import launch, scopes
-from mmrsir.engine.config_check import ConfigError, check_classes, check_config, check_model
+from mmrsir.engine.config_check import ConfigError, check_classes, check_model, check_settings
 from mmrsir.models import RSIRTransformer
 
 from ..helpers.commands import ROOT
@@ -60,7 +60,7 @@ def read(library, **settings):
 def mistakes(cfg, splits=(), error=ValueError):
     """The lines of the error that name a mistake."""
     with pytest.raises(error) as caught:
-        check_config(cfg, splits)
+        check_settings(cfg, splits)
     _, *lines, way_on = str(caught.value).splitlines()
     assert 'unchecked_settings=' in way_on
     return [line.strip() for line in lines]
@@ -97,7 +97,7 @@ def test_mistyped_setting_is_named_with_the_nearest(setting, value, meant):
 
 
 def test_variables_that_help_to_write_a_config_are_no_mistakes():
-    check_config(
+    check_settings(
         read('mmdet', conv_cfg={}, optimizer={}, base_pipeline=[], train_dataloader_2={}), ()
     )
 
@@ -155,7 +155,7 @@ def test_types_of_other_libraries_are_known(scope, name):
     cfg.model.neck = dict(type=name)
     if scope is not None:
         cfg.model.neck._scope_ = scope
-    check_config(cfg, ())
+    check_settings(cfg, ())
 
 
 def test_all_mistakes_are_named_at_once_and_each_can_be_meant():
@@ -167,7 +167,7 @@ def test_all_mistakes_are_named_at_once_and_each_can_be_meant():
     cfg.unchecked_settings = 'model.backbone'
     assert [line.partition(':')[0] for line in mistakes(cfg)] == ['param_schedular']
     cfg.unchecked_settings = ['model', 'param_schedular']
-    check_config(cfg, ())
+    check_settings(cfg, ())
 
 
 def test_nothing_is_built_of_a_wrong_config(monkeypatch):
@@ -200,7 +200,7 @@ def alarms(library, paths):
             continue
         cfg.setdefault('default_scope', library)
         try:
-            check_config(cfg, ())
+            check_settings(cfg, ())
         except ValueError as error:
             lines[name] = str(error).splitlines()[1:-1]
     return lines, unloadable
@@ -251,7 +251,7 @@ def folders(tmp_path):
 
 def test_all_missing_paths_are_named_at_once(folders):
     cfg, root = folders
-    check_config(cfg, ('train', 'val', 'test'))
+    check_settings(cfg, ('train', 'val', 'test'))
     train = cfg.train_dataloader.dataset
     train.ann_file = 'annotations/instances_trian.json'
     train.data_prefix.img = f'{root}/data/tarin/'
@@ -280,7 +280,7 @@ def test_only_what_a_run_uses_must_exist(folders):
     cfg, _ = folders
     cfg.train_dataloader.dataset.data_root = 'nowhere'
     cfg.model.backbone.init_cfg = dict(type='Pretrained', checkpoint='nowhere.pth')
-    check_config(cfg, ('test',))
+    check_settings(cfg, ('test',))
     lines = mistakes(cfg, ('train',), FileNotFoundError)
     assert sorted(line.partition(':')[0] for line in lines) == [
         'model.backbone.init_cfg.checkpoint',
@@ -317,7 +317,7 @@ def test_what_is_elsewhere_is_not_looked_for(folders, settings):
             'model.backbone.init_cfg': dict(type='Pretrained', checkpoint='torchvision://resnet50'),
         }
     )
-    check_config(cfg, ('train',))
+    check_settings(cfg, ('train',))
 
 
 def test_data_set_without_other_paths_needs_its_root(tmp_path):

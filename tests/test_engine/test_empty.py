@@ -17,7 +17,7 @@ from torch.nn.utils import parameters_to_vector
 
 from mmrsir.engine import launch
 from mmrsir.engine.config_check import ConfigError
-from mmrsir.engine.loops.checked import MissingMasksError, build_dataloader
+from mmrsir.engine.loops.checked import MissingMasksError, checked_dataloader
 
 from ..helpers.configs import read
 from ..helpers.forks import run_in_two_processes
@@ -56,7 +56,7 @@ def build(settings):
     runner = SimpleNamespace(
         build_dataloader=Runner.build_dataloader, seed=0, _randomness_cfg=dict(seed=0), model=None
     )
-    return build_dataloader(runner, settings, 'train_dataloader')
+    return checked_dataloader(runner, settings, 'train_dataloader')
 
 
 @pytest.mark.parametrize(

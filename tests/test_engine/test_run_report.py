@@ -12,7 +12,7 @@ from mmengine.hooks import Hook
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from mmrsir.engine import launch
-from mmrsir.engine.config_check import check_config
+from mmrsir.engine.config_check import check_settings
 from mmrsir.engine.hooks import prediction_pictures, run_report
 from mmrsir.engine.hooks.run_report import REPORT, git_state
 from mmrsir.visualization.curves import LABELS
@@ -163,7 +163,7 @@ def test_other_trackers_are_one_setting(scope, backend):
     option = f'visualizer.vis_backends.1.type={backend}'
     arguments = [str(ROOT / CONFIGS[scope]), '--cfg-options', option]
     cfg = launch.load_config(launch.argument_parser('').parse_args(arguments))
-    check_config(cfg, splits=())
+    check_settings(cfg, splits=())
     assert [one.type for one in cfg.visualizer.vis_backends] == ['LocalVisBackend', backend]
 
 

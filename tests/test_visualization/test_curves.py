@@ -8,7 +8,7 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
-from mmrsir.visualization.curves import log_files, plot_runs, read_log, read_scalars
+from mmrsir.visualization.curves import log_files, plot_runs, read_log
 
 from ..helpers.commands import ROOT
 
@@ -55,28 +55,32 @@ def panels(monkeypatch):
     return drawn
 
 
+def curves_of(run):
+    return read_log(log_files(run)).curves()
+
+
 def test_validation_points_stand_at_their_training_iteration(run):
-    curves = read_scalars(log_files(run)[0], ['loss', 'coco/bbox_mAP'])
+    curves = curves_of(log_files(run)[0])
     assert curves['loss'] == ([10, 20, 30], [3.0, 2.0, 1.0])
     assert curves['coco/bbox_mAP'] == ([20, 30], [0.5, 0.6])
 
 
 def test_resumed_training_replaces_what_it_did_again(run):
-    curves = read_scalars(run, ['loss', 'coco/bbox_mAP'])
+    curves = curves_of(run)
     assert curves['loss'] == ([10, 20, 30, 40], [3.0, 2.0, 1.5, 0.5])
     assert curves['coco/bbox_mAP'] == ([20, 30], [0.5, 0.7])
 
 
 def test_training_that_began_anew_replaces_the_one_before(run):
     write_log(run, '20260103_000000', LINES[:1])
-    assert read_scalars(run, ['loss'])['loss'] == ([10], [3.0])
+    assert curves_of(run)['loss'] == ([10], [3.0])
     assert not read_log(log_files(run)).validations
 
 
 def test_line_that_a_kill_cut_off_is_left_out(run):
     (path, *_) = log_files(run)
     path.write_text(path.read_text()[:-20])
-    assert read_scalars(path, ['coco/bbox_mAP'])['coco/bbox_mAP'] == ([20], [0.5])
+    assert curves_of(path)['coco/bbox_mAP'] == ([20], [0.5])
 
 
 def test_times_of_a_validation_are_no_metrics(run):
@@ -86,12 +90,7 @@ def test_times_of_a_validation_are_no_metrics(run):
 
 def test_loss_of_the_validation_is_not_mixed_with_that_of_the_training(tmp_path):
     path = write_log(tmp_path, '20260101_000000', [LINES[0], {'loss': 9.0, 'step': 1}])
-    assert read_scalars(path, ['loss'])['loss'] == ([10], [3.0])
-
-
-def test_missing_values_are_named(run):
-    with pytest.raises(ValueError, match='has no values of mIoU; it has .*loss, lr'):
-        read_scalars(run, ['loss', 'mIoU'])
+    assert curves_of(path)['loss'] == ([10], [3.0])
 
 
 def test_folder_without_a_log_is_refused(tmp_path):

@@ -56,7 +56,6 @@ def main() -> None:
 
 
 def summary(logs: dict[str, RunLog]) -> Table:
-    """Return a table of what trainings reached: of metrics the last value and the best one."""
     metrics = list(dict.fromkeys(key for log in logs.values() for key in main_metrics(log)))
     table = Table()
     table.add_column('training', overflow='fold')

@@ -38,7 +38,6 @@ COLUMNS = {'mmdet': 2, 'mmseg': 2, 'mmpretrain': 4}  # of the sheet: two draw tr
 
 
 def argument_parser() -> argparse.ArgumentParser:
-    """Return the parser of the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     launch.add_config_arguments(parser)
     parser.add_argument('checkpoint', help='checkpoint file')
@@ -101,7 +100,6 @@ def main() -> None:
 
 
 def write_csv(rows: list[Row], out_file: Path) -> None:
-    """Write the figures of the classes."""
     with out_file.open('w', encoding='utf-8', newline='') as file:
         writer = csv.DictWriter(file, rows[0].keys())
         writer.writeheader()
@@ -111,7 +109,6 @@ def write_csv(rows: list[Row], out_file: Path) -> None:
 def draw_worst(
     worst: list[Rated], names: Mapping[str, str], runner: Any, folder: Path
 ) -> list[Path]:
-    """Draw the worst images, and return the pictures."""
     pictures = []
     for rank, one in enumerate(track(worst, 'Drawing the worst images', console=PROGRESS), start=1):
         path = one.sample.img_path
@@ -124,7 +121,6 @@ def draw_worst(
 
 
 def print_table(rows: list[Row]) -> None:
-    """Print the figures of the classes, of many those of the worst."""
     columns = list(rows[0])
     shown = sorted(rows, key=lambda row: _absent_last(float(row[columns[1]])))
     title = 'Classes, the worst first'

@@ -85,12 +85,10 @@ def score_pixels(sample: Any, matrix: Tensor) -> float:
 
 
 def score_image(sample: Any, matrix: Tensor) -> float:
-    """Return the probability that was given to the true class."""
     return sample.pred_score[sample.gt_label.item()].item()
 
 
 def _covered(boxes: Tensor, regions: Tensor) -> Tensor:
-    """Return the largest share of each box that lies in a region."""
     corners = torch.maximum(boxes[:, None, :2], regions[:, :2])
     others = torch.minimum(boxes[:, None, 2:], regions[:, 2:])
     shared = (others - corners).clamp(min=0).prod(2).amax(1)

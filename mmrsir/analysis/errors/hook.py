@@ -19,24 +19,14 @@ class Rated(NamedTuple):
 
 
 class ResultsHook(Hook):
-    """Gathers what is taken for what, and the worst images. For a test by a single process.
-
-    Args:
-        task: The task.
-        num_worst: Images to keep.
-
-    Attributes:
-        classes: Names of the classes.
-        matrix: Confusion matrix of all images.
-        worst: The worst images, the worst first.
-    """
+    """Gathers what is taken for what, and the worst images. For a test by a single process."""
 
     def __init__(self, task: Task, num_worst: int) -> None:
         self.task = task
         self.num_worst = num_worst
         self.classes: list[str] = []
-        self.matrix: Any = 0
-        self.worst: list[Rated] = []
+        self.matrix: Any = 0  # confusion matrix of all images
+        self.worst: list[Rated] = []  # the worst first
 
     def before_test_epoch(self, runner: Runner) -> None:
         classes = class_names(runner.test_dataloader.dataset)

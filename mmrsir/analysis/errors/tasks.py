@@ -16,26 +16,17 @@ COCO_METRICS = ('CocoMetric', 'CheckedCocoMetric')
 
 @dataclass(frozen=True)
 class Task:
-    """How results of a library are analysed.
+    """How results of a library are analysed."""
 
-    Args:
-        counted: What a confusion matrix counts.
-        score: What a score of an image means.
-        count: Returns the confusion matrix of a data sample.
-        rate: Returns the score of a data sample with its matrix; less is worse.
-        per_class: Returns the figures of each class, of the whole matrix and what the test of the
-            library reported.
-    """
-
-    counted: str
-    score: str
-    count: Callable[[Any, int], Tensor]
-    rate: Callable[[Any, Tensor], float]
+    counted: str  # what a confusion matrix counts
+    score: str  # what a score of an image means
+    count: Callable[[Any, int], Tensor]  # a data sample's confusion matrix
+    rate: Callable[[Any, Tensor], float]  # its score; less is worse
+    # Figures of each class, of the whole matrix and what the test of the library reported.
     per_class: Callable[[Tensor, list[str], Mapping[str, float]], list[Row]]
 
 
 def report_each_class(cfg: Config) -> None:
-    """Let the metric of a detector report each class, of boxes and of masks."""
     settings = cfg.test_evaluator
     kind = settings.get('type') if isinstance(settings, dict) else 'several'
     if kind not in COCO_METRICS:

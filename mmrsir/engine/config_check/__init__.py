@@ -6,15 +6,20 @@ meant as it is goes into ``unchecked_settings`` of the config, a list of setting
 alone with all below.
 """
 
-from .built_model import check_classes, check_model
-from .check import ConfigError, check_config, refuse
-from .mistakes import Mistake
+from collections.abc import Collection
 
-__all__ = [
-    'ConfigError',
-    'Mistake',
-    'check_classes',
-    'check_config',
-    'check_model',
-    'refuse',
-]
+from mmengine.config import Config
+
+from ...utils.missing import MissingPathError
+from .built_model import check_classes, check_model
+from .names import check_names, check_types
+from .paths import check_paths
+from .refusal import ConfigError, Mistake, refuse
+
+__all__ = ['ConfigError', 'Mistake', 'check_classes', 'check_model', 'check_settings', 'refuse']
+
+
+def check_settings(cfg: Config, splits: Collection[str]) -> None:
+    """Check the settings of a config, and that the files and folders exist that a run reads."""
+    refuse(cfg, 'has wrong settings', [*check_names(cfg), *check_types(cfg)])
+    refuse(cfg, 'names what does not exist', check_paths(cfg, splits), MissingPathError)

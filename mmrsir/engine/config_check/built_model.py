@@ -14,8 +14,8 @@ from ...datasets.loading.decoding import first_ten
 from ...models.pretrained import PretrainedModule
 from ...utils.suggestions import did_you_mean
 from ..hooks.checkpoint_match import unwrap
-from .check import ConfigError
 from .paths import is_pretrained
+from .refusal import ConfigError
 
 # An RPN tells objects from the rest; a semantic head beside a detector also has classes of stuff.
 OTHER_HEADS = ('rpn_head', 'semantic')
@@ -85,7 +85,6 @@ def _check_custom_keys(model: nn.Module, custom_keys: dict[str, Any]) -> None:
 
 
 def _initializations(module: nn.Module) -> list[dict[str, Any]]:
-    """Return the settings that a module is initialized by."""
     if isinstance(module, PretrainedModule):
         return module.pretrained
     given = getattr(module, 'init_cfg', None) or []

@@ -13,20 +13,17 @@ from mmengine.registry import DATASETS
 from mmengine.utils import is_abs
 
 from ...utils.missing import nearest
-from .mistakes import Mistake
-from .registered import find
-from .sections import sections
+from .refusal import Mistake
+from .sections import find, sections
 
 
 def check_paths(cfg: Config, splits: Collection[str]) -> Iterator[Mistake]:
-    """Look for what a run reads."""
     for setting, path in _paths(cfg, splits):
         if '://' not in path and not _exists(path):
             yield Mistake(setting, f'{path} does not exist{_nearest(path)}')
 
 
 def _paths(cfg: Config, splits: Collection[str]) -> Iterator[tuple[str, str]]:
-    """Yield the path of a setting, and that of a file or folder that it names."""
     loaders = [f'{split}_dataloader' for split in splits]
     evaluators = [f'{split}_evaluator' for split in splits]
     for place, section, scope in sections(cfg):
@@ -46,7 +43,6 @@ def _paths(cfg: Config, splits: Collection[str]) -> Iterator[tuple[str, str]]:
 
 
 def is_pretrained(init_cfg: dict[str, Any]) -> bool:
-    """Return whether an initialization takes weights out of a checkpoint."""
     return init_cfg.get('type') in ('Pretrained', PretrainedInit)
 
 

@@ -49,9 +49,6 @@ class ResumableCheckpointHook(CheckpointHook):
         on_error: ``'stop'`` ends the training where a file cannot be written, as on a full disk;
             ``'continue'`` logs it and trains on.
         **kwargs: Arguments of mmengine's ``CheckpointHook``.
-
-    Raises:
-        ValueError: ``on_error`` is neither.
     """
 
     file_backend: Any  # of mmengine's hook, from `before_train` on
@@ -100,7 +97,6 @@ class ResumableCheckpointHook(CheckpointHook):
             checkpoint['meta'].update(self._place)  # FlexibleRunner counts on after validation
 
     def _resume(self, runner: Runner) -> None:
-        """Take over the states of the checkpoint that was loaded."""
         counted = runner.iter - runner.epoch * len(runner.train_dataloader)  # not with other data
         runner.train_loop.batches_done = self._loaded.get('batches_done', max(0, counted))
         states = self._loaded.get('random_states', [])
@@ -141,7 +137,6 @@ class ResumableCheckpointHook(CheckpointHook):
 
     @contextmanager
     def _errors_told(self, runner: Runner) -> Iterator[None]:
-        """Stop, or log, where a file cannot be written."""
         try:
             yield
         except OSError as error:

@@ -93,8 +93,7 @@ class ClassGuardHook(Hook):
     def before_val(self, runner: Runner) -> None:
         self._seen = None
 
-    def before_test(self, runner: Runner) -> None:
-        self._seen = None
+    before_test = before_val
 
     def after_val_iter(self, runner: Runner, batch_idx: int, **kwargs: Any) -> None:
         self._look('val', kwargs.get('outputs'))
@@ -153,12 +152,10 @@ class ClassGuardHook(Hook):
 
 
 def rests_on_too_few_classes(runner: Runner) -> bool:
-    """Say whether the metrics of the last validation rest on one of several classes, or on none."""
     return any(isinstance(one, ClassGuardHook) and one.rests_on_too_few for one in runner.hooks)
 
 
 def _loops(runner: Runner) -> Iterator[tuple[str, BaseLoop]]:
-    """Iterate over the loops that are built: those that the run uses."""
     for split in SPLITS:
         loop = getattr(runner, f'_{split}_loop')
         if isinstance(loop, BaseLoop) and hasattr(loop.dataloader.dataset, 'metainfo'):
@@ -166,13 +163,11 @@ def _loops(runner: Runner) -> Iterator[tuple[str, BaseLoop]]:
 
 
 def _names(dataset: Any, split: str) -> tuple[Naming | None, Naming | None]:
-    """Return what the config and what the files of a data set call its labels."""
     place = f'{split}_dataloader'
     return declared_names(dataset, place), found_names(dataset, place)
 
 
 def _mistakes(loops: Mapping[str, BaseLoop]) -> Iterator[Mistake]:
-    """Compare the classes of data sets with the config, with training and with the evaluator."""
     first: tuple[Naming | None, Naming | None] = None, None
     for split, loop in loops.items():
         setting = f'{split}_dataloader.{SETTING}'
@@ -192,7 +187,6 @@ def _mistakes(loops: Mapping[str, BaseLoop]) -> Iterator[Mistake]:
 
 
 def _evaluator_mistakes(split: str, loop: Any, dataset: Any, names: Naming) -> Iterator[Mistake]:
-    """Compare a COCO file that an evaluator has read with the data set."""
     setting = f'{split}_evaluator.ann_file'
     for metric in loop.evaluator.metrics:
         truth = getattr(metric, 'truth', None)
@@ -219,7 +213,6 @@ def _classes_of(checkpoint: Mapping[str, Any]) -> Sequence[str] | None:
 
 
 def _log_counts(runner: Runner, counts: Mapping[str, ClassCounts]) -> None:
-    """Log how often classes occur, and warn of those that occur too seldom."""
     tables: dict[tuple[str, ...], dict[str, ClassCounts]] = {}
     for split, one in counts.items():
         tables.setdefault(tuple(one.names), {})[split] = one

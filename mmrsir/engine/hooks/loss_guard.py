@@ -9,10 +9,9 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
+from ...datasets.loading.decoding import first_ten
 from ...utils.errors import UserError
 from .checkpoint_match import unwrap
-
-SHOWN_KEYS = 5
 
 
 class NonFiniteError(UserError, RuntimeError):
@@ -40,14 +39,12 @@ class LossGuardHook(Hook):
         trained = (name for name, _ in unwrap(runner.model).named_parameters())
         broken = [key for key in trained if key in weights and not weights[key].isfinite().all()]
         if broken:
-            more = f' and {len(broken) - SHOWN_KEYS} more' if len(broken) > SHOWN_KEYS else ''
             raise NonFiniteError(
                 f'no checkpoint is saved at iteration {runner.iter + 1}: '
-                f'{", ".join(broken[:SHOWN_KEYS])}{more} are not finite'
+                f'{first_ten(broken)} are not finite'
             )
 
     def _check(self, model: nn.Module, args: tuple, kwargs: dict[str, Any], output: Any) -> None:
-        """Look at what a forward pass gave."""
         if not model.training or not isinstance(output, dict):
             return
         terms = {
@@ -80,7 +77,6 @@ def _is_finite(value: Tensor | list[Tensor]) -> Tensor:
 
 
 def _describe_images(args: tuple, kwargs: dict[str, Any]) -> str:
-    """Return the files of a batch."""
     samples = kwargs.get('data_samples', args[1] if len(args) > 1 else None) or []
     paths = [str(sample.img_path) for sample in samples if hasattr(sample, 'img_path')]
     return ', '.join(paths) if paths else 'images without a name'

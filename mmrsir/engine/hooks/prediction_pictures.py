@@ -27,10 +27,6 @@ class PredictionPicturesHook(Hook):
     Args:
         number: Pictures of a validation, evenly spread over its batches; 0 for none.
         score_thr: Objects of a lower score are left out.
-
-    Raises:
-        TypeError: ``number`` is not an integer.
-        ValueError: It is negative.
     """
 
     def __init__(self, number: int = 4, score_thr: float = 0.3) -> None:
@@ -64,10 +60,6 @@ class TestPicturesHook(Hook):
     """Draws what is predicted for each image of a test, beside the truth, into one folder.
 
     The libraries' own hooks put pictures into three different places.
-
-    Args:
-        out_dir: Folder for the pictures.
-        score_thr: Objects of a lower score are left out.
     """
 
     def __init__(self, out_dir: str | Path, score_thr: float = 0.3) -> None:

@@ -22,10 +22,6 @@ class ProgressiveResizeHook(Hook):
     Args:
         sides: Sides of the square images in pixels, one after the other.
         milestones: Epochs at which the next side begins, one fewer than there are sides.
-
-    Raises:
-        TypeError: A side or an epoch is not an integer.
-        ValueError: One is too small, or their numbers do not fit.
     """
 
     def __init__(self, sides: Sequence[int], milestones: Sequence[int]) -> None:

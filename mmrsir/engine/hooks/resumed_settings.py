@@ -32,7 +32,6 @@ MOVING = {
 }
 COUNTED = {'T_max', 'begin', 'end', 'milestones', 'periods', 'restarts', 'step_size', 'total_iters'}
 FOREVER = 10**9  # how mmengine writes that a scheduler never ends
-SHOWN = 3
 START_ANEW = (
     'To start a new training from these weights: --cfg-options load_from=CHECKPOINT, without '
     '--resume'
@@ -57,9 +56,6 @@ class ResumedSettingsHook(Hook):
         schedule: ``'checkpoint'`` does as mmengine. ``'config'`` takes settings and schedule of the
             config, at the place that they would have reached by now; states of the optimizer, such
             as momentum, stay.
-
-    Raises:
-        ValueError: ``schedule`` is neither.
     """
 
     def __init__(self, schedule: str = 'checkpoint') -> None:
@@ -106,15 +102,11 @@ def _check_model(model: nn.Module, checkpoint: dict[str, Any]) -> None:
     ]
     wrong += [f'{key} is missing in the checkpoint' for key in match.missing if key in parameters]
     if wrong:
-        classes = (checkpoint['meta'].get('dataset_meta') or {}).get('classes')
-        learned = (
-            f'. The checkpoint is of {len(classes)} classes: {first_ten(classes)}'
-            if classes
-            else ''
-        )
+        classes = (checkpoint['meta'].get('dataset_meta') or {}).get('classes') or ()
+        learned = f'The checkpoint is of {len(classes)} classes: {first_ten(classes)}. '
         raise CannotResumeError(
-            f'a resumed training goes on with the same model: {_first(wrong)}'
-            f'{learned}. {START_ANEW}'
+            f'a resumed training goes on with the same model: {first_ten(wrong)}. '
+            f'{learned if classes else ""}{START_ANEW}'
         )
 
 
@@ -144,7 +136,6 @@ def _check_optimizers(runner: Runner, checkpoint: dict[str, Any]) -> None:
 
 
 def _compare_length(runner: Any, checkpoint: dict[str, Any]) -> str:
-    """Say which length holds where it is another; refuse one that is over."""
     by_epoch = isinstance(runner.train_loop, EpochBasedTrainLoop)
     setting, unit = ('max_epochs', 'epoch') if by_epoch else ('max_iters', 'iter')
     length = getattr(runner.train_loop, setting)
@@ -164,7 +155,6 @@ def _compare_length(runner: Any, checkpoint: dict[str, Any]) -> str:
 
 
 def _compare_schedules(runner: Any, checkpoint: dict[str, Any]) -> Iterator[str]:
-    """Yield the settings of optimizer and schedule that differ."""
     if isinstance(runner, Runner):
         for place, wrapper, saved_state in _optimizers(runner, checkpoint):
             fresh, saved = wrapper.optimizer.param_groups, saved_state['param_groups']
@@ -195,13 +185,8 @@ def _compare_schedules(runner: Any, checkpoint: dict[str, Any]) -> Iterator[str]
                 )
             for name in sorted(own.keys() - MOVING):
                 if own[name] != state[name]:
-                    unit = (
-                        ''
-                        if name not in COUNTED
-                        else ' epochs'
-                        if own['by_epoch']
-                        else ' iterations'
-                    )
+                    unit = ' epochs' if own['by_epoch'] else ' iterations'
+                    unit = unit if name in COUNTED else ''
                     yield (
                         f'{place}.{index}.{name}: {_plain(state[name])}{unit}, '
                         f'not {_plain(own[name])}{unit}'
@@ -249,7 +234,6 @@ def _step(schedulers: list[Any], iterations: int, epochs: int, epoch_length: int
 def _optimizers(
     runner: Runner, checkpoint: dict[str, Any]
 ) -> Iterator[tuple[str, OptimWrapper, dict[str, Any]]]:
-    """Iterate over optimizers with the states that the checkpoint has of them."""
     wrapper, state = runner.optim_wrapper, checkpoint['optimizer']
     if not isinstance(wrapper, OptimWrapperDict):
         yield 'optim_wrapper', wrapper, state
@@ -265,7 +249,6 @@ def _optimizers(
 def _schedulers(
     runner: Any, checkpoint: dict[str, Any]
 ) -> Iterator[tuple[str, list[Any], list[dict[str, Any]]]]:
-    """Iterate over lists of schedulers with the states that the checkpoint has of them."""
     fresh, saved = runner.param_schedulers or [], checkpoint.get('param_schedulers') or []
     if not isinstance(fresh, dict):
         yield 'param_scheduler', fresh, saved if isinstance(saved, list) else []
@@ -288,7 +271,6 @@ def _values(settings: list[Any]) -> list[Any]:
 
 
 def _range(values: list[Any]) -> str:
-    """Return a setting of all groups of parameters."""
     numbers = [value for value in values if isinstance(value, (int, float))]
     if len(numbers) == len(values) and min(numbers) != max(numbers):
         return f'{min(numbers):.6g} to {max(numbers):.6g}'
@@ -301,8 +283,3 @@ def _plain(value: Any) -> str:
     if value == FOREVER:
         return 'no'
     return f'{value:.6g}' if isinstance(value, float) else str(value)
-
-
-def _first(reasons: list[str]) -> str:
-    rest = len(reasons) - SHOWN
-    return '; '.join(reasons[:SHOWN]) + (f'; and {rest} more' if rest > 0 else '')

@@ -26,7 +26,6 @@ SHOWN_CHANGES = 20
 
 @contextmanager
 def errors_logged(runner: Runner, message: str) -> Iterator[None]:
-    """Log an error, with its traceback, that must not end a training."""
     try:
         yield
     except Exception:
@@ -78,7 +77,6 @@ class RunReportHook(Hook):
 
 
 def git_state(folder: Path) -> dict[str, str]:
-    """Describe the state of the git repository that a folder lies in."""
     commit = _git(folder, 'rev-parse', 'HEAD')
     if commit is None:
         return {'commit': f'unknown: git tells none for {folder}'}
@@ -96,7 +94,6 @@ def git_state(folder: Path) -> dict[str, str]:
 
 
 def _git(folder: Path, *arguments: str) -> str | None:
-    """Return what git says; None where it fails."""
     try:
         done = subprocess.run(
             ['git', *arguments],
@@ -113,7 +110,6 @@ def _git(folder: Path, *arguments: str) -> str | None:
 
 
 def _describe(runner: Runner) -> dict[str, dict[str, str]]:
-    """Return tables of what describes a training, by their heading."""
     config = runner.cfg.filename
     return {
         'Command': {
@@ -137,5 +133,4 @@ def _describe(runner: Runner) -> dict[str, dict[str, str]]:
 
 
 def _counts_epochs(runner: Runner) -> bool:
-    """Return whether validations are logged by their epoch."""
     return any(getattr(hook, 'log_metric_by_epoch', False) for hook in runner.hooks)

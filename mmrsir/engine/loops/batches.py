@@ -17,8 +17,8 @@ from mmengine.runner import Runner
 from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler
 
 from ...utils.errors import UserError
-from . import checked as dataset_guard
 from . import random_state
+from .checked import checked_dataloader
 
 
 class SampleError(RuntimeError):
@@ -30,12 +30,7 @@ class UnusableSampleError(UserError, SampleError):
 
 
 class PlacedIndex(int):
-    """Index of a sample, and its place in the training.
-
-    Args:
-        index: The index.
-        place: What its random augmentation depends on.
-    """
+    """Index of a sample, and its place in the training: what its random augmentation depends on."""
 
     place: tuple[int, ...]
 
@@ -47,14 +42,7 @@ class PlacedIndex(int):
 
 @DATA_SAMPLERS.register_module()
 class ResumableBatchSampler(Sampler[list[PlacedIndex]]):
-    """Batches of another batch sampler, of which any number can be skipped.
-
-    Args:
-        sampler: The sampler of indices.
-        batch_size: Samples of a batch.
-        batch_sampler: Settings of the batch sampler; None for torch's.
-        drop_last: Leave out a last batch that is not full; for torch's batch sampler.
-    """
+    """Batches of another batch sampler, torch's by default, of which any number can be skipped."""
 
     def __init__(
         self,
@@ -95,7 +83,7 @@ class ResumableBatchSampler(Sampler[list[PlacedIndex]]):
         return len(self.batches)
 
 
-def build_dataloader(runner: Runner, settings: dict) -> DataLoader:
+def resumable_dataloader(runner: Runner, settings: dict) -> DataLoader:
     """Build the data loader of a training, with a :class:`ResumableBatchSampler`."""
     settings = copy.deepcopy(settings)
     settings['batch_sampler'] = dict(
@@ -103,7 +91,7 @@ def build_dataloader(runner: Runner, settings: dict) -> DataLoader:
         batch_sampler=settings.get('batch_sampler'),
         drop_last=settings.pop('drop_last', False),
     )
-    loader = dataset_guard.build_dataloader(runner, settings, 'train_dataloader')
+    loader = checked_dataloader(runner, settings, 'train_dataloader')
     dataset: Any = loader.dataset
     dataset.__getitems__ = partial(load_samples, dataset)  # what torch asks for
     loader.generator = torch.Generator()  # or each epoch would draw from the global one
@@ -125,7 +113,6 @@ def load_samples(dataset: Dataset, indices: Sequence[PlacedIndex]) -> list[Any]:
 
 
 def _files_of(dataset: Any, index: int) -> str:
-    """Return the files of a sample, for a message."""
     if not hasattr(dataset, 'get_data_info'):
         return ''
     info = dataset.get_data_info(int(index))

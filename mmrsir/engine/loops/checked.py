@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 from ...datasets.check.configs import loads_masks
 from ...datasets.check.faults import BOXES_ONLY
 from ...datasets.class_counts import MOST_RECORDS
-from ...datasets.class_names import surplus
+from ...datasets.class_names import leaves, surplus
 from ...datasets.loading.decoding import first_ten
 from ...datasets.loading.passed_over import files_of, passed_over
 from ...utils.encoding import encoding_problem
@@ -37,12 +37,10 @@ class MissingMasksError(UserError, ValueError):
     """Objects of a data set have no mask, and its pipeline loads masks."""
 
 
-def build_dataloader(runner: Runner, settings: DataLoader | dict, name: str) -> DataLoader:
+def checked_dataloader(runner: Runner, settings: DataLoader | dict, name: str) -> DataLoader:
     """Build a data loader as mmengine does, unless its data set holds nothing.
 
-    Heads of the runner's model that predict another number of classes are warned of, except with
-    mmengine's FlexibleRunner, which builds the model later; and images in its folders that are not
-    read.
+    Heads that predict another number of classes are warned of, and images that are not read.
     """
     if isinstance(settings, DataLoader):
         return settings
@@ -68,37 +66,33 @@ def build_dataloader(runner: Runner, settings: DataLoader | dict, name: str) -> 
     if loader is None or len(loader.dataset) == 0:
         raise EmptyDatasetError(f'{name}: {_what_is_left(settings["dataset"])}')
     if loads_masks(settings):
-        for part in _parts(loader.dataset):
+        for part in leaves(loader.dataset):
             _check_masks(part, name)
-    if isinstance(runner.model, nn.Module):
+    if isinstance(runner.model, nn.Module):  # FlexibleRunner builds it later
         check_classes(runner.model, name, class_names(loader.dataset))
     if is_main_process():
-        for dataset in _parts(loader.dataset):
+        for dataset in leaves(loader.dataset):
             _warn_of_unread_images(dataset, name)
     return loader
 
 
 class _CheckedLoop(BaseLoop):
-    """What the two loops share, in front of mmengine's."""
-
     loader: str
 
     def __init__(
         self, runner: Runner, dataloader: DataLoader | dict, *args: Any, **kwargs: Any
     ) -> None:
         _check_skips_nothing(dataloader, self.loader)
-        super().__init__(runner, build_dataloader(runner, dataloader, self.loader), *args, **kwargs)
+        super().__init__(
+            runner, checked_dataloader(runner, dataloader, self.loader), *args, **kwargs
+        )
 
 
 @LOOPS.register_module()
 class CheckedValLoop(_CheckedLoop, ValLoop):
     """Validates on every image of a data set that has some.
 
-    Args:
-        runner: The runner.
-        dataloader: Settings of the data loader.
-        *args: Further arguments of mmengine's ``ValLoop``.
-        **kwargs: Further arguments of mmengine's ``ValLoop``.
+    It takes the arguments of mmengine's ``ValLoop``.
 
     Raises:
         ValueError: No image is left, or broken ones would be skipped.
@@ -131,15 +125,6 @@ def _explain(settings: dict[str, Any], name: str, error: Exception) -> None:
             ) from error
 
 
-def _parts(dataset: Any) -> Iterator[Any]:
-    """Iterate over the data sets below built wrappers."""
-    for one in getattr(dataset, 'datasets', None) or [getattr(dataset, 'dataset', None)]:
-        if one is None:
-            yield dataset
-        else:
-            yield from _parts(one)
-
-
 def _warn_of_unread_images(dataset: Any, name: str) -> None:
     """Warn of images in the folders of a data set that lists the files of folders."""
     if hasattr(dataset, 'extensions'):
@@ -169,7 +154,6 @@ def _what_is_left(settings: dict[str, Any]) -> str:
 
 
 def _what_folders(settings: dict[str, Any]) -> str:
-    """Say which class folders are too many or missing, for the first such data set."""
     for part in _innermost(settings):
         dataset = DATASETS.build({**part, 'lazy_init': True})
         folders = sorted(one.name for one in Path(dataset.img_prefix).iterdir() if one.is_dir())
@@ -183,7 +167,6 @@ def _what_folders(settings: dict[str, Any]) -> str:
 
 
 def _innermost(settings: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Iterate over the data sets below their wrappers."""
     if 'dataset' in settings:
         yield from _innermost(settings['dataset'])
     elif 'datasets' in settings:
@@ -208,7 +191,6 @@ def _check_masks(dataset: Any, name: str) -> None:
 
 
 def _check_skips_nothing(settings: Any, name: str) -> None:
-    """Check that no loading of images anywhere in the settings skips broken ones."""
     if isinstance(settings, dict):
         if settings.get('on_corrupt') == 'skip':
             raise ValueError(

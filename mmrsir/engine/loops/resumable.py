@@ -6,21 +6,18 @@ from typing import Any
 from mmengine.registry import LOOPS
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner
 
-from .batches import build_dataloader
+from .batches import resumable_dataloader
 
 
 @LOOPS.register_module()
 class ResumableEpochBasedTrainLoop(EpochBasedTrainLoop):
     """Trains for a number of epochs; a resumed one goes on where it was, also inside an epoch.
 
-    Args:
-        runner: The runner.
-        dataloader: Settings of the data loader.
-        **kwargs: Further arguments of mmengine's ``EpochBasedTrainLoop``.
+    It takes the arguments of mmengine's ``EpochBasedTrainLoop``.
     """
 
     def __init__(self, runner: Runner, dataloader: dict, **kwargs: Any) -> None:
-        super().__init__(runner, build_dataloader(runner, dataloader), **kwargs)
+        super().__init__(runner, resumable_dataloader(runner, dataloader), **kwargs)
         self.batches_done = 0  # of the present epoch; the checkpoint hook saves and restores it
 
     def run_epoch(self) -> None:
@@ -40,14 +37,11 @@ class ResumableEpochBasedTrainLoop(EpochBasedTrainLoop):
 class ResumableIterBasedTrainLoop(IterBasedTrainLoop):
     """Trains for a number of iterations; a resumed one goes on with the very next batch.
 
-    Args:
-        runner: The runner.
-        dataloader: Settings of the data loader.
-        **kwargs: Further arguments of mmengine's ``IterBasedTrainLoop``.
+    It takes the arguments of mmengine's ``IterBasedTrainLoop``.
     """
 
     def __init__(self, runner: Runner, dataloader: dict, **kwargs: Any) -> None:
-        super().__init__(runner, build_dataloader(runner, dataloader), **kwargs)
+        super().__init__(runner, resumable_dataloader(runner, dataloader), **kwargs)
         self.dataloader_iterator = _EndlessBatches(self.dataloader)
 
 

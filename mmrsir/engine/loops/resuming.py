@@ -29,7 +29,6 @@ def newest_checkpoint(work_dir: str | os.PathLike[str]) -> Path | None:
 
 
 def _candidates(work_dir: Path) -> list[Path]:
-    """Return the checkpoint that is pointed to, then the others, newest first."""
     pointer = work_dir / POINTER
     target = pointer.read_text().strip() if pointer.is_file() else ''
     pointed = [Path(target)] if target else []

@@ -20,16 +20,11 @@ class CPUAmpOptimWrapper(OptimWrapper):
     """Trains in bfloat16 on the CPU.
 
     Necks and heads give float32, which losses, the coding of boxes and mmcv's compiled
-    operators want. bfloat16 has float32's range, so losses are not scaled.
-
-    Args:
-        optimizer: The optimizer.
-        **kwargs: Further arguments of mmengine's ``OptimWrapper``.
+    operators want. bfloat16 has float32's range, so losses are not scaled. It takes the arguments
+    of mmengine's ``OptimWrapper``.
     """
 
-    def __init__(self, optimizer: torch.optim.Optimizer, **kwargs: Any) -> None:
-        super().__init__(optimizer, **kwargs)
-        self._prepared = False
+    _prepared = False
 
     @contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:

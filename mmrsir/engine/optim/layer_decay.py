@@ -21,10 +21,6 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
     ``custom_keys`` matches them. Parameters with equal settings share a group, which spares the
     optimizer hundreds of small steps.
 
-    Args:
-        optim_wrapper_cfg: Settings of the optimizer wrapper, with ``optimizer``.
-        paramwise_cfg: Rules for parameters.
-
     Raises:
         ValueError: ``layer_decay_rate`` is not above 0 and at most 1, the model has no backbone
             that knows its layers, or there is no learning rate to scale.
@@ -66,7 +62,6 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         params[:] = _merge(params)
 
     def _scale(self, model: nn.Module, name: str) -> float:
-        """Return the factor of a parameter's learning rate."""
         if self.layer_decay_rate == 1:
             return 1.0
         backbone = getattr(model, 'backbone', None)
@@ -80,7 +75,6 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
 
 
 def _default_learning_rate(optimizer: str | type) -> float | None:
-    """Return the learning rate that an optimizer has by itself; None if that is no number."""
     kind = OPTIMIZERS.get(optimizer) if isinstance(optimizer, str) else optimizer
     parameter = signature(kind).parameters.get('lr') if kind else None
     default = parameter.default if parameter else None
@@ -88,7 +82,6 @@ def _default_learning_rate(optimizer: str | type) -> float | None:
 
 
 def _exempt_from_decay(model: nn.Module) -> set[int]:
-    """Return the ids of the parameters that modules name in ``no_weight_decay()``."""
     exempt: set[int] = set()
     for module in model.modules():
         names: Collection[str] = getattr(module, 'no_weight_decay', tuple)()

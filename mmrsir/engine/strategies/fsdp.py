@@ -52,7 +52,6 @@ class FSDP2Strategy(DDPStrategy):
             )
 
     def _wrap_model(self, model: nn.Module) -> nn.Module:
-        """Shard the model, from the inside out."""
         model = self.convert_model(model.to(get_device()))
         for module in reversed(list(model.modules())):
             if isinstance(module, UNITS):
@@ -98,5 +97,4 @@ class FSDP2Strategy(DDPStrategy):
 
 
 def _whole(tensor: Tensor) -> Tensor:
-    """Return a tensor on the CPU, gathered from all processes if it is sharded."""
     return (tensor.full_tensor() if isinstance(tensor, DTensor) else tensor).cpu()

@@ -1,17 +1,24 @@
-"""Names of settings: those that nothing reads, but nearly the name of one that is read."""
+"""Names of settings that nothing reads, and names of classes and functions: each ``type``."""
 
 from collections.abc import Collection, Iterator
 from inspect import getmro, isclass, signature
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.registry import (
+    HOOKS,
+    LOOPS,
+    MODELS,
+    OPTIM_WRAPPERS,
+    OPTIMIZERS,
+    PARAM_SCHEDULERS,
+    VISUALIZERS,
+)
 from torch.utils.data import DataLoader
 
 from ...utils.suggestions import did_you_mean
-from .mistakes import Mistake
-from .registered import find
-from .sections import READ, Path, of_place, sections
-from .type_names import KINDS
+from .refusal import Mistake
+from .sections import READ, Path, find, names, of_place, sections
 
 NEAR = 0.85  # a share of equal letters, as difflib counts them
 LOADER = (*signature(DataLoader).parameters, 'num_batch_per_epoch')
@@ -57,6 +64,20 @@ DEFAULT_TYPES = {
     'train_cfg': 'EpochBasedTrainLoop',
     'val_cfg': 'ValLoop',
 }
+# Registries of what mmengine's runner builds itself.
+KINDS = {
+    'custom_hooks.*': HOOKS,
+    'default_hooks.*': HOOKS,
+    'model': MODELS,
+    'optim_wrapper': OPTIM_WRAPPERS,
+    'optim_wrapper.optimizer': OPTIMIZERS,
+    'param_scheduler': PARAM_SCHEDULERS,
+    'param_scheduler.*': PARAM_SCHEDULERS,
+    'test_cfg': LOOPS,
+    'train_cfg': LOOPS,
+    'val_cfg': LOOPS,
+    'visualizer': VISUALIZERS,
+}
 
 
 def check_names(cfg: Config) -> Iterator[Mistake]:
@@ -89,3 +110,22 @@ def _arguments(path: Path, section: dict[str, Any], scope: str) -> Collection[st
     for one in getmro(kind) if isclass(kind) else ():  # some hand **kwargs on
         known.update(signature(vars(one).get('__init__', object.__init__)).parameters)
     return known
+
+
+def check_types(cfg: Config) -> Iterator[Mistake]:
+    """Yield each ``type`` that nothing, or something of another kind, is registered under."""
+    for path, section, scope in sections(cfg):
+        name = section.get('type')
+        registry = of_place(KINDS, path)
+        if registry is HOOKS and name is None:
+            others = [key for key in cfg.get('default_hooks') or () if key != path[-1]]
+            yield Mistake('.'.join(path), f'has no type{did_you_mean(path[-1], others)}')
+        # Elsewhere it may be a word of the section's own, as in dict(type='nms').
+        if not isinstance(name, str) or (registry is None and name.islower()):
+            continue
+        if find(name, scope, registry) is None:
+            library, dot, plain = name.rpartition('.')
+            near = did_you_mean(plain, names(library if dot else scope, registry))
+            hint = near or '; what registers it may be missing in custom_imports'
+            what = 'registered' if registry is None else f'a registered {registry.name}'
+            yield Mistake('.'.join((*path, 'type')), f'{name!r} is not {what}{hint}')
