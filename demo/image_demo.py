@@ -132,7 +132,7 @@ def name_outputs(source: Path, pictures: list[Path] | None, out_dir: Path) -> di
             for path, name in names.items()
         }
     if {path.resolve() for path in outputs} & {path.resolve() for path in outputs.values()}:
-        raise ValueError(f'--out-dir={out_dir} is the folder of the input, which would be replaced')
+        raise ValueError(f'--out-dir={out_dir} would replace the input: name another folder')
     return outputs
 
 

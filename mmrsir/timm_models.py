@@ -64,7 +64,7 @@ class TimmRSIR(nn.Module):
         super().__init__()
         if 'output_stride' in settings:
             raise TypeError(
-                f'output_stride={settings["output_stride"]} is not taken: '
+                f'output_stride={settings["output_stride"]} is not allowed: '
                 f'the strides of RSIR are {", ".join(map(str, STRIDES))}'
             )
         self.backbone = RSIRTransformer(

@@ -200,7 +200,7 @@ def test_a_gif_of_one_frame_is_a_picture_and_one_of_several_a_video(image_demo, 
 def test_demo_replaces_no_input(image_demo, tmp_path, picture_file, capsys):
     with pytest.raises(SystemExit):
         image_demo(picture_file, 'upernet', '--out-dir', str(tmp_path))
-    assert 'is the folder of the input' in capsys.readouterr().err
+    assert 'would replace the input' in capsys.readouterr().err
     assert np.array_equal(np.asarray(Image.open(picture_file)), PICTURE)
 
 

@@ -82,7 +82,7 @@ def test_what_cannot_be_read_gets_a_plain_message(picture, data):
         data = content(picture, 'JPEG')[:-200]
     elif data == 'GIF':
         data = content(picture, 'GIF')
-    with pytest.raises(page.UnusablePictureError, match='This is no picture that can be read'):
+    with pytest.raises(page.UnusablePictureError, match='This file is broken, or not a picture'):
         page.read_url(url(data))
 
 
@@ -314,7 +314,7 @@ def test_the_slider_changes_the_block(tab, picture, viewer):
 
 @pytest.mark.parametrize(
     'size, message',
-    [(100, 'This is no picture that can be read'), (21_000_000, 'more than 20 megabytes')],
+    [(100, 'This file is broken, or not a picture'), (21_000_000, 'more than 20 megabytes')],
 )
 def test_a_bad_file_gives_a_message(tab, tmp_path, size, message):
     (tmp_path / 'bad.png').write_bytes(bytes(size))

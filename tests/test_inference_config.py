@@ -82,7 +82,7 @@ def test_without_a_pipeline_for_tests_that_of_training_serves_without_chance(
 
 def test_a_config_that_prepares_no_image_is_refused(heir):
     more = f'{NONE}\ntest_pipeline = None\ntrain_dataloader = None'
-    with pytest.raises(NoPipelineError, match='does not say how images are prepared'):
+    with pytest.raises(NoPipelineError, match='does not say how to prepare images'):
         Predictor(heir('mmpretrain', more), device='cpu')
 
 

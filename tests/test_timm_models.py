@@ -83,7 +83,7 @@ def test_images_may_have_other_channels(channels):
     ('settings', 'message'),
     [
         (dict(features_only=True, out_indices=(0, 4)), 'there is no stage 4, but 0 to 3'),
-        (dict(features_only=True, output_stride=16), 'output_stride=16 is not taken'),
+        (dict(features_only=True, output_stride=16), 'output_stride=16 is not allowed'),
         (dict(pretrained=True), 'No pretrained weights exist for rsir_tiny'),
     ],
 )

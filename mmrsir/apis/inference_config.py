@@ -75,14 +75,15 @@ def _test_pipeline(cfg: Config) -> list[Any]:
             continue
         print_log(
             'the config has no test_dataloader, val_dataloader or test_pipeline: images are '
-            f'prepared as in training, without what is random: {", ".join(map(str, kinds))}. A '
-            'list test_pipeline=[…] in the config prepares them otherwise',
+            'prepared by the training pipeline without random steps: '
+            f'{", ".join(map(str, kinds))}. '
+            'To prepare them otherwise, add test_pipeline=[…] to the config',
             logger='current',
             level=logging.WARNING,
         )
         return made
     raise NoPipelineError(
-        'the config does not say how images are prepared: it has no test_dataloader, no '
+        'the config does not say how to prepare images: it has no test_dataloader, no '
         'val_dataloader, no test_pipeline, and no train_dataloader whose pipeline ends with '
         'packing; add test_pipeline=[dict(type="LoadImageFromFile"), …]'
     )

@@ -58,7 +58,7 @@ def read_url(url: str, reading: Reading | None = None) -> Image.Image:
         raise UnusablePictureError(f'This picture cannot be shown: {error}.') from error
     except Exception as error:  # what Pillow raises of broken files is not bounded
         raise UnusablePictureError(
-            f'This is no picture that can be read ({", ".join(FORMATS)}), or it is broken.'
+            f'This file is broken, or not a picture ({", ".join(FORMATS)}), or it is broken.'
         ) from error
     raise UnusablePictureError(f'The picture has more than {MAX_MEGAPIXELS} megapixels.')
 
@@ -120,7 +120,7 @@ class Viewer:
         if not isinstance(backbone, PyramidTransformer):
             raise TypeError(
                 f'model.backbone.type={type(backbone).__name__} cannot be traced; '
-                'RSIRTransformer and PyramidTransformer can'
+                'allowed: RSIRTransformer, PyramidTransformer'
             )
         self.num_blocks = sum(backbone.depths)
         self.reading = predictor.reading

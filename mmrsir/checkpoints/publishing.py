@@ -77,7 +77,9 @@ def publish(
     }
     for path, content in contents.items():
         if path.exists() and path.read_bytes() != content:
-            raise FileExistsError(f'{path} exists and is another file; it stays as it is')
+            raise FileExistsError(
+                f'{path} exists with other content and is not replaced: choose another name'
+            )
     write_whole(contents)
     return Publication(list(contents), removed)
 

@@ -142,7 +142,7 @@ def load_pretrained(
     if not part:
         prefixes = sorted({f'{key.split(".")[0]}.' for key in weights})
         raise CheckpointMismatchError(
-            f'{source}: no key begins so; the file has {", ".join(prefixes)}'
+            f'{source}: no key begins with it; the file has {", ".join(prefixes)}'
             f'{did_you_mean(prefix, prefixes, cutoff=0)}'
         )
     match = match_weights(module, part)
@@ -172,7 +172,7 @@ def read_checkpoint(path: str) -> dict[str, Any]:
         content = dict(state_dict=bare if isinstance(bare, Mapping) else content)
     weights = content['state_dict'] if isinstance(content, Mapping) else None
     if not weights or not all(isinstance(value, Tensor) for value in weights.values()):
-        raise ValueError(f'{path} is no checkpoint: it holds no weights by key')
+        raise ValueError(f'{path} is not a checkpoint: it holds no dict of weights')
     return dict(content, state_dict=strip_wrapper(weights))
 
 

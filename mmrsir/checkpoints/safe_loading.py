@@ -125,8 +125,8 @@ def _explain(path: str, error: Exception) -> ValueError:
     if _unsafe_allowed or (unreadable and not old_format):
         return CorruptCheckpointError(f'{path} is no checkpoint, or a damaged one: {reason}')
     return UnsafeCheckpointError(
-        f'{path} was not loaded, as that could run code: {reason}. '
-        'If you trust whoever made it, --unsafe-load loads it all the same'
+        f'{path} was not loaded because it could run code: {reason}. '
+        'If you trust its maker, add --unsafe-load'
     )
 
 

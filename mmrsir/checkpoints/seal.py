@@ -34,7 +34,7 @@ def seal(file: BinaryIO) -> None:
     """
     file.seek(-LENGTH_BYTES, os.SEEK_END)
     if file.read() != NO_COMMENT:
-        raise ValueError('the file is no zip archive without a comment, and cannot be sealed')
+        raise ValueError('the file cannot be sealed: it must be a zip archive without a comment')
     file.seek(-LENGTH_BYTES, os.SEEK_END)
     file.write((len(MARK) + DIGEST_BYTES).to_bytes(LENGTH_BYTES, 'little') + MARK)
     digest = _digest(file, file.tell())

@@ -99,7 +99,9 @@ def convert_swin(checkpoint: Mapping[str, Tensor]) -> Conversion:
         elif not _LEFT_OUT.fullmatch(key):
             given[key.removeprefix('backbone.')] = value
     if any(map(_SECOND_SWIN.fullmatch, given)):
-        raise NoSwinError('these are weights of Swin V2, whose attention is another one')
+        raise NoSwinError(
+            'these are weights of Swin V2; allowed: Swin V1, because the attention of V2 differs'
+        )
 
     merging_stages = {int(m[1]) for m in map(_MERGING.fullmatch, given) if m}
     # OpenMMLab's layers are called stages; timm alone has no merging at the first stage.

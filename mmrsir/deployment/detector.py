@@ -186,8 +186,8 @@ def _check(model: Any) -> None:
         wrong = [text for text, is_so in _unknown_settings(model).items() if is_so]
     if wrong:
         raise ValueError(
-            f'{type(model).__name__} cannot be exported as a whole, with these parts: '
-            f'{"; ".join(wrong)}. Take the backbone, or the proposals of a two-stage detector'
+            f'{type(model).__name__} cannot be exported as a whole because of these parts: '
+            f'{"; ".join(wrong)}. Use --part backbone, or --part proposals with two stages'
         )
 
 

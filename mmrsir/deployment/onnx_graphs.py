@@ -51,7 +51,7 @@ def preprocessing_of(cfg: Any, model: nn.Module) -> Preprocessing:
                 raise ValueError(f'Resize.interpolation={step["interpolation"]}; known: bilinear')
         elif kind not in PASSED_OVER and not kind.startswith('Load'):
             raise ValueError(
-                f'the test pipeline has {step}, which the exported file cannot do; known are '
+                f'the exported file cannot do this step of the test pipeline: {step}; allowed: '
                 f'Load…, Resize with a scale, {", ".join(sorted(PASSED_OVER))}'
             )
     settings: Any = model.data_preprocessor

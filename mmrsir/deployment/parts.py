@@ -94,8 +94,8 @@ class Classifier(Part):
         if difference(nearest) > 1e-5 * max(1.0, float(scores.abs().max())):
             head = type(getattr(self.model, 'head', self.model)).__name__
             raise ValueError(
-                f'{head} makes its scores neither by a softmax nor by a sigmoid, which alone can '
-                'be exported: take the backbone'
+                f'{head} cannot be exported: its scores come neither from a softmax nor from a '
+                'sigmoid. Use --part backbone'
             )
         return nearest
 
@@ -141,7 +141,7 @@ class Proposals(Part):
     def __init__(self, model: nn.Module) -> None:
         super().__init__(model)
         if not hasattr(model, 'rpn_head'):
-            raise ValueError(f'{type(model).__name__} has no proposals: take the backbone')
+            raise ValueError(f'{type(model).__name__} has no proposals: use --part backbone')
         levels = range(self.model.neck.num_outs)
         self.output_names = [
             f'{kind}{level}' for kind in ('feature', 'objectness', 'delta') for level in levels

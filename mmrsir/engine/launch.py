@@ -28,7 +28,7 @@ from .hooks.resumed_settings import ResumedSettingsHook
 from .loops.resuming import newest_checkpoint
 
 SINGLE_VALUE = (
-    'batch normalization met a single value a channel, as of one image in a batch: set '
+    'batch normalization needs more than one value in a channel, but got one image in a batch: set '
     'train_dataloader.batch_size to 2 or more, and drop_last=True if the last batch of an epoch '
     "has one image; or use norm_cfg=dict(type='GN', num_groups=32)"
 )
@@ -199,7 +199,7 @@ def enable_amp(cfg: Config, dtype: str = 'auto') -> None:
         settings.dtype = 'float16' if dtype == 'auto' else dtype
         settings.setdefault('loss_scale', 'dynamic')
     elif dtype == 'float16':
-        raise InvalidValueError('--amp-dtype float16 needs a CUDA device; the CPU knows bfloat16')
+        raise InvalidValueError('--amp-dtype float16 needs a CUDA device; on a CPU use bfloat16')
     else:
         settings.type = 'CPUAmpOptimWrapper'
         for key in ('loss_scale', 'dtype'):
@@ -248,8 +248,8 @@ def _distribute_on_cpu(cfg: Config) -> None:
     """Join processes without a GPU, which mmengine's launchers do not support."""
     if cfg.launcher != 'pytorch':
         raise InvalidValueError(
-            f'--launcher {cfg.launcher} needs CUDA devices, and none is available; '
-            'processes on CPUs are started with torchrun and --launcher pytorch'
+            f'--launcher {cfg.launcher} needs CUDA devices, but there are none; '
+            'on CPUs start the processes with torchrun and --launcher pytorch'
         )
     if not torch.distributed.is_initialized():
         torch.distributed.init_process_group('gloo')

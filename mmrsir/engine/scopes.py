@@ -71,10 +71,10 @@ def complete_test(cfg: Config) -> None:
         if any(cfg.get(f'val_{part}') is None for part in parts):
             raise NoTestError(
                 f'{cfg.filename or "the config"} has no {" and no ".join(missing)}, and no '
-                'validation to take instead; a test needs annotated images and a metric. '
+                'validation to use instead. A test needs annotated images and a metric; '
                 'demo/image_demo.py predicts without them'
             )
-        print(f'The config has no {" and no ".join(missing)}: the images of validation are tested.')
+        print(f'The config has no {" and no ".join(missing)}: the validation set is tested.')
         for part in parts:
             cfg[f'test_{part}'] = deepcopy(cfg[f'val_{part}'])
     if cfg.get('test_cfg') is None:
@@ -116,9 +116,7 @@ def enable_tta(cfg: Config) -> None:
     """
     hook = cfg.get('default_hooks', {}).get('visualization', {})
     if cfg.default_scope == 'mmpretrain' and hook.get('enable'):
-        raise InvalidValueError(
-            '--tta excludes --show in mmpretrain, which draws one view only; --show-dir draws all'
-        )
+        raise InvalidValueError('--tta excludes --show in mmpretrain; --show-dir draws all views')
     if cfg.default_scope == 'mmseg':
         missing = [key for key in ('tta_model', 'tta_pipeline') if key not in cfg]
         if missing:

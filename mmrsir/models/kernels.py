@@ -72,8 +72,8 @@ def _tried(device: torch.device) -> bool:
         _try(device)
     except Exception as error:
         warnings.warn(
-            f'Triton does not run on {device}, so tokens are moved for attention, which takes '
-            f'longer: {type(error).__name__}: {error}',
+            f'Triton does not run on {device}, so attention takes longer: '
+            f'{type(error).__name__}: {error}',
             stacklevel=2,
         )
         return False

@@ -99,13 +99,13 @@ def _build(name: str, out_indices: tuple[int, ...], model_args: dict[str, Any]) 
         raise ImportError('TimmPyramid needs timm: pip install timm') from error
     if 'pretrained' in model_args:
         raise TypeError(
-            f'pretrained={model_args["pretrained"]!r} is not taken, as nothing is downloaded: '
-            "init_cfg=dict(type='Pretrained', checkpoint=…) names a file of timm's"
+            f'pretrained={model_args["pretrained"]!r} is not allowed: nothing is downloaded. '
+            "Name a weight file of timm: init_cfg=dict(type='Pretrained', checkpoint=…)"
         )
     known = timm.list_models()
     if name not in known:
         hint = did_you_mean(name, known)
-        raise ValueError(f'model_name={name!r} is none of timm.list_models(){hint}')
+        raise ValueError(f'model_name={name!r} is not in timm.list_models(){hint}')
     network = timm.create_model(
         name,
         pretrained=False,

@@ -39,7 +39,7 @@ def build_backbone(cfg: Config, checkpoint: str | None = None, seed: int = 0) ->
     if not (isinstance(built, type) and issubclass(built, PyramidTransformer)):
         raise TypeError(
             f'model.backbone.type={kind} cannot be traced; '
-            'RSIRTransformer and PyramidTransformer can'
+            'allowed: RSIRTransformer, PyramidTransformer'
         )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

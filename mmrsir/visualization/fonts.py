@@ -31,8 +31,8 @@ def fonts_for(names: Iterable[str]) -> AbstractContextManager[None]:
     if missing:
         letters = ''.join(map(chr, sorted(missing)[:10]))
         print_log(
-            f'no installed font has the letters {letters!r}, which are drawn as boxes: install '
-            f'one that does, in Debian {PACKAGES}, and delete {matplotlib.get_cachedir()}',
+            f'no installed font has the letters {letters!r}, so boxes are drawn. Install one '
+            f'that has them, in Debian {PACKAGES}, and delete {matplotlib.get_cachedir()}',
             logger='current',
             level=logging.WARNING,
         )

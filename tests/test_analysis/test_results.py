@@ -167,7 +167,7 @@ def test_picture_of_many_classes_has_those_with_errors(tmp_path, monkeypatch):
 
 def test_a_data_set_without_names_of_classes_is_refused():
     runner = SimpleNamespace(test_dataloader=SimpleNamespace(dataset=SimpleNamespace(metainfo={})))
-    with pytest.raises(UserError, match='names no classes: give it metainfo='):
+    with pytest.raises(UserError, match='has no class names: set its metainfo='):
         ResultsHook(TASKS['mmpretrain'], 2).before_test_epoch(runner)
 
 

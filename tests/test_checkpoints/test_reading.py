@@ -217,7 +217,7 @@ def test_meta_of_safetensors_is_read(tmp_path):
 def test_a_file_without_weights_is_refused(tmp_path, content):
     path = str(tmp_path / 'model.pth')
     torch.save(content, path)
-    with pytest.raises(ValueError, match='holds no weights'):
+    with pytest.raises(ValueError, match='holds no dict of weights'):
         read_checkpoint(path)
 
 

@@ -389,7 +389,7 @@ def test_heads_with_other_classes_than_the_data_are_named(caplog):
 
 
 def test_one_name_is_no_list_of_classes():
-    message = r"classes='screw' of the data set is no list of names; a single one is \('screw',\)"
+    message = r"classes='screw' of the data set must be a list of names; write .*\('screw',\)"
     with pytest.raises(ConfigError, match=message):
         check_classes(heads(bbox_head=1), 'train_dataloader', 'screw')
 

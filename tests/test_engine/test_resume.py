@@ -162,7 +162,7 @@ def test_last_batch_is_dropped_on_demand():
 
 def test_epoch_without_a_batch_is_refused():
     sampler = ResumableBatchSampler(range(5), 6, drop_last=True)
-    with pytest.raises(ValueError, match='make no batch of 6, and drop_last is set'):
+    with pytest.raises(ValueError, match='fewer samples than batch_size=6, and drop_last=True'):
         list(sampler)
 
 

@@ -68,7 +68,7 @@ def test_what_holds_is_said_where_the_config_is_another(checkpoint, data, tmp_pa
     rates, log = run(cfg, checkpoint)
     assert TELLS in log
     for line in (
-        'train_cfg.max_epochs: 3 of the config holds, not 2 of the checkpoint.',
+        'train_cfg.max_epochs: 3 of the config is used, not 2 of the checkpoint.',
         'optim_wrapper.optimizer.lr: 0.002, not 0.001',
         'param_scheduler.1.milestones: [1] epochs, not [3, 5] epochs',
         '--cfg-options resume_schedule=config',
@@ -77,7 +77,7 @@ def test_what_holds_is_said_where_the_config_is_another(checkpoint, data, tmp_pa
     expected = run(scheduled(data, tmp_path / 'same'), checkpoint)[0]
     assert rates[: len(expected)] == expected
     (dumped,) = tmp_path.glob('*.py')
-    assert '\n# These settings of the checkpoint hold' in dumped.read_text()
+    assert '\n# These settings come from the checkpoint' in dumped.read_text()
 
 
 def test_the_schedule_of_the_config_holds_on_demand(checkpoint, data, tmp_path):
@@ -128,11 +128,11 @@ def shorter(cfg, state):
             other_number_of_classes,
             r'fc.weight is \(7, 256\) in the config, \(4, 256\) .* is of 4 classes: cross, disc',
         ),
-        (other_optimizer, 'the optimizer of the checkpoint is of another kind'),
-        (other_groups, 'other parameters are trained, or paramwise_cfg is another'),
-        (other_kind_of_schedule, 'is a CosineAnnealingLR, that of the checkpoint is of another'),
-        (fewer_schedules, 'has 1 schedules, the checkpoint 2'),
-        (shorter, 'epoch 3, which is beyond train_cfg.max_epochs=2: nothing is left'),
+        (other_optimizer, 'the checkpoint has another kind of optimizer'),
+        (other_groups, 'trains other parameters, or its paramwise_cfg differs'),
+        (other_kind_of_schedule, 'is a CosineAnnealingLR, but the checkpoint has another kind'),
+        (fewer_schedules, 'has 1 schedules, but the checkpoint 2'),
+        (shorter, 'epoch 3, beyond train_cfg.max_epochs=2: nothing is left'),
     ],
 )
 def test_what_cannot_be_meant_is_refused(change, message, checkpoint, data, tmp_path):

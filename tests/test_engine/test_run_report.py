@@ -112,7 +112,7 @@ def test_errors_in_reports_and_pictures_do_not_end_a_training(data, tmp_path, mo
     assert train('mmpretrain', data, tmp_path / 'run').iter == 4
     (log,) = (tmp_path / 'run').glob('*/*.log')
     for message in ('report.html could not be written', 'a prediction could not be drawn'):
-        assert f'{message}; the training goes on' in log.read_text()
+        assert f'{message}; the training continues' in log.read_text()
     assert not (tmp_path / 'run' / REPORT).exists()
 
 

@@ -157,7 +157,7 @@ def test_weights_are_those_of_timm_without_a_checkpoint(name):
         (dict(model_name='regnety_002', out_indices=(1, 1)), ValueError, 'at most once'),
         (dict(model_name='regnety_002', out_indices=()), ValueError, 'at most once'),
         (dict(model_name='regnety_002', out_indices=3), TypeError, 'sequence of integers'),
-        (dict(model_name='regnety_002', pretrained=True), TypeError, 'names a file of timm'),
+        (dict(model_name='regnety_002', pretrained=True), TypeError, 'Name a weight file of timm'),
     ],
 )
 def test_wrong_arguments_are_named(settings, error, message):

@@ -93,7 +93,7 @@ def main() -> None:
     except (OSError, ValueError) as error:
         parser.error(str(error))
     if args.part in ('detector', 'proposals') and args.format == 'torch':
-        parser.error(f'torch.export has no form of the {args.part} for all sizes: take onnx')
+        parser.error(f'--format=torch cannot export --part={args.part}: use --format onnx')
 
     out_file = Path(args.out or f'work_dirs/exports/{Path(args.config).stem}_{args.part}')
     suffix = FORMATS[args.format]
@@ -111,7 +111,7 @@ def main() -> None:
     else:
         agrees = export_part(part, predictor, out_file, args)
     if not agrees:
-        sys.exit('the file does not compute what the model does (docs/questions.md#onnx)')
+        sys.exit('the file and the model differ by more than rounding: see docs/questions.md#onnx')
 
 
 def check_precision(args: argparse.Namespace) -> None:
@@ -122,7 +122,7 @@ def check_precision(args: argparse.Namespace) -> None:
         ValueError: The part or format has no other precision.
     """
     if args.format != 'onnx' or args.part in ('backbone', 'proposals'):
-        raise ValueError(f'--precision={args.precision} is for whole models as onnx')
+        raise ValueError(f'--precision={args.precision} needs a whole model and --format onnx')
     for split in ('test', *['train'] * (args.precision == 'int8')):
         next(config_pictures(args.cfg, split, 1))
 

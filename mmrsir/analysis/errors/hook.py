@@ -31,7 +31,7 @@ class ResultsHook(Hook):
     def before_test_epoch(self, runner: Runner) -> None:
         classes = class_names(runner.test_dataloader.dataset)
         if classes is None:
-            raise UserError('the data set names no classes: give it metainfo=dict(classes=(…))')
+            raise UserError('the data set has no class names: set its metainfo=dict(classes=(…))')
         self.classes = [str(name) for name in classes]
 
     def after_test_iter(

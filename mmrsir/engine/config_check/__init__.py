@@ -22,4 +22,6 @@ __all__ = ['ConfigError', 'Mistake', 'check_classes', 'check_model', 'check_sett
 def check_settings(cfg: Config, splits: Collection[str]) -> None:
     """Check the settings of a config, and that the files and folders exist that a run reads."""
     refuse(cfg, 'has wrong settings', [*check_names(cfg), *check_types(cfg)])
-    refuse(cfg, 'names what does not exist', check_paths(cfg, splits), MissingPathError)
+    refuse(
+        cfg, 'names files or folders that do not exist', check_paths(cfg, splits), MissingPathError
+    )

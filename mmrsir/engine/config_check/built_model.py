@@ -42,8 +42,8 @@ def check_classes(model: nn.Module, loader: str, classes: Sequence[str] | None) 
     """
     if isinstance(classes, str):
         raise ConfigError(
-            f'{loader}: classes={classes!r} of the data set is no list of names; '
-            f'a single one is ({classes!r},)'
+            f'{loader}: classes={classes!r} of the data set must be a list of names; '
+            f'write a single name as ({classes!r},)'
         )
     if classes is None:
         return

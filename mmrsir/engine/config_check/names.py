@@ -126,6 +126,6 @@ def check_types(cfg: Config) -> Iterator[Mistake]:
         if find(name, scope, registry) is None:
             library, dot, plain = name.rpartition('.')
             near = did_you_mean(plain, names(library if dot else scope, registry))
-            hint = near or '; what registers it may be missing in custom_imports'
+            hint = near or '; custom_imports may lack the module that registers it'
             what = 'registered' if registry is None else f'a registered {registry.name}'
             yield Mistake('.'.join((*path, 'type')), f'{name!r} is not {what}{hint}')

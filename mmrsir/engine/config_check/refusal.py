@@ -39,7 +39,7 @@ def refuse(
             [
                 f'{cfg.filename or "the config"} {what}:',
                 *(f'  {one.setting}: {one.problem}' for one in wrong),
-                f'Where all is meant so: --cfg-options unchecked_settings="[{settings}]"',
+                f'If all of them are intended: --cfg-options unchecked_settings="[{settings}]"',
             ]
         )
     )

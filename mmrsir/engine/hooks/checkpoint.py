@@ -102,8 +102,9 @@ class ResumableCheckpointHook(CheckpointHook):
         states = self._loaded.get('random_states', [])
         if len(states) != get_world_size():
             runner.logger.warning(
-                f'the checkpoint has the random states of {len(states)} processes, the training '
-                f'has {get_world_size()}: it goes on, but not as it would have without a stop'
+                f'the checkpoint has the random states of {len(states)} processes, but the '
+                f'training has {get_world_size()}: it continues, but its results will differ from '
+                'those of a training without a stop'
             )
             return
         self._to_restore = states[get_rank()]
@@ -141,8 +142,8 @@ class ResumableCheckpointHook(CheckpointHook):
             yield
         except OSError as error:
             message = (
-                f'a checkpoint could not be saved to {self.out_dir}: {error}; those that are '
-                'there are as they were'
+                f'a checkpoint could not be saved to {self.out_dir}: {error}; earlier '
+                'checkpoints are unchanged'
             )
             if self.on_error == 'stop':
                 raise CheckpointNotSavedError(message) from error

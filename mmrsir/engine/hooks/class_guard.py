@@ -139,12 +139,12 @@ class ClassGuardHook(Hook):
             return len(present)
         named = f'{first_ten(list(metrics))} of {split}'
         if not present:
-            text = f'{named}: no class has ground truth, so that they mean nothing'
+            text = f'{named}: no class has ground truth, so these metrics mean nothing'
         elif len(present) == 1:
             name = counts.names[next(iter(present))]
             text = f'{named}: all ground truth is of {name!r}, none of {first_ten(absent)}'
         else:
-            text = f'{named} say nothing of {first_ten(absent)}, which have no ground truth'
+            text = f'{named} leave out classes without ground truth: {first_ten(absent)}'
         if split == 'val' and len(present) < 2:
             text += '; no checkpoint is saved as the best one'
         runner.logger.warning(text)

@@ -66,7 +66,8 @@ class LossGuardHook(Hook):
         found = [one for one in all_gather_object(message) if one is not None]
         raise NonFiniteError(
             f'at iteration {self._runner.iter + 1} the loss is NaN or infinite: '
-            f'{"; ".join(found)}; the weights are those of the iteration before'
+            f'{"; ".join(found)}; the weights are those of the '
+            'iteration before. Check these images, then the learning rate, then --amp'
         )
 
 

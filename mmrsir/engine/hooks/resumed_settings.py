@@ -37,7 +37,7 @@ START_ANEW = (
     '--resume'
 )
 TAKE_NEW = (
-    'To go on from here by the schedule of the config: --cfg-options resume_schedule=config. '
+    'To continue from here with the schedule of the config: --cfg-options resume_schedule=config. '
     f'{START_ANEW}'
 )
 
@@ -70,7 +70,7 @@ class ResumedSettingsHook(Hook):
             _check_optimizers(runner, checkpoint)
         elif self.schedule == 'config':
             raise CannotResumeError(
-                f'resume_schedule=config is not known to runner_type={type(runner).__name__}'
+                f'resume_schedule=config does not work with runner_type={type(runner).__name__}'
             )
         length = _compare_length(runner, checkpoint)
         if self.schedule == 'config':
@@ -82,7 +82,7 @@ class ResumedSettingsHook(Hook):
     def _report(self, runner: Runner, length: str, ignored: list[str]) -> None:
         lines = [length] if length else []
         if ignored:
-            lines.append('These settings of the checkpoint hold, not those of the config:')
+            lines.append('These settings come from the checkpoint, not from the config:')
             lines += [f'  {one}' for one in ignored]
             lines.append(f'{TAKE_NEW}.')
             _note(runner, lines)
@@ -103,9 +103,9 @@ def _check_model(model: nn.Module, checkpoint: dict[str, Any]) -> None:
     wrong += [f'{key} is missing in the checkpoint' for key in match.missing if key in parameters]
     if wrong:
         classes = (checkpoint['meta'].get('dataset_meta') or {}).get('classes') or ()
-        learned = f'The checkpoint is of {len(classes)} classes: {first_ten(classes)}. '
+        learned = f'The checkpoint has {len(classes)} classes: {first_ten(classes)}. '
         raise CannotResumeError(
-            f'a resumed training goes on with the same model: {first_ten(wrong)}. '
+            f'a training must be resumed with the same model: {first_ten(wrong)}. '
             f'{learned if classes else ""}{START_ANEW}'
         )
 
@@ -113,8 +113,8 @@ def _check_model(model: nn.Module, checkpoint: dict[str, Any]) -> None:
 def _check_optimizers(runner: Runner, checkpoint: dict[str, Any]) -> None:
     if 'optimizer' not in checkpoint:
         raise CannotResumeError(
-            'the checkpoint holds no optimizer, as those that are the best ones or published: '
-            f'it cannot be resumed. {START_ANEW}'
+            'the checkpoint cannot be resumed: it holds no optimizer state. Best and published '
+            f'checkpoints hold none. {START_ANEW}'
         )
     for place, wrapper, state in _optimizers(runner, checkpoint):
         fresh, saved = wrapper.optimizer.param_groups, state['param_groups']
@@ -122,15 +122,15 @@ def _check_optimizers(runner: Runner, checkpoint: dict[str, Any]) -> None:
         if sizes[0] != sizes[1]:
             counts = [f'{sum(one)} parameters in {len(one)} groups' for one in sizes]
             raise CannotResumeError(
-                f'{place} has {counts[0]}, the checkpoint {counts[1]}: other parameters are '
-                f'trained, or paramwise_cfg is another. {START_ANEW}'
+                f'{place} has {counts[0]}, but the checkpoint {counts[1]}: the config trains other '
+                f'parameters, or its paramwise_cfg differs. {START_ANEW}'
             )
         names = [set(groups[0]) for groups in (fresh, saved)]
         # Each version of torch adds settings; an optimizer of another kind also lacks some.
         if names[1] - names[0] - {'initial_lr', 'initial_momentum'} and names[0] - names[1]:
             differ = ', '.join(sorted(names[0] ^ names[1]))
             raise CannotResumeError(
-                f'{place}: the optimizer of the checkpoint is of another kind; not both have '
+                f'{place}: the checkpoint has another kind of optimizer; only one of the two has '
                 f'{differ}. {START_ANEW}'
             )
 
@@ -142,7 +142,7 @@ def _compare_length(runner: Any, checkpoint: dict[str, Any]) -> str:
     done = checkpoint['meta'][unit]
     if done > length:
         raise CannotResumeError(
-            f'the checkpoint is of {unit} {done}, which is beyond train_cfg.{setting}={length}: '
+            f'the checkpoint is from {unit} {done}, beyond train_cfg.{setting}={length}: '
             f'nothing is left to train. Raise {setting}, or resume an earlier checkpoint'
         )
     if done == length:
@@ -151,7 +151,7 @@ def _compare_length(runner: Any, checkpoint: dict[str, Any]) -> str:
     before = (hub.get('runtime_info') or {}).get(setting)
     if before is None or before == length:
         return ''
-    return f'train_cfg.{setting}: {length} of the config holds, not {before} of the checkpoint.'
+    return f'train_cfg.{setting}: {length} of the config is used, not {before} of the checkpoint.'
 
 
 def _compare_schedules(runner: Any, checkpoint: dict[str, Any]) -> Iterator[str]:
@@ -172,16 +172,16 @@ def _compare_schedules(runner: Any, checkpoint: dict[str, Any]) -> Iterator[str]
     for place, fresh, saved in _schedulers(runner, checkpoint):
         if len(fresh) != len(saved):
             raise CannotResumeError(
-                f'{place} has {len(fresh)} schedules, the checkpoint {len(saved)}, which cannot go '
-                f'on as it is. {TAKE_NEW}'
+                f'{place} has {len(fresh)} schedules, but the checkpoint {len(saved)}: it cannot '
+                f'continue. {TAKE_NEW}'
             )
         for index, (scheduler, state) in enumerate(zip(fresh, saved, strict=True)):
             own = scheduler.state_dict()
             if own.keys() != state.keys():
                 differ = ', '.join(sorted((own.keys() ^ state.keys()) - MOVING))
                 raise CannotResumeError(
-                    f'{place}.{index} is a {type(scheduler).__name__}, that of the checkpoint is '
-                    f'of another kind; not both have {differ}. {TAKE_NEW}'
+                    f'{place}.{index} is a {type(scheduler).__name__}, but the checkpoint has '
+                    f'another kind; only one of the two has {differ}. {TAKE_NEW}'
                 )
             for name in sorted(own.keys() - MOVING):
                 if own[name] != state[name]:

@@ -29,7 +29,7 @@ def errors_logged(runner: Runner, message: str) -> Iterator[None]:
     try:
         yield
     except Exception:
-        runner.logger.exception(f'{message}; the training goes on')
+        runner.logger.exception(f'{message}; the training continues')
 
 
 @HOOKS.register_module()

@@ -76,7 +76,8 @@ class ResumableBatchSampler(Sampler[list[PlacedIndex]]):
             yield [PlacedIndex(one, (*stream, number, i)) for i, one in enumerate(batch)]
         if number < 0:
             raise ValueError(
-                f'the samples of an epoch make no batch of {self.batch_size}, and drop_last is set'
+                f'an epoch has fewer samples than batch_size={self.batch_size}, and drop_last=True '
+                'drops them all: lower batch_size, or set drop_last=False'
             )
 
     def __len__(self) -> int:

@@ -194,8 +194,8 @@ def _check_skips_nothing(settings: Any, name: str) -> None:
     if isinstance(settings, dict):
         if settings.get('on_corrupt') == 'skip':
             raise ValueError(
-                f"{name}: on_corrupt='skip' is for training only: a metric would be that of other "
-                "images; allowed here: 'raise'"
+                f"{name}: on_corrupt='skip' is allowed in training only, because a metric must "
+                "be of all images; set 'raise' here"
             )
         settings = list(settings.values())
     if isinstance(settings, (list, tuple)):
