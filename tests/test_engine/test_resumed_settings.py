@@ -126,7 +126,7 @@ def shorter(cfg, state):
         (without_optimizer, 'holds no optimizer'),
         (
             other_number_of_classes,
-            r'fc.weight is \(7, 256\) in the config, \(4, 256\) .* is of 4 classes: cross, disc',
+            r'fc.weight is \(7, 256\) in the config, \(4, 256\) .* has 4 classes: cross, disc',
         ),
         (other_optimizer, 'the checkpoint has another kind of optimizer'),
         (other_groups, 'trains other parameters, or its paramwise_cfg differs'),
