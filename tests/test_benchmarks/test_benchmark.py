@@ -344,8 +344,8 @@ def test_command_line_times_prints_and_writes(benchmark, tmp_path, capsys):
     [
         (['rsir_tiney'], "did you mean 'rsir_tiny'"),
         (['tim:resnet50'], "did you mean 'timm'"),
-        (['timm:resnet5O'], 'did you mean resnet50'),
-        (['mmdet:SwinTransformr'], 'did you mean SwinTransformer'),
+        (['timm:resnet5O'], "did you mean 'resnet50'"),
+        (['mmdet:SwinTransformr'], "did you mean 'SwinTransformer'"),
         (['config:configs/mask_rcnn/rsir_t_1x_coc.py'], 'did you mean'),
         (['config:mmdte::swin/x.py'], "did you mean 'mmdet'"),
         (['rsir_nano', '--baseline', 'literal'], "allowed: 'rsir_nano'"),

@@ -115,7 +115,10 @@ def test_value_range_leaves_eight_bits_alone_and_floats_exact():
         (np.array([[-1000, 2000]], np.int16), r'int16 from -1000 to 2000: .*=\(-1000, 2000\)'),
         (np.array([[69, 148]], np.int32), r'int32 from 69 to 148: .*value_range=\(0, 255\)'),
         (np.array([[0.25, 0.75]], np.float32), r'float32 from 0.25 to 0.75: .*\(0, 1\)'),
-        (np.array([[0.25, np.nan]], np.float32), r'from 0.25 to 0.25, some NaN or infinite'),
+        (
+            np.array([[0.25, np.nan]], np.float32),
+            r'float32 from 0.25 to 0.25, some NaN or infinite',
+        ),
     ],
 )
 def test_values_of_an_unknown_range_are_named_with_what_to_do(values, said, tmp_path):
