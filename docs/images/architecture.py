@@ -10,7 +10,14 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
 mpl.use('svg')
-mpl.rcParams.update({'svg.hashsalt': 'mmrsir', 'font.size': 7, 'font.family': 'DejaVu Sans'})
+mpl.rcParams.update(
+    {
+        'svg.hashsalt': 'mmrsir',
+        'svg.fonttype': 'none',  # text stays text
+        'font.size': 7,
+        'font.family': 'DejaVu Sans',
+    }
+)
 RASTER, MOVED, CONVOLUTION = '#d6e4f5', '#fbe3c8', '#dcecd8'
 WIDTH, HEIGHT = 16.0, 9.2
 STAGES = (  # blocks, grid, channels, windows of 49 tokens
