@@ -48,7 +48,7 @@ class Reader:
         self.names = {}
         self.counter = itertools.count()
         self.read = launch.read_config
-        for name in ('configs', 'demo', 'tools'):
+        for name in ('benchmarks', 'configs', 'demo', 'tools'):
             (folder / name).symlink_to(ROOT / name)
         monkeypatch.chdir(folder)
         for module in (launch, predictor):

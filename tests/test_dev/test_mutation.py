@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ..helpers.commands import ROOT, tool
+from ..helpers.commands import ROOT
 
 PATH = ROOT / 'dev/mutation_check.py'
 SOURCE = 'def total(a, b):\n    return a + b\n'
@@ -95,8 +95,3 @@ def test_unknown_name_is_told_with_the_nearest(capsys):
         TOOL.main(['--only', 'nan_frist'])
     assert stopped.value.code == 2
     assert "did you mean 'nan_first'?" in capsys.readouterr().err
-
-
-@pytest.mark.slow
-def test_the_tests_notice_every_mutant():
-    tool('misc/mutation_check.py', timeout=3600)
