@@ -6,7 +6,6 @@ TRITON_INTERPRET=1 python benchmarks/gpu_kernels.py --tiny    # in small, also o
 
 import argparse
 import json
-import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -14,6 +13,7 @@ from statistics import median
 from typing import Any
 
 import torch
+from speed.timing import stopwatch
 from torch import Tensor
 from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
@@ -88,22 +88,23 @@ def time_by_warps(runs: dict[str, Callable[[], Any]], device: torch.device) -> l
     """Time computations with each number of warps in turn, and compare what comes out."""
     from mmrsir.models import kernels
 
-    default, rows = kernels._TOKENS_PER_WARP, []
+    default, rows, measure = kernels._TOKENS_PER_WARP, [], stopwatch(device)
     try:
         for name, run in runs.items():
             seconds: dict[int, list[float]] = {number: [] for number in TOKENS_PER_WARP}
-            results: dict[int, Tensor] = {}
+            results: dict[int, Any] = {}
             warmup, repeats = (WARMUP, REPEATS) if device.type == 'cuda' else (1, 1)
             for turn in range(warmup + repeats):
                 for number in TOKENS_PER_WARP:
                     kernels._TOKENS_PER_WARP = number
-                    taken, result = _timed(run, device)
-                    results[number] = result[-1] if isinstance(result, tuple) else result
+                    taken = measure(partial(_keep, results, number, run))
                     if turn >= warmup:
                         seconds[number].append(taken)
-            reference = results[TOKENS_PER_WARP[0]].float()
-            for number in TOKENS_PER_WARP:
-                error = (results[number].float() - reference).norm() / reference.norm()
+            values = [
+                (one[-1] if isinstance(one, tuple) else one).float() for one in results.values()
+            ]
+            for number, value in zip(TOKENS_PER_WARP, values, strict=True):
+                error = (value - values[0]).norm() / values[0].norm()
                 rows.append(
                     dict(
                         run=name,
@@ -176,18 +177,8 @@ def _training_of(
     return training
 
 
-def _timed(run: Callable[[], Any], device: torch.device) -> tuple[float, Any]:
-    """Return the seconds of a computation, and what it gives."""
-    if device.type == 'cpu':
-        begun = time.perf_counter()
-        result = run()
-        return time.perf_counter() - begun, result
-    start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-    start.record()
-    result = run()
-    end.record()
-    torch.cuda.synchronize()
-    return start.elapsed_time(end) / 1000, result
+def _keep(results: dict[int, Any], number: int, run: Callable[[], Any]) -> None:
+    results[number] = run()
 
 
 if __name__ == '__main__':

@@ -57,6 +57,10 @@ class Part:
     result: Path | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
 
+    def file(self, folder: Path, suffix: str) -> Path:
+        """Return the path of a file of this part."""
+        return folder / f'{self.name.replace(" ", "-").replace(":", "-")}{suffix}'
+
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run all parts within the time that there is."""
@@ -102,12 +106,12 @@ def plan(out: Path, tiny: bool) -> tuple[list[Part], list[Part]]:
         names: Sequence[str], step: str, mode: str, limit: float, rounds: tuple[int, int]
     ) -> Part:
         short = '' if len(names) > 1 else f'compile {names[0]} '
-        name = f'{short}{step} {mode}'
-        result = work / f'{name.replace(" ", "-").replace(":", "-")}.json'
         command = [*python, str(FOLDER / 'benchmark.py'), *names, '--steps', step]
-        command += ['--modes', 'eager' if tiny else mode, *size, '--out', str(result)]
+        part = Part(f'{short}{step} {mode}', command, limit)
+        part.result = part.file(work, '.json')
+        command += ['--modes', 'eager' if tiny else mode, *size, '--out', str(part.result)]
         command += ['--warmup', str(rounds[0]), '--repeats', str(rounds[1])]
-        return Part(name, command, limit, result)
+        return part
 
     tests = ROOT / 'tests/test_models'
     files = [str(path) for path in sorted(tests.glob('*.py')) if 'mark.gpu' in path.read_text()]
@@ -158,7 +162,7 @@ def run_parts(parts: Sequence[Part], end: float, out: Path) -> dict[str, Any]:
         return {part.name: dict(state='no time left') for part in parts}
     running = []
     for part in parts:
-        log = (out / 'parts' / f'{part.name.replace(" ", "-").replace(":", "-")}.log').open('w+')
+        log = part.file(out / 'parts', '.log').open('w+')
         environment = {**os.environ, 'PYTHONUNBUFFERED': '1', **part.environment}
         process = subprocess.Popen(
             part.command,

@@ -29,8 +29,13 @@ class NoPythonError(Exception):
 
 def cache() -> Path:
     """The folder for what set-ups share: wheels of mmcv, uv, a Python."""
+    return cache_of('mmrsir', 'MMRSIR_CACHE')
+
+
+def cache_of(program: str, variable: str) -> Path:
+    """The cache folder of a program: what the variable says, or one of the user's cache."""
     base = os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache'
-    return Path(os.environ.get('MMRSIR_CACHE') or Path(base) / 'mmrsir').expanduser().absolute()
+    return Path(os.environ.get(variable) or Path(base) / program).expanduser().absolute()
 
 
 def download_uv(folder: Path) -> Path:

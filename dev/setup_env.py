@@ -105,9 +105,7 @@ def all_problems(venv: Path) -> list[str]:
     if installed('torch', venv):
         needs = {venv: UPDATE_GB}
     else:
-        base = os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache'
-        cache = Path(os.environ.get('PIP_CACHE_DIR') or Path(base) / 'pip').expanduser()
-        needs = {venv: VENV_GB, cache.absolute(): PIP_CACHE_GB}
+        needs = {venv: VENV_GB, get_python.cache_of('pip', 'PIP_CACHE_DIR'): PIP_CACHE_GB}
     return [problem for problem in (*problems, *disk_problems(needs)) if problem]
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from ..utils.listing import first_ten
 from .class_names import leaves
-from .loading.decoding import first_ten
 
 # A class is rare with at most so many images and less than so large a share of the mean of all.
 RARE_IMAGES = 10

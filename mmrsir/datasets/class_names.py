@@ -15,7 +15,7 @@ from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .loading.decoding import first_ten
+from ..utils.listing import first_ten
 
 _KEY = b'"categories"'
 _FLAT_LIST = re.compile(rb'\s*:\s*(\[[^\[\]]*\])')  # one that holds no list

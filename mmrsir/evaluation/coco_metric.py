@@ -17,8 +17,8 @@ from mmengine.registry import METRICS
 from terminaltables import AsciiTable
 
 from ..datasets.check.faults import BOXES_ONLY
-from ..datasets.loading.decoding import first_ten
 from ..utils.arguments import check_int
+from ..utils.listing import first_ten
 from .coco_figures import CocoFigures
 from .coco_truth import CocoTruth, EvaluationError, Record
 

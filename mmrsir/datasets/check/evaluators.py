@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ...utils.listing import first_ten
 from ..class_names import Naming, difference
-from ..loading.decoding import first_ten
 from .faults import Fault
 from .settings import as_list
 

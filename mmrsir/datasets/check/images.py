@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from ...utils.listing import first_ten
 from ...utils.missing import nearest
-from ..loading.decoding import first_ten
 from ..loading.headers import Pixels, num_frames, open_image, orientation
 from ..loading.jpeg import SUPERFLUOUS, BrokenImageError, capture_standard_error
 from ..loading.reading import Reading, ValueRangeError, describe_values, range_hint

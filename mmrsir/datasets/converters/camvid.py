@@ -36,7 +36,8 @@ from PIL import Image
 
 from ...utils.arguments import check_int
 from ...utils.files import write_whole
-from ..loading.decoding import decode_all, first_ten
+from ...utils.listing import first_ten
+from ..loading.decoding import decode_all
 from ..splits import unfold
 from .sources import is_archive, new_console, unpacked
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from pycocotools import mask as coco_mask
 
-from ..loading.decoding import first_ten
+from ...utils.listing import first_ten
 from ..loading.headers import open_image, orientation
 from ..splits import split_images
 from .sources import check_exists

@@ -15,7 +15,7 @@ from statistics import median
 
 from ...utils.arguments import check_int
 from ...utils.files import write_whole
-from ..loading.decoding import first_ten
+from ...utils.listing import first_ten
 from ..splits import Split, read_manifest, split_images, write_manifest
 from .image_sets import Found, ImageSet, decode, differences, find_images
 from .sources import kept_folder, new_console

@@ -36,7 +36,8 @@ from rich.console import Console
 
 from ...utils.arguments import check_int
 from ...utils.files import write_whole
-from ..loading.decoding import decode_all, first_ten
+from ...utils.listing import first_ten
+from ..loading.decoding import decode_all
 from ..splits import split_images
 from .coco_files import LabelledImage, coco_json, encode_mask
 from .sources import check_exists, new_console, unpacked

@@ -8,7 +8,8 @@ from pathlib import Path, PurePosixPath
 
 from rich.console import Console
 
-from ..loading.decoding import decode_all, first_ten
+from ...utils.listing import first_ten
+from ..loading.decoding import decode_all
 from ..splits import Split
 
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp')

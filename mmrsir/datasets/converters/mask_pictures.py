@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...utils.arguments import check_choice
-from ..loading.decoding import decode_strictly, first_ten
+from ...utils.listing import first_ten
+from ..loading.decoding import decode_strictly
 from .coco_files import SUFFIXES, LabelledImage, encode_mask, loaded_size
 
 VALUES = ('objects', 'files', 'classes')

@@ -32,7 +32,8 @@ from rich.console import Console
 
 from ...utils.arguments import check_int
 from ...utils.files import write_whole
-from ..loading.decoding import decode_all, first_ten
+from ...utils.listing import first_ten
+from ..loading.decoding import decode_all
 from .conversion import listed_path
 from .sources import kept_folder, new_console
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from ..loading.decoding import first_ten
+from ...utils.listing import first_ten
 from .coco_files import SUFFIXES, LabelledImage, loaded_size
 from .sources import check_exists
 

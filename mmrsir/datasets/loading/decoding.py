@@ -9,6 +9,7 @@ from typing import TypeVar, cast
 from PIL import Image, UnidentifiedImageError
 from rich.console import Console
 
+from ...utils.listing import first_ten
 from ...utils.progress import show_progress
 from .jpeg import check_jpeg
 
@@ -56,9 +57,3 @@ def decode_all(
         named = [f'{path} ({broken[path]})' for path in paths if path in broken]
         raise ValueError(f'images that are broken ({len(named)}): {first_ten(named)}')
     return cast(list[T], taken)
-
-
-def first_ten(items: Sequence[str]) -> str:
-    """Name the first ten of some items, and how many more there are."""
-    more = [f'and {len(items) - 10} more'] if len(items) > 10 else []
-    return ', '.join([*items[:10], *more])

@@ -10,8 +10,8 @@ from mmengine.logging import print_log
 from torch import nn
 
 from ...checkpoints.reading import load_pretrained, read_checkpoint
-from ...datasets.loading.decoding import first_ten
 from ...models.pretrained import PretrainedModule
+from ...utils.listing import first_ten
 from ...utils.suggestions import did_you_mean
 from ..hooks.checkpoint_match import unwrap
 from .paths import is_pretrained

@@ -14,7 +14,7 @@ from ...checkpoints.reading import (
     match_weights,
     strip_wrapper,
 )
-from ...datasets.loading.decoding import first_ten
+from ...utils.listing import first_ten
 
 
 @HOOKS.register_module()

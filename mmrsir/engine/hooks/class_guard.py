@@ -19,7 +19,7 @@ from ...datasets.class_names import (
     found_names,
     leaves,
 )
-from ...datasets.loading.decoding import first_ten
+from ...utils.listing import first_ten
 from ..config_check import Mistake, refuse
 from ..loops.checked import EmptyDatasetError
 from ..scopes import class_names

@@ -9,8 +9,8 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
-from ...datasets.loading.decoding import first_ten
 from ...utils.errors import UserError
+from ...utils.listing import first_ten
 from .checkpoint_match import unwrap
 
 

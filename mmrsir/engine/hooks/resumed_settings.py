@@ -13,9 +13,9 @@ from mmengine.runner import EpochBasedTrainLoop, Runner
 from torch import nn
 
 from ...checkpoints.reading import match_weights, strip_wrapper
-from ...datasets.loading.decoding import first_ten
 from ...utils.arguments import check_choice
 from ...utils.errors import UserError
+from ...utils.listing import first_ten
 from .checkpoint_match import unwrap
 
 SCHEDULES = ('checkpoint', 'config')

@@ -17,10 +17,10 @@ from ...datasets.check.configs import loads_masks
 from ...datasets.check.faults import BOXES_ONLY
 from ...datasets.class_counts import MOST_RECORDS
 from ...datasets.class_names import leaves, surplus
-from ...datasets.loading.decoding import first_ten
 from ...datasets.loading.passed_over import files_of, passed_over
 from ...utils.encoding import encoding_problem
 from ...utils.errors import UserError
+from ...utils.listing import first_ten
 from ..config_check import ConfigError, check_classes
 from ..scopes import class_names
 
