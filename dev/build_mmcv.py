@@ -23,8 +23,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from get_python import cache
+from setup_env import ROOT, machine
 
-ROOT = Path(__file__).resolve().parent.parent
 BYTES_PER_JOB = 1.5e9
 # The fork's wheels, an index for each pair of CUDA and torch: cu130-torch2110.
 FORK_INDEX = 'https://mmwheels.onedl.ai/{cuda}-torch{torch}/simple/onedl-mmcv/'
@@ -32,7 +32,6 @@ FORK_INDEX = 'https://mmwheels.onedl.ai/{cuda}-torch{torch}/simple/onedl-mmcv/'
 COMPILE_FLAGS = ('-DNDEBUG', '-g0', '-O2', '-w')
 EXTENSION_FLAGS = (
     '-fPIC',
-    '-std=c++17',
     '-DTORCH_API_INCLUDE_EXTENSION_H',
     '-DTORCH_EXTENSION_NAME=_ext',
 )
@@ -134,7 +133,18 @@ def download_wheel(page: str, requirement: str, folder: Path) -> Path | None:
     return None
 
 
-def precompile_header(folder: Path) -> list[str]:
+def unpack_source(requirement: str, folder: Path, standard: str) -> Path:
+    """Fetches mmcv's source, which asks for C++17, and makes it ask for what torch needs."""
+    source = ['--no-deps', '--no-build-isolation', '--no-binary', 'onedl-mmcv']
+    pip('download', *source, '--dest', str(folder), requirement)
+    shutil.unpack_archive(next(folder.glob('onedl_mmcv-*.tar.gz')), folder)
+    script = next(folder.glob('onedl_mmcv-*/setup.py'))
+    text = script.read_text(encoding='utf-8').replace('-std=c++17', f'-std={standard}')
+    script.write_text(text, encoding='utf-8')
+    return script.parent
+
+
+def precompile_header(folder: Path, standard: str) -> list[str]:
     """Precompiles torch's C++ types.
 
     Returns:
@@ -151,7 +161,8 @@ def precompile_header(folder: Path) -> list[str]:
     includes = [*include_paths(), sysconfig.get_paths()['include']]
     # Flags such as -pthread that Python's own C compiler carries reach the compile as well.
     inherited = shlex.split(os.environ.get('CC') or sysconfig.get_config_var('CC') or 'cc')[1:]
-    flags = [*inherited, *COMPILE_FLAGS, *EXTENSION_FLAGS, *(f'-I{path}' for path in includes)]
+    flags = [*inherited, *COMPILE_FLAGS, *EXTENSION_FLAGS, f'-std={standard}']
+    flags += [f'-I{path}' for path in includes]
     print("precompiling torch's C++ header, half a minute", flush=True)
     output_of(*compiler, *flags, '-x', 'c++-header', str(header), '-o', f'{header}.gch')
 
@@ -178,6 +189,9 @@ def fitting_nvcc() -> bool:
 
 def compile_wheel(requirement: str, with_cuda: bool, folder: Path) -> Path:
     """Compiles mmcv's ops for the torch of this environment."""
+    import torch
+
+    standard = machine.cpp_standard(torch.__version__)
     flags = ('CFLAGS', 'CXXFLAGS', 'CPPFLAGS')
     env = {name: value for name, value in os.environ.items() if name not in flags}
     env.setdefault('MAX_JOBS', str(compile_jobs()))
@@ -185,11 +199,11 @@ def compile_wheel(requirement: str, with_cuda: bool, folder: Path) -> Path:
     header = []
     if not with_cuda:
         env['CUDA_VISIBLE_DEVICES'] = ''  # mmcv would compile for the GPU wherever torch sees one
-        header = precompile_header(folder)
+        header = precompile_header(folder, standard)
     env['CFLAGS'] = shlex.join([*COMPILE_FLAGS, *header])
-    # pip's own cache tells wheels apart by mmcv's version, not by torch's: it must not be used.
-    build = ['--no-deps', '--no-build-isolation', '--no-cache-dir', '--no-binary', 'onedl-mmcv']
-    pip('wheel', '-v', *build, '--wheel-dir', str(folder), requirement, env=env)
+    source = unpack_source(requirement, folder, standard)
+    build = ['--no-deps', '--no-build-isolation', '--wheel-dir', str(folder)]
+    pip('wheel', '-v', *build, str(source), env=env)
     wheel = next(folder.glob('onedl_mmcv-*.whl'))
     if not has_working_ops(wheel):
         raise RuntimeError(f'{requirement} was compiled, but its ops do not load (see above)')

@@ -86,7 +86,9 @@ def all_problems(venv: Path) -> list[str]:
     """Everything that would stop the set-up later, all at once."""
     python, state = python_of(venv), read_state(venv)
     mine, root = '{}.{}'.format(*sys.version_info), state.get('root', str(ROOT))
-    problems = [machine.compiler_problem()]
+    pin = re.search(r'^torch==(\S+)', (REQUIREMENTS / 'torch.txt').read_text(), re.MULTILINE)
+    torch = pin[1] if pin else ''
+    problems = [machine.compiler_problem(torch)]
     if python not in (None, mine) or root != str(ROOT):  # it may hold work, so it is kept
         problems.append(
             f'.venv was made for Python {python} in {root}, this is Python {mine} in {ROOT}: '
@@ -99,7 +101,6 @@ def all_problems(venv: Path) -> list[str]:
         )
     if re.search(r'\s', str(venv)):
         problems.append(f'The path {str(venv)!r} has a blank, which compilers split: move it.')
-    pin = re.search(r'^torch==(\S+)', (REQUIREMENTS / 'torch.txt').read_text(), re.MULTILINE)
     if pin and (problem := machine.torch_problem(pin[1])):
         problems.append(f'requirements/torch.txt: {problem}.')
     if installed('torch', venv):

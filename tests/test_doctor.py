@@ -63,11 +63,6 @@ def old_torch(environment):
     environment.replace('torch/__init__.py', '2.11.0', '2.6.0')
 
 
-@case('torch', 'warning', r"2.14.0.* needs C\+\+20: mmcv's ops", TORCH_FILE)
-def new_torch(environment):
-    environment.replace('torch/__init__.py', '2.11.0', '2.14.0')
-
-
 @case('torch', 'problem', 'ended with SIGSEGV', f'{TORCH_FILE} --force-reinstall')
 def torch_that_crashes(environment):
     environment.write('torch/__init__.py', SEGFAULT)
@@ -173,12 +168,6 @@ def no_ops_for_the_backbone_alone(environment):
 @case("mmcv's ops", 'problem', 'undefined symbol: _ZN', f'-y onedl-mmcv && .*{BUILD}')
 def ops_of_another_torch(environment):
     environment.write('mmcv/ops.py', 'raise ImportError("_ext.so: undefined symbol: _ZN3c10")\n')
-
-
-@case("mmcv's ops", 'problem', 'undefined symbol', f'{TORCH_FILE} && .*{BUILD}')
-def ops_of_a_torch_that_is_too_new(environment):
-    new_torch(environment)
-    ops_of_another_torch(environment)
 
 
 @case("mmcv's ops", 'problem', 'SIGSEGV', f'-y onedl-mmcv && .*{BUILD}')

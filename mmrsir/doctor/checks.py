@@ -89,8 +89,7 @@ def check_torch(probe: Probe, packages: Packages) -> Result:
     if error:
         return Result('problem', error, f'{mending.TORCH} --force-reinstall')
     if problem := machine.torch_problem(found['version']):
-        too_old = release(found['version']) < machine.OLDEST_TORCH
-        return Result('problem' if too_old else 'warning', problem, mending.TORCH)
+        return Result('problem', problem, mending.TORCH)
     return Result('ok', found['version'])
 
 
@@ -186,12 +185,12 @@ def check_library(probe: Probe, packages: Packages, name: str) -> Result:
 
 def check_ops(probe: Probe, packages: Packages) -> Result:
     torch = probe('torch').found
-    too_new = release(torch['version']) >= machine.FIRST_CPP20_TORCH
-    mend = mending.chain(mending.TORCH if too_new else '', mending.use_forks(['mmcv'], packages))
+    mend = mending.use_forks(['mmcv'], packages)
     if error := probe('ops', 'cpu').error:
         needed = [name for name in ('mmdet', 'mmseg') if packages[name]]
         need = f'{" and ".join(needed)} need them' if needed else 'mmdet and mmseg would need them'
-        cannot_build = machine.compiler_problem() or machine.python_parts_problem()
+        compiler = machine.compiler_problem(torch['version'])
+        cannot_build = compiler or machine.python_parts_problem()
         found = f'{error}; {need}'
         if cannot_build:
             found += f'. Before you build them: {cannot_build}'

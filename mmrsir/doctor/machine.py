@@ -18,10 +18,11 @@ from typing import Sequence
 
 OLDEST_PYTHON, NEWEST_PYTHON = (3, 10), (3, 14)
 OLDEST_TORCH, FIRST_CPP20_TORCH = (2, 7), (2, 14)
-CPP_PROBE = """
-#include <optional>
-int main() { if constexpr (true) { return std::optional<int>(0).value(); } }
-"""
+# By the standard of C++: a few lines that only it has, and the first gcc that compiles them.
+CPP_PROBES = {
+    'c++17': ('#include <optional>\nint main() { return std::optional<int>(0).value(); }', 9),
+    'c++20': ('#include <concepts>\nint main() { return std::integral<int> ? 0 : 1; }', 11),
+}
 
 
 def release(version: str) -> tuple[int, ...]:
@@ -50,18 +51,23 @@ def python_parts_problem() -> str | None:
 def torch_problem(version: str) -> str | None:
     if release(version) < OLDEST_TORCH:
         return f'torch {version} is older than {".".join(map(str, OLDEST_TORCH))}'
-    if release(version) >= FIRST_CPP20_TORCH:
-        return f"torch {version} needs C++20: mmcv's ops, in C++17, cannot be compiled for it"
     return None
 
 
-def compiler_problem() -> str | None:
+def cpp_standard(torch_version: str) -> str:
+    """The C++ that the headers of a torch are written in."""
+    return 'c++20' if release(torch_version) >= FIRST_CPP20_TORCH else 'c++17'
+
+
+def compiler_problem(torch_version: str) -> str | None:
+    standard = cpp_standard(torch_version)
+    lines, gcc = CPP_PROBES[standard]
     compiler = shlex.split(os.environ.get('CXX', 'c++'))
     if shutil.which(compiler[0]) is None:
         return f'There is no C++ compiler ({compiler[0]}): install the package g++ or gcc-c++.'
-    command = [*compiler, '-std=c++17', '-fsyntax-only', '-x', 'c++', '-']
-    probe = subprocess.run(command, input=CPP_PROBE, capture_output=True, text=True, check=False)
+    command = [*compiler, f'-std={standard}', '-fsyntax-only', '-x', 'c++', '-']
+    probe = subprocess.run(command, input=lines, capture_output=True, text=True, check=False)
     if probe.returncode == 0:
         return None
     error = ' '.join(probe.stderr.split())
-    return f'{compiler[0]} does not compile a few lines of C++17, use gcc 9 or later: {error}'
+    return f'{compiler[0]} does not compile {standard}, use gcc {gcc} or later: {error}'

@@ -3,6 +3,7 @@
 import ast
 import os
 import re
+import shutil
 import sys
 import time
 import zipfile
@@ -75,13 +76,16 @@ class TestMachine:
         ast.parse(source, feature_version=(3, 8))
         assert 'from __future__ import annotations' in source
 
-    @pytest.mark.parametrize('version', ['2.6.1', '2.14.0+cpu', '3.0'])
-    def test_torch_that_is_too_old_or_needs_cpp20_is_refused(self, version):
-        assert version in machine.torch_problem(version)
+    def test_torch_that_is_too_old_is_refused(self):
+        assert '2.6.1' in machine.torch_problem('2.6.1')
 
-    @pytest.mark.parametrize('version', ['2.7.0', '2.11.0', '2.13.0+cu130'])
-    def test_torch_between_is_accepted(self, version):
+    @pytest.mark.parametrize('version', ['2.7.0', '2.11.0', '2.14.0+cpu', '3.0'])
+    def test_later_torch_is_accepted(self, version):
         assert machine.torch_problem(version) is None
+
+    def test_torch_says_which_cpp_is_needed(self):
+        assert [machine.cpp_standard(one) for one in ('2.9', '2.13.0+cu130')] == ['c++17'] * 2
+        assert [machine.cpp_standard(one) for one in ('2.14.0', '2.15.0', '3.0')] == ['c++20'] * 3
 
     def test_missing_parts_of_python_are_named(self, monkeypatch, tmp_path):
         assert machine.python_parts_problem() is None
@@ -92,22 +96,24 @@ class TestMachine:
 
     def test_a_missing_compiler_is_named(self, monkeypatch):
         monkeypatch.setenv('CXX', 'no-such-compiler')
-        assert 'no-such-compiler' in machine.compiler_problem()
+        assert 'no-such-compiler' in machine.compiler_problem('2.11.0')
 
-    def test_a_compiler_that_fails_is_quoted(self, monkeypatch, tmp_path):
-        broken = tmp_path / 'broken-c++'
-        broken.write_text('#!/bin/sh\necho cannot do that >&2\nexit 1\n')
-        broken.chmod(0o755)
-        monkeypatch.setenv('CXX', str(broken))
-        assert 'cannot do that' in machine.compiler_problem()
+    def test_a_compiler_without_the_cpp_of_torch_is_quoted(self, monkeypatch, tmp_path):
+        old = tmp_path / 'old-c++'
+        old.write_text('#!/bin/sh\ntest $1 = -std=c++17 || { echo cannot $1 >&2; exit 1; }\n')
+        old.chmod(0o755)
+        monkeypatch.setenv('CXX', str(old))
+        assert machine.compiler_problem('2.11.0') is None
+        problem = machine.compiler_problem('2.14.0')
+        assert 'gcc 11' in problem and 'cannot -std=c++20' in problem
 
     def test_all_problems_are_listed_at_once(self, monkeypatch, tmp_path):
         others(monkeypatch, free_gb=1, system='Windows')
         monkeypatch.setenv('CXX', 'no-such-compiler')
         monkeypatch.setattr(setup_env, 'REQUIREMENTS', tmp_path)
-        (tmp_path / 'torch.txt').write_text('torch==2.15.0\n')
+        (tmp_path / 'torch.txt').write_text('torch==2.6.1\n')
         text = '\n'.join(setup_env.all_problems(tmp_path / 'a folder' / '.venv'))
-        for part in ('Windows', 'blank', 'C++ compiler', '2.15.0', '1.0 GB'):
+        for part in ('Windows', 'blank', 'C++ compiler', '2.6.1', '1.0 GB'):
             assert part in text
 
     def test_this_machine_has_none(self, monkeypatch, tmp_path):
@@ -163,6 +169,17 @@ class TestBuilding:
         monkeypatch.setattr(build_mmcv.os, 'sched_getaffinity', lambda pid: range(cores))
         monkeypatch.setattr(build_mmcv, 'available_memory', lambda: gigabytes * 1e9)
         assert build_mmcv.compile_jobs() == jobs
+
+    @pytest.mark.parametrize('standard', ['c++17', 'c++20'])
+    def test_the_source_asks_for_the_cpp_of_torch(self, monkeypatch, tmp_path, standard):
+        sources = tmp_path / 'sources/onedl_mmcv-1'
+        sources.mkdir(parents=True)
+        (sources / 'setup.py').write_text("args = {'cxx': ['-std=c++17'], 'nvcc': ['-std=c++17']}")
+        folder = str(tmp_path / 'onedl_mmcv-1')
+        shutil.make_archive(folder, 'gztar', sources.parent, sources.name)
+        monkeypatch.setattr(build_mmcv, 'pip', lambda *call: None)
+        unpacked = build_mmcv.unpack_source('onedl-mmcv==1', tmp_path, standard)
+        assert (unpacked / 'setup.py').read_text().count(f"'-std={standard}'") == 2
 
     def test_a_containers_memory_limit_counts(self, tmp_path):
         (tmp_path / 'memory.current').write_text('1000000\n')
