@@ -26,10 +26,10 @@ def test_plain_example_gives_four_levels():
     names = {}
     exec(PLAIN, names)
     assert [tuple(level.shape[1:]) for level in names['levels']] == [
-        (64, 120, 160),
-        (128, 60, 80),
-        (256, 30, 40),
-        (512, 15, 20),
+        (32, 120, 160),
+        (64, 60, 80),
+        (128, 30, 40),
+        (256, 15, 20),
     ]
 
 
