@@ -1,8 +1,9 @@
 """Makes .venv: the environment that `make demo`, `make test` and `make lint` run in.
 
 Needs the standard library only. What is done is not done again: an interrupted run resumes, a
-finished one takes no time. pip keeps its own configuration (index, certificates, proxy); all
-versions stand in requirements/. Where the machine has no Python that fits, get_python.py gets one.
+finished one takes no time. pip installs uv, which installs the rest under pip's settings (see
+uv_install.py); all versions stand in requirements/. Where the machine has no Python that fits,
+get_python.py gets one.
 """
 
 from __future__ import annotations
@@ -38,17 +39,20 @@ FETCHED = '--fetched'  # the argument of the set-up that go_on_with_another_pyth
 REQUIREMENTS = ROOT / 'requirements'
 SECONDS_BETWEEN_LINES = 15.0
 LOG_LINES_SHOWN = 25
-# Measured: 5.8 GB when done, and on the way there 2.5 GB of downloads, which pip caches as well.
-VENV_GB, PIP_CACHE_GB, UPDATE_GB = 9.0, 3.0, 3.0
+# Measured: 5.8 GB when done. uv's cache holds the same files, as links where the disk is the same.
+VENV_GB, CACHE_GB, UPDATE_GB = 8.0, 7.0, 3.0
 REMEDIES = {
     'No space left on device': 'The disk is full: make room, then run the same command again.',
     'Killed signal terminated': 'Memory ran out: run the same command again with MAX_JOBS=1 set.',
-    'CERTIFICATE_VERIFY_FAILED': 'pip does not trust the index: `pip config set global.cert FILE`.',
-    'name resolution|NewConnectionError|timed out|ProxyError|ConnectionReset|IncompleteRead': (
+    'CERTIFICATE_VERIFY_FAILED|invalid peer certificate': (
+        'The certificate of the index is not trusted: `pip config set global.cert FILE`.'
+    ),
+    'name resolution|NewConnectionError|timed out|ProxyError|ConnectionReset|IncompleteRead|'
+    'error sending request|Failed to fetch': (
         'The network failed: see `pip config list` for the index and proxy that pip uses, then run '
         'the same command again; it resumes.'
     ),
-    'No matching distribution found': (
+    'No matching distribution found|No solution found': (
         'The package index lacks that version for this Python and system: see `pip config list` '
         'for the index that pip uses.'
     ),
@@ -66,12 +70,18 @@ class Step(NamedTuple):
     commands: Sequence[Sequence[str]]
 
 
+def disk_of(folder: Path) -> tuple[int, Path]:
+    """The number of a disk and the part of the folder's path that exists."""
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    return existing.stat().st_dev, existing
+
+
 def disk_problems(needs: Mapping[Path, float]) -> list[str]:
     """One sentence for each disk that has less room than the folders on it need, in GB."""
     on_disks: dict[int, list[tuple[Path, float]]] = {}
     for folder, gigabytes in needs.items():
-        existing = next(path for path in (folder, *folder.parents) if path.exists())
-        on_disks.setdefault(existing.stat().st_dev, []).append((existing, gigabytes))
+        disk, existing = disk_of(folder)
+        on_disks.setdefault(disk, []).append((existing, gigabytes))
     problems = []
     for parts in on_disks.values():
         needed = sum(gigabytes for _, gigabytes in parts)
@@ -106,7 +116,9 @@ def all_problems(venv: Path) -> list[str]:
     if installed('torch', venv):
         needs = {venv: UPDATE_GB}
     else:
-        needs = {venv: VENV_GB, get_python.cache_of('pip', 'PIP_CACHE_DIR'): PIP_CACHE_GB}
+        needs, cache = {venv: VENV_GB}, get_python.cache_of('uv', 'UV_CACHE_DIR')
+        if disk_of(cache)[0] != disk_of(venv)[0]:
+            needs[cache] = CACHE_GB
     return [problem for problem in (*problems, *disk_problems(needs)) if problem]
 
 
@@ -153,9 +165,10 @@ def clear_remains(venv: Path) -> None:
         print('.venv holds no Python that runs: making it anew.')
         shutil.rmtree(venv)
     shutil.rmtree(venv / 'tmp', ignore_errors=True)
-    # pip writes RECORD last: a package without it is incomplete, yet pip would count it as there.
+    # pip writes RECORD last, uv INSTALLER: a package without one is incomplete, yet both would
+    # count it as there.
     for info in venv.glob('lib/python3*/site-packages/*.dist-info'):
-        if not (info / 'RECORD').exists():
+        if not ((info / 'RECORD').exists() and (info / 'INSTALLER').exists()):
             shutil.rmtree(info)
 
 
@@ -163,7 +176,8 @@ def make_steps(venv: Path) -> list[Step]:
     """The set-up in order: mmcv is compiled against torch, so torch comes first."""
     python = str(venv / 'bin' / 'python')
     # All versions hold in every step, lest a later one replaces what an earlier one brought along.
-    install = [python, '-m', 'pip', 'install', '-c', str(REQUIREMENTS / 'constraints.txt')]
+    versions = ['-c', str(REQUIREMENTS / 'constraints.txt')]
+    install = [python, str(ROOT / 'dev' / 'uv_install.py'), *versions]
     base = getattr(sys, '_base_executable', sys.executable)
     create = [] if installed('pip', venv) else [[base, '-m', 'venv', str(venv)]]
 
@@ -174,9 +188,9 @@ def make_steps(venv: Path) -> list[Step]:
         Step(
             'virtual environment and build tools',
             'under a minute',
-            [*create, [*install, *listed('build')]],
+            [*create, [python, '-m', 'pip', 'install', *versions, *listed('build')]],
         ),
-        Step('torch', '1 to 10 minutes: downloads 2.5 GB', [[*install, *listed('torch')]]),
+        Step('torch', 'a minute or more: downloads 2.5 GB', [[*install, *listed('torch')]]),
         Step(
             "mmcv's compiled ops",
             '2 to 4 minutes on 2 cores, seconds if they are in the cache',
@@ -184,7 +198,7 @@ def make_steps(venv: Path) -> list[Step]:
         ),
         Step(
             'OpenMMLab and the development tools',
-            '1 to 3 minutes: downloads 0.4 GB',
+            'under a minute: downloads 0.4 GB',
             [
                 # Both OpenCV packages write the folder cv2. The headless one, which does without
                 # libGL.so.1, has to come second for its files to stay.

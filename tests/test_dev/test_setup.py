@@ -4,6 +4,7 @@ import ast
 import os
 import re
 import shutil
+import subprocess
 import sys
 import time
 import zipfile
@@ -14,6 +15,7 @@ import build_mmcv
 import get_python
 import pytest
 import setup_env
+import uv_install
 
 from ..helpers.commands import ROOT
 
@@ -25,7 +27,7 @@ MINE = '{}.{}'.format(*sys.version_info)
 def make_venv(tmp_path):
     """Makes the outline of an environment with these packages; its Python is ours."""
 
-    def make(*packages: str, record: bool = True) -> Path:
+    def make(*packages: str, files: tuple[str, ...] = ('RECORD', 'INSTALLER')) -> Path:
         venv = tmp_path / '.venv'
         (venv / 'bin').mkdir(parents=True, exist_ok=True)
         if not (venv / 'bin' / 'python').exists():
@@ -33,8 +35,8 @@ def make_venv(tmp_path):
         for package in packages:
             info = venv / 'lib' / 'python3.11' / 'site-packages' / f'{package}.dist-info'
             info.mkdir(parents=True)
-            if record:
-                (info / 'RECORD').touch()
+            for file in files:
+                (info / file).touch()
         return venv
 
     return make
@@ -159,6 +161,32 @@ class TestAnotherPython:
         out = capsys.readouterr().out
         assert 'error: no network' in out
         assert 'python3.11-venv and python3.11-dev' in out and 'PYTHON=python3.11' in out
+
+
+class TestUv:
+    def test_it_gets_the_settings_of_pip(self):
+        listing = (
+            ":env:.cert='/my.pem'\n"
+            "global.cert='/theirs.pem'\n"
+            "global.extra-index-url='https://one\\nhttps://two'\n"
+            "global.find-links='/a /b'\n"
+            "global.index-url='https://old'\n"
+            "install.index-url='https://inside'\n"
+            "list.format='columns'\n"
+        )
+        environment = uv_install.uv_environment(uv_install.pip_settings(listing))
+        assert environment.items() - uv_install.LIKE_PIP.items() == {
+            ('SSL_CERT_FILE', '/my.pem'),
+            ('UV_DEFAULT_INDEX', 'https://inside'),
+            ('UV_INDEX', 'https://one https://two'),
+            ('UV_FIND_LINKS', '/a,/b'),
+        }
+
+    def test_this_pip_tells_its_settings_so(self, monkeypatch):
+        monkeypatch.setenv('PIP_INDEX_URL', 'https://mine')
+        pip = [sys.executable, '-m', 'pip', 'config', 'list']
+        listing = subprocess.run(pip, capture_output=True, text=True, check=True).stdout
+        assert uv_install.pip_settings(listing)['index-url'] == 'https://mine'
 
 
 class TestBuilding:
@@ -321,9 +349,10 @@ class TestState:
         (problem,) = setup_env.all_problems(venv)
         assert 'remove or rename' in problem and state.get('root', '3.99') in problem
 
-    def test_a_half_installed_package_is_forgotten(self, make_venv):
+    @pytest.mark.parametrize('files', [('INSTALLER',), ('RECORD',)])
+    def test_a_half_installed_package_is_forgotten(self, make_venv, files):
         venv = make_venv('whole-1.0')
-        make_venv('half-1.0', record=False)
+        make_venv('half-1.0', files=files)
         (venv / 'tmp').mkdir()
         setup_env.clear_remains(venv)
         assert setup_env.installed('whole', venv) and not setup_env.installed('half', venv)
