@@ -13,7 +13,7 @@ help:
 	@echo 'make mutants    break the core by small patches, each of which the tests must notice: minutes'
 	@echo 'make lint       check style, types and the direction of imports'
 	@echo 'make docs       build the documentation as a site, into site/'
-	@echo 'make setup      make or update .venv, which the targets above do first: about 5 minutes, 12 GB'
+	@echo 'make setup      make or update .venv, which the targets above do first: about 3 minutes, 8 GB'
 	@echo 'make clean      remove caches and build products; .venv, data/ and work_dirs/ stay'
 	@echo 'PYTHON=python3.12 after any of them makes .venv with that Python (3.10 to 3.14).'
 
