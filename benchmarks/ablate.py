@@ -28,6 +28,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from mmrsir.utils.arguments import check_choice, check_int
+from mmrsir.utils.errors import InvalidValueError, plain_errors
 
 
 def argument_parser() -> argparse.ArgumentParser:
@@ -84,7 +85,7 @@ def plan(args: argparse.Namespace) -> list[Training]:
     for name in ('seeds', 'window_size', 'pairs', 'batch', 'draws', 'jobs'):
         check_int(f'--{name.replace("_", "-")}', getattr(args, name), minimum=1)
     if not args.config and (args.epochs or args.minutes or args.precision != 'fp32'):
-        raise ValueError('--epochs, --minutes and --precision need --config')
+        raise InvalidValueError('--epochs, --minutes and --precision need --config')
     if args.epochs is not None:
         check_int('--epochs', args.epochs, minimum=2)  # one of them warms up
     check_int('--steps', args.steps, minimum=20)  # a tenth of them warms up
@@ -115,14 +116,11 @@ def main(argv: Sequence[str] | None = None) -> None:
             window_size=args.window_size,
             device=device,
         )
-    try:
-        trainings = plan(args)
-        if args.minutes is not None and isinstance(settings, ConfigSettings):
-            variants = dict.fromkeys(training.variant for training in trainings)
-            settings = epochs_within(args.minutes, settings, variants, args.out)
-        keep_settings(settings, args.out)
-    except ValueError as error:
-        parser.error(str(error))
+    trainings = plan(args)
+    if args.minutes is not None and isinstance(settings, ConfigSettings):
+        variants = dict.fromkeys(training.variant for training in trainings)
+        settings = epochs_within(args.minutes, settings, variants, args.out)
+    keep_settings(settings, args.out)
 
     missing = [training for training in trainings if not training.file(args.out).exists()]
     with Progress(console=Console(stderr=True)) as progress:
@@ -141,4 +139,5 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 if __name__ == '__main__':
-    main()
+    with plain_errors():
+        main()

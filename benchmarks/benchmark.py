@@ -26,6 +26,7 @@ from speed.timings_chart import plot_timings
 from speed.timings_table import LEGEND, describe_machine, render_case, render_scaling
 
 from mmrsir.utils.arguments import check_choice, check_int, parse_size
+from mmrsir.utils.errors import InvalidValueError, plain_errors
 
 MODELS = (
     'rsir_tiny',
@@ -113,7 +114,9 @@ def read_arguments(args: argparse.Namespace) -> tuple[list[Case], torch.device]:
     name = args.device or ('cuda' if torch.cuda.is_available() else 'cpu')
     found = re.fullmatch(r'cpu|cuda(:\d+)?', name)
     if found is None or (name != 'cpu' and not torch.cuda.is_available()):
-        raise ValueError(f'--device={name!r} must be cpu, or cuda or cuda:1 where there is a GPU')
+        raise InvalidValueError(
+            f'--device={name!r} must be cpu, or cuda or cuda:1 where there is a GPU'
+        )
     sizes = [parse_size(size) for size in args.sizes]
     cases = [Case(step, *size, args.precision, name) for step in args.steps for size in sizes]
     return cases, torch.device(name)
@@ -124,10 +127,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argument_parser()
     args = parser.parse_args(argv)
     MMLogger.get_instance('mmengine', log_level='ERROR')  # its notes would stand in the table
-    try:
-        cases, device = read_arguments(args)
-    except (FileNotFoundError, ValueError) as error:
-        parser.error(str(error))
+    cases, device = read_arguments(args)
 
     os.environ.setdefault('KINETO_LOG_LEVEL', '5')  # the profiler would report a missing GPU
     if args.threads is not None:
@@ -159,4 +159,5 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 if __name__ == '__main__':
-    main()
+    with plain_errors():
+        main()

@@ -19,6 +19,7 @@ from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
 from mmrsir.models import ARCHS, RSIRTransformer
+from mmrsir.utils.errors import InvalidValueError, plain_errors
 
 WINDOW = 49  # tokens
 TOKENS_PER_WARP = (16, 32)  # four warps for a window, and two
@@ -37,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     device = torch.device('cuda' if torch.cuda.is_available() else 'cpu')
     if device.type == 'cpu' and not args.tiny:
-        parser.error('there is no GPU; --tiny tries this out on the CPU')
+        raise InvalidValueError('there is no GPU; --tiny tries this out on the CPU')
     arch, side, batch = ('nano', 32, 1) if args.tiny else ('tiny', 224, 256)
     dtype = torch.float32 if args.tiny else torch.bfloat16
     found: dict[str, Any] = dict(arch=arch, side=side, batch=batch, dtype=str(dtype))
@@ -182,4 +183,5 @@ def _keep(results: dict[int, Any], number: int, run: Callable[[], Any]) -> None:
 
 
 if __name__ == '__main__':
-    main()
+    with plain_errors():
+        main()

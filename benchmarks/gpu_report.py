@@ -25,6 +25,7 @@ from typing import Any
 import torch
 
 from mmrsir.models import ARCHS
+from mmrsir.utils.errors import InvalidValueError, plain_errors
 
 FOLDER = Path(__file__).parent
 ROOT = FOLDER.parent
@@ -72,7 +73,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument('--tiny', action='store_true', help='one image of 64 x 64, eager, float32')
     args = parser.parse_args(argv)
     if not args.tiny and not torch.cuda.is_available():
-        parser.error('there is no GPU; --tiny tries this out on the CPU')
+        raise InvalidValueError('there is no GPU; --tiny tries this out on the CPU')
     end = time.monotonic() + 60 * args.minutes
     args.out.mkdir(parents=True, exist_ok=True)
     together, timed = plan(args.out.absolute(), args.tiny)
@@ -279,4 +280,5 @@ def markdown(report: Mapping[str, Any]) -> str:
 
 
 if __name__ == '__main__':
-    main()
+    with plain_errors():
+        main()

@@ -24,6 +24,7 @@ import numpy as np
 from PIL import Image
 
 from mmrsir.utils.arguments import check_int
+from mmrsir.utils.errors import InvalidValueError, plain_errors
 
 SIDE = 32  # of a mosaic, in images
 SAMPLES = 8  # mosaics that the quality is chosen by
@@ -70,7 +71,7 @@ def pack(root: Path, out: Path, max_mib: float, parts: int, workers: int) -> Non
         while not mosaics or sum(map(len, mosaics)) > left:  # the samples may be smaller than most
             quality -= 1
             if quality not in QUALITIES:
-                raise ValueError(
+                raise InvalidValueError(
                     f'--max-mib={max_mib:g} is too little: {exact} alone takes '
                     f'{exact.stat().st_size / 2**20:.1f}'
                 )
@@ -164,7 +165,7 @@ def _mosaic(images: Listed) -> np.ndarray:
     pixels = [np.asarray(Image.open(path).convert('RGB')) for path, _ in images]
     for (path, _), one in zip(images, pixels, strict=True):
         if one.shape != pixels[0].shape:
-            raise ValueError(
+            raise InvalidValueError(
                 f'{path} has {one.shape}, others {pixels[0].shape}: one size is needed'
             )
     height, width, _ = pixels[0].shape
@@ -217,16 +218,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     unpacking.add_argument('parts', type=Path, nargs='+', help='all parts')
     unpacking.add_argument('--out', type=Path, required=True, help='folder for the data set')
     args = parser.parse_args(argv)
-    try:
-        check_int('--workers', args.workers, 1)
-        if args.command == 'pack':
-            check_int('--parts', args.parts, 1)
-            pack(args.root, args.out, args.max_mib, args.parts, args.workers)
-        else:
-            unpack(args.parts, args.out, args.workers)
-    except (OSError, ValueError) as error:
-        raise SystemExit(f'{parser.prog}: error: {error}') from None
+    check_int('--workers', args.workers, 1)
+    if args.command == 'pack':
+        check_int('--parts', args.parts, 1)
+        pack(args.root, args.out, args.max_mib, args.parts, args.workers)
+    else:
+        unpack(args.parts, args.out, args.workers)
 
 
 if __name__ == '__main__':
-    main()
+    with plain_errors():
+        main()

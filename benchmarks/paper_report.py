@@ -5,7 +5,6 @@ Example:
 """
 
 import argparse
-import sys
 from datetime import date
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from speed.cases import PRECISIONS
 from speed.environment import describe_device, describe_environment
 
 from mmrsir.utils.arguments import check_int
+from mmrsir.utils.errors import InvalidValueError, UserError, plain_errors
 
 ROOT = Path(__file__).resolve().parents[1]
 PROGRESS = Console(stderr=True)
@@ -68,15 +68,14 @@ def main() -> None:
     parser = argument_parser()
     args = parser.parse_args()
     if args.update and args.table is not None:
-        parser.error('--update writes all tables: not allowed with --table')
+        raise InvalidValueError('--update writes all tables: not allowed with --table')
     if args.record and args.table is not None and EXPERIMENTS[args.table].reference is None:
-        parser.error(f'Table {args.table} has the networks of Table 2: --record that one')
-    try:
-        for name in ('batch', 'repeats', 'warmup'):
-            if (value := getattr(args, name)) is not None:
-                check_int(f'--{name}', value, minimum=1)
-    except ValueError as error:
-        parser.error(str(error))
+        raise InvalidValueError(
+            f'Table {args.table} has the networks of Table 2: --record that one'
+        )
+    for name in ('batch', 'repeats', 'warmup'):
+        if (value := getattr(args, name)) is not None:
+            check_int(f'--{name}', value, minimum=1)
 
     MMLogger.get_instance('mmengine', log_level='ERROR')  # its notes would stand in the tables
     if args.update:
@@ -96,7 +95,7 @@ def main() -> None:
             except ValueError as error:
                 refused.append(f'Table {table} is not recorded: {error}')
     if refused:
-        sys.exit('\n'.join(refused))
+        raise UserError('\n'.join(refused))
 
 
 def update() -> None:
@@ -121,4 +120,5 @@ def time_all(rows: list[PaperRow], args: argparse.Namespace) -> Throughput:
 
 
 if __name__ == '__main__':
-    main()
+    with plain_errors():
+        main()

@@ -27,6 +27,7 @@ from mmrsir.apis.page import (
     to_url,
 )
 from mmrsir.checkpoints import safe_loading
+from mmrsir.utils.errors import plain_errors
 
 HOST = '127.0.0.1'
 MIDDLE = (0.5, 0.5)
@@ -200,13 +201,11 @@ def main() -> None:
     parser.add_argument('--device', help='cpu, cuda or cuda:1 (default: cuda if there is one)')
     safe_loading.add_unsafe_flag(parser)
     args = parser.parse_args()
-    try:
-        viewer = Viewer(Predictor(args.config, args.checkpoint, args.device, args.score_thr))
-    except (OSError, TypeError, ValueError) as error:
-        parser.error(str(error))
+    viewer = Viewer(Predictor(args.config, args.checkpoint, args.device, args.score_thr))
     print(f'Open http://{HOST}:{args.port} in a browser; Ctrl-C ends.')
     uvicorn.run(build_app(build_page(viewer)), host=HOST, port=args.port, log_level='warning')
 
 
 if __name__ == '__main__':
-    main()
+    with plain_errors():
+        main()

@@ -21,6 +21,7 @@ from mmrsir.apis import Predictor
 from mmrsir.checkpoints import safe_loading
 from mmrsir.datasets.loading.headers import num_frames, open_image
 from mmrsir.datasets.loading.image_files import count_reasons, is_image, walk
+from mmrsir.utils.errors import InvalidValueError, plain_errors
 from mmrsir.utils.missing import check_file
 from mmrsir.utils.run_names import run_name
 from mmrsir.visualization.backbone import read_picture
@@ -61,21 +62,18 @@ def main() -> None:
     args = parser.parse_args()
     if args.out_dir is None:
         args.out_dir = Path('work_dirs/predictions', run_name(args.config, args.checkpoint))
-    try:
-        pictures, left_out = list_pictures(args.input, args.out_dir)
-        outputs = name_outputs(args.input, pictures, args.out_dir)
-        predictor = Predictor(args.config, args.checkpoint, args.device, args.score_thr, args.draws)
-        args.out_dir.mkdir(parents=True, exist_ok=True)
-        if pictures is None:
-            predict_video(args.input, predictor, outputs[args.input])
-        else:
-            broken = predict_pictures(args.input, outputs, predictor, args.out_dir)
-            for line in left_out:
-                print(f'left out: {line}')
-            if broken:
-                raise ValueError(f'{len(broken)} left out: {"; ".join(broken)}')
-    except (OSError, TypeError, ValueError) as error:
-        parser.error(str(error))
+    pictures, left_out = list_pictures(args.input, args.out_dir)
+    outputs = name_outputs(args.input, pictures, args.out_dir)
+    predictor = Predictor(args.config, args.checkpoint, args.device, args.score_thr, args.draws)
+    args.out_dir.mkdir(parents=True, exist_ok=True)
+    if pictures is None:
+        predict_video(args.input, predictor, outputs[args.input])
+    else:
+        broken = predict_pictures(args.input, outputs, predictor, args.out_dir)
+        for line in left_out:
+            print(f'left out: {line}')
+        if broken:
+            raise InvalidValueError(f'{len(broken)} left out: {"; ".join(broken)}')
 
 
 def list_pictures(path: Path, out_dir: Path) -> tuple[list[Path] | None, list[str]]:
@@ -98,7 +96,9 @@ def list_pictures(path: Path, out_dir: Path) -> tuple[list[Path] | None, list[st
         pictures = [file for file in files if is_image(file)]
         left_out = count_reasons(set(files).difference(pictures))
         if not pictures:
-            raise ValueError(f'{path} has no picture: {"; ".join(left_out) or "it is empty"}')
+            raise InvalidValueError(
+                f'{path} has no picture: {"; ".join(left_out) or "it is empty"}'
+            )
         return pictures, left_out
     check_file('input', str(path))
     if not is_image(path):
@@ -132,7 +132,7 @@ def name_outputs(source: Path, pictures: list[Path] | None, out_dir: Path) -> di
             for path, name in names.items()
         }
     if {path.resolve() for path in outputs} & {path.resolve() for path in outputs.values()}:
-        raise ValueError(f'--out-dir={out_dir} would replace the input: name another folder')
+        raise InvalidValueError(f'--out-dir={out_dir} would replace the input: name another folder')
     return outputs
 
 
@@ -186,7 +186,7 @@ def predict_video(path: Path, predictor: Predictor, out_file: Path) -> None:
     video = cv2.VideoCapture(str(path))
     try:
         if not video.isOpened():
-            raise ValueError(f'{path} is neither a picture nor a video that can be read')
+            raise InvalidValueError(f'{path} is neither a picture nor a video that can be read')
         fps = video.get(cv2.CAP_PROP_FPS) or 25.0
         number = int(video.get(cv2.CAP_PROP_FRAME_COUNT))
         found = []
@@ -202,12 +202,12 @@ def predict_video(path: Path, predictor: Predictor, out_file: Path) -> None:
                 code = cv2.VideoWriter.fourcc(*'mp4v')
                 writer = cv2.VideoWriter(str(out_file), code, fps, drawn.shape[1::-1])
                 if not writer.isOpened():
-                    raise ValueError(f'OpenCV cannot write {out_file}')
+                    raise InvalidValueError(f'OpenCV cannot write {out_file}')
             writer.write(drawn)
     finally:
         video.release()
     if writer is None:
-        raise ValueError(f'{path} has no frame that can be read')
+        raise InvalidValueError(f'{path} has no frame that can be read')
     writer.release()
     out_file.with_name('predictions.json').write_text(json.dumps(found, indent=1))
     print(f'wrote {out_file} and predictions.json ({len(found)} frames)')
@@ -223,4 +223,5 @@ def _frames(video: cv2.VideoCapture) -> Iterator[np.ndarray]:
 
 
 if __name__ == '__main__':
-    main()
+    with plain_errors():
+        main()

@@ -27,6 +27,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from mmrsir.utils.arguments import check_choice
+from mmrsir.utils.errors import InvalidValueError, UserError, plain_errors
 
 ROOT = Path(__file__).parents[1]
 MUTANTS = Path(__file__).with_name('mutants.yml')
@@ -61,11 +62,13 @@ class Mutant:
             source: What is in the file.
 
         Raises:
-            ValueError: ``old`` is not in it exactly once.
+            InvalidValueError: ``old`` is not in it exactly once.
         """
         count = source.count(self.old)
         if count != 1:
-            raise ValueError(f'{self.name}: {self.old!r} is {count} times in {self.file}, not once')
+            raise InvalidValueError(
+                f'{self.name}: {self.old!r} is {count} times in {self.file}, not once'
+            )
         return source.replace(self.old, self.new)
 
 
@@ -104,15 +107,15 @@ def check(mutants: Sequence[Mutant], root: Path) -> Iterator[Result]:
         What became of each.
 
     Raises:
-        ValueError: A patch does not fit.
-        RuntimeError: Tests fail without a mutant, or do not run.
+        InvalidValueError: A patch does not fit.
+        UserError: Tests fail without a mutant, or do not run.
     """
     patched = [mutant.patch((root / mutant.file).read_text()) for mutant in mutants]
     files = sorted({file for mutant in mutants for file in mutant.tests})
     with tempfile.TemporaryDirectory() as folder:
         failed = first_failure(copy(root, Path(folder)), files)
     if failed is not None:
-        raise RuntimeError(f'{failed} fails without a mutant')
+        raise UserError(f'{failed} fails without a mutant')
     for mutant, source in zip(mutants, patched, strict=True):
         with tempfile.TemporaryDirectory() as folder:
             mutated = copy(root, Path(folder))
@@ -141,7 +144,7 @@ def first_failure(root: Path, files: Iterable[str]) -> str | None:
         files: Files of tests.
 
     Raises:
-        RuntimeError: They do not run.
+        UserError: They do not run.
     """
     # conftest.py has the data sets of other tests and imports the libraries that read them.
     command = [sys.executable, '-m', 'pytest', '-x', '-q', '-rfE', '--noconftest', *files]
@@ -153,7 +156,7 @@ def first_failure(root: Path, files: Iterable[str]) -> str | None:
         return None
     failed = re.search(r'^FAILED (.+?)(?: - .*)?$', done.stdout, re.MULTILINE)
     if done.returncode != TESTS_FAILED or failed is None:
-        raise RuntimeError(f'{" ".join(command)} does not run:\n{done.stdout}{done.stderr}')
+        raise UserError(f'{" ".join(command)} does not run:\n{done.stdout}{done.stderr}')
     return failed[1]
 
 
@@ -180,7 +183,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         argv: The command line; None for this process's own.
 
     Raises:
-        SystemExit: Always; the code is as above.
+        SystemExit: The code is as above.
     """
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -189,14 +192,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     mutants = {mutant.name: mutant for mutant in read_mutants(MUTANTS)}
     progress = Console(stderr=True)
-    try:
-        for name in args.only or ():
-            check_choice('--only', name, mutants)
-        chosen = [mutants[name] for name in args.only or mutants]
-        checked = check(chosen, ROOT)
-        results = list(track(checked, 'testing', total=len(chosen), console=progress))
-    except (ValueError, RuntimeError) as error:
-        parser.error(str(error))
+    for name in args.only or ():
+        check_choice('--only', name, mutants)
+    chosen = [mutants[name] for name in args.only or mutants]
+    checked = check(chosen, ROOT)
+    results = list(track(checked, 'testing', total=len(chosen), console=progress))
     Console().print(render(results))
     survivors = sum(result.killer is None for result in results)
     print(f'{len(results) - survivors} killed, {survivors} survived')
@@ -204,4 +204,5 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 if __name__ == '__main__':
-    main()
+    with plain_errors(status=2):
+        main()

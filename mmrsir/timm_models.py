@@ -17,6 +17,7 @@ from timm.models import (
 from torch import Tensor, nn
 
 from .models import ARCHS, RSIRTransformer
+from .utils.errors import InvalidTypeError, InvalidValueError
 from .weights import available
 
 STRIDES = (4, 8, 16, 32)
@@ -63,7 +64,7 @@ class TimmRSIR(nn.Module):
     ) -> None:
         super().__init__()
         if 'output_stride' in settings:
-            raise TypeError(
+            raise InvalidTypeError(
                 f'output_stride={settings["output_stride"]} is not allowed: '
                 f'the strides of RSIR are {", ".join(map(str, STRIDES))}'
             )
@@ -124,11 +125,11 @@ class TimmRSIR(nn.Module):
             ValueError: A stage is not among ``levels``, or the format is another one.
         """
         if output_fmt != 'NCHW':
-            raise ValueError(f"output_fmt={output_fmt!r} must be 'NCHW'")
+            raise InvalidValueError(f"output_fmt={output_fmt!r} must be 'NCHW'")
         stages = _find_stages(indices)
         missing = [stage for stage in stages if stage not in self.backbone.out_indices]
         if missing:
-            raise ValueError(
+            raise InvalidValueError(
                 f'the model gives stages {self.backbone.out_indices}, not {missing}: '
                 'name those that you want as create_model(…, features_only=True, out_indices=…)'
             )
@@ -176,7 +177,7 @@ def _find_stages(indices: int | Sequence[int] | None) -> list[int]:
         indices = range(-indices, 0)
     for index in indices:
         if not -len(LEVELS) <= index < len(LEVELS):
-            raise ValueError(
+            raise InvalidValueError(
                 f'out_indices={tuple(indices)}: there is no stage {index}, but 0 to {LEVELS[-1]}'
             )
     return [index % len(LEVELS) for index in indices]

@@ -21,6 +21,7 @@ from mmrsir.apis import Predictor
 from mmrsir.checkpoints.reading import CheckpointMismatchError
 from mmrsir.engine.config_files import models_of
 from mmrsir.models import RSIRTransformer
+from mmrsir.utils.errors import plain_errors
 
 from .helpers.commands import ROOT
 
@@ -158,7 +159,7 @@ def test_demo_draws_a_folder_and_names_what_is_broken(image_demo, tmp_path, caps
     Image.fromarray(PICTURE).save(folder / 'good.jpg')
     (folder / 'broken.png').write_bytes(b'no picture')
     (folder / 'notes.txt').write_text('left alone')
-    with pytest.raises(SystemExit):
+    with pytest.raises(SystemExit), plain_errors():
         image_demo(folder, 'upernet', '--draws', '2')
     out_dir = tmp_path / 'out'
     names = {path.name for path in out_dir.iterdir()}
@@ -198,7 +199,7 @@ def test_a_gif_of_one_frame_is_a_picture_and_one_of_several_a_video(image_demo, 
 
 
 def test_demo_replaces_no_input(image_demo, tmp_path, picture_file, capsys):
-    with pytest.raises(SystemExit):
+    with pytest.raises(SystemExit), plain_errors():
         image_demo(picture_file, 'upernet', '--out-dir', str(tmp_path))
     assert 'would replace the input' in capsys.readouterr().err
     assert np.array_equal(np.asarray(Image.open(picture_file)), PICTURE)
@@ -232,7 +233,7 @@ def test_demo_draws_a_video(image_demo, tmp_path):
 def test_demo_says_what_it_cannot_read(image_demo, tmp_path, capsys, name, content, message):
     if content is not None:
         (tmp_path / name).write_bytes(content)
-    with pytest.raises(SystemExit):
+    with pytest.raises(SystemExit), plain_errors():
         image_demo(tmp_path / name)
     assert message in capsys.readouterr().err
 

@@ -12,6 +12,7 @@ from mmrsir import replacements
 from mmrsir.datasets.shapes.dataset import make_shapes
 from mmrsir.engine import launch
 from mmrsir.engine.hooks.prediction_pictures import TestPicturesHook
+from mmrsir.utils.errors import plain_errors
 from mmrsir.visualization.contact_sheet import contact_sheet
 from mmrsir.visualization.curves import plot_runs
 
@@ -62,4 +63,5 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    with plain_errors():
+        main()

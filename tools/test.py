@@ -8,6 +8,8 @@ from mmrsir import replacements
 from mmrsir.checkpoints import safe_loading
 from mmrsir.engine import launch, scopes
 from mmrsir.engine.hooks.prediction_pictures import TestPicturesHook
+from mmrsir.utils.arguments import check_int
+from mmrsir.utils.errors import plain_errors
 from mmrsir.utils.missing import check_file
 
 
@@ -31,8 +33,8 @@ def main() -> None:
     safe_loading.add_unsafe_flag(parser)
     args = parser.parse_args()
 
-    if args.draws is not None and args.draws < 1:
-        parser.error(f'--draws={args.draws} must be at least 1')
+    if args.draws is not None:
+        check_int('--draws', args.draws, minimum=1)
     check_file('checkpoint', args.checkpoint)
     cfg = launch.load_config(args)
     scopes.complete_test(cfg)
@@ -53,5 +55,5 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    with launch.plain_errors():
+    with plain_errors():
         main()

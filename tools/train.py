@@ -7,6 +7,7 @@ Example:
 from mmrsir import replacements
 from mmrsir.checkpoints import safe_loading
 from mmrsir.engine import launch
+from mmrsir.utils.errors import plain_errors
 
 
 def main() -> None:
@@ -47,5 +48,5 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    with launch.plain_errors():
+    with plain_errors():
         main()

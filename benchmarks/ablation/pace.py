@@ -8,6 +8,8 @@ from pathlib import Path
 
 import torch
 
+from mmrsir.utils.errors import InvalidValueError
+
 from .config_training import ConfigSettings, load_images, start_training
 from .recipe import Recipe
 
@@ -25,7 +27,7 @@ def epochs_within(
     slowest = max(_seconds_per_epoch(settings, variant) for variant in variants)
     epochs = min(int(60 * SHARE * minutes / slowest), Recipe(settings.config).epochs)
     if epochs < 2:
-        raise ValueError(
+        raise InvalidValueError(
             f'--minutes={minutes:g} is too short: an epoch takes {slowest:.0f} seconds'
         )
     print(f'an epoch takes {slowest:.1f} seconds at most: {epochs} epochs')

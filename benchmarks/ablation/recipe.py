@@ -23,6 +23,7 @@ from mmrsir.datasets.batch_transforms import BatchTransform, batch_transform
 from mmrsir.engine import ProgressiveResizeHook
 from mmrsir.engine.config_files import find_config
 from mmrsir.models import ARCHS
+from mmrsir.utils.errors import InvalidValueError
 
 from .tasks import Pictures, Task
 from .variants import CONFIG_VARIANTS
@@ -62,12 +63,14 @@ class Recipe:
         self.name = self.path.stem
         self.cfg = Config.fromfile(self.path)
         if self.cfg.get('default_scope') != 'mmpretrain':
-            raise ValueError(
+            raise InvalidValueError(
                 f'--config={config} is no config of mmpretrain; only classifiers are compared'
             )
         loader = self.cfg.train_dataloader
         if not loader.get('drop_last'):
-            raise ValueError(f'{config} needs train_dataloader.drop_last=True: all steps are alike')
+            raise InvalidValueError(
+                f'{config} needs train_dataloader.drop_last=True: all steps are alike'
+            )
         self.batch_size = loader.batch_size
         if epochs is not None:
             set_epochs(self.cfg, epochs)
@@ -83,7 +86,9 @@ class Recipe:
             elif hook['type'] == 'EMAHook':
                 self.ema = {key: value for key, value in hook.items() if key in ('momentum',)}
             else:
-                raise ValueError(f'{config} has {hook["type"]}, which a comparison does not run')
+                raise InvalidValueError(
+                    f'{config} has {hook["type"]}, which a comparison does not run'
+                )
 
     def load(self) -> Task:
         """Read all images, for training and for validation."""
@@ -152,7 +157,9 @@ def set_epochs(cfg: Config, epochs: int) -> None:
             one['milestones'] = [moved(epoch) for epoch in one['milestones']]
         turns = [one.get('begin', 0), *one.get('milestones', ()), one.get('end', epochs)]
         if turns != sorted(set(turns)):
-            raise ValueError(f'{epochs} epochs are too few for the {one["type"]} of {cfg.filename}')
+            raise InvalidValueError(
+                f'{epochs} epochs are too few for the {one["type"]} of {cfg.filename}'
+            )
     cfg.train_cfg.max_epochs = epochs
 
 
@@ -192,7 +199,7 @@ def _load(dataset: Mapping[str, Any], split: str) -> Pictures:
             )
         )
     if len({image.shape for image in images}) > 1:
-        raise ValueError(
+        raise InvalidValueError(
             f'the images of {settings.get("data_root", split)} differ in size; add a Resize to '
             'the pipeline'
         )

@@ -12,6 +12,8 @@ import torch
 from mmengine.logging import MMLogger
 from torch.multiprocessing import get_context  # its processes share tensors
 
+from mmrsir.utils.errors import InvalidValueError
+
 from .config_training import ConfigSettings, load_images, train_config
 from .results import Outcome
 from .tasks import Task, make_task
@@ -48,7 +50,9 @@ def keep_settings(settings: Settings | ConfigSettings, out: Path) -> None:
             if known.get(key) != wanted.get(key)
         ]
         if other:
-            raise ValueError(f'{out} holds trainings with {", ".join(other)}: choose another --out')
+            raise InvalidValueError(
+                f'{out} holds trainings with {", ".join(other)}: choose another --out'
+            )
     (out / 'trainings').mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(wanted, indent=2))
 

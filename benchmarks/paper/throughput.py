@@ -16,6 +16,8 @@ from speed.runs import forward
 from speed.subjects import build
 from speed.timing import Contender, averaged, describe, stopwatch, take_turns
 
+from mmrsir.utils.errors import InvalidValueError
+
 from .rows import EXPERIMENTS, NOT_MEASURED, PaperRow
 
 RECORDED = 'docs/paper_throughput.csv'
@@ -137,10 +139,10 @@ def record(root: Path, table: int, throughput: Throughput, rounds: int) -> None:
     name = str(EXPERIMENTS[table].reference)
     reference = throughput.speeds[name]
     if isinstance(reference, str):
-        raise ValueError(f'{name}, to which all others are compared, failed: {reference}')
+        raise InvalidValueError(f'{name}, to which all others are compared, failed: {reference}')
     error = standard_error(reference.spread, rounds)
     if error > MAX_ERROR:
-        raise ValueError(
+        raise InvalidValueError(
             f'the quartiles of the times of {name} lie {reference.spread:.0%} of their median '
             f'apart: with {rounds} rounds ratios have a standard error of {error:.0%}, allowed is '
             f'{MAX_ERROR:.0%}; the machine has other work, or --repeats is to be larger'

@@ -11,6 +11,8 @@ from typing import Any
 
 import torch
 
+from mmrsir.utils.processor import processor_name
+
 from .timing import stopwatch
 
 COPIED_BYTES = 2**28  # more than caches hold
@@ -25,7 +27,7 @@ def describe_environment(device: torch.device) -> dict[str, Any]:
     return dict(
         device=str(device),
         gpu=torch.cuda.get_device_name(device) if device.type == 'cuda' else None,
-        cpu=_cpu_model(),
+        cpu=processor_name(),
         cores=len(os.sched_getaffinity(0)),
         threads=torch.get_num_threads(),
         copy_gb_per_second=round(copy_bandwidth(device) / 1e9, 1),
@@ -54,14 +56,6 @@ def copy_bandwidth(device: torch.device) -> float:
     target = torch.zeros_like(source)
     measure = stopwatch(device)
     return 2 * COPIED_BYTES / median(measure(lambda: target.copy_(source)) for _ in range(9))
-
-
-def _cpu_model() -> str:
-    """Return the processor's name, which Python itself does not know on Linux."""
-    for line in Path('/proc/cpuinfo').read_text().splitlines():
-        if line.startswith('model name'):
-            return line.partition(':')[2].strip()
-    return platform.machine()
 
 
 def _commit() -> str | None:

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from mmrsir.engine import launch, scopes
 from mmrsir.models import ARCHS, RSIRTransformer
 from mmrsir.utils.arguments import check_choice
+from mmrsir.utils.errors import InvalidValueError
 from mmrsir.utils.suggestions import did_you_mean
 
 from .batches import random_batch
@@ -84,7 +85,7 @@ def check_name(name: str) -> None:
         MODELS.get(f'mmdet.{rest}')  # imports mmdet
         known = list(MODELS.children['mmdet'].module_dict)
     if rest not in known:
-        raise ValueError(f'{kind} has no model {rest!r}{did_you_mean(rest, known)}')
+        raise InvalidValueError(f'{kind} has no model {rest!r}{did_you_mean(rest, known)}')
 
 
 def build(name: str, case: Case) -> Subject:

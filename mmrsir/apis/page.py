@@ -14,7 +14,7 @@ from PIL import Image
 
 from ..datasets.loading.reading import Reading, ValueRangeError
 from ..models import PyramidTransformer
-from ..utils.errors import UserError
+from ..utils.errors import InvalidTypeError, UserError
 from ..visualization.backbone import normalize
 from ..visualization.blocks import place, render_block
 from .predictor import Predictor
@@ -118,7 +118,7 @@ class Viewer:
     def __init__(self, predictor: Predictor) -> None:
         backbone = predictor.model.backbone
         if not isinstance(backbone, PyramidTransformer):
-            raise TypeError(
+            raise InvalidTypeError(
                 f'model.backbone.type={type(backbone).__name__} cannot be traced; '
                 'allowed: RSIRTransformer, PyramidTransformer'
             )

@@ -16,6 +16,7 @@ import torch
 from safetensors.torch import save as save_safetensors
 from torch import Tensor
 
+from ..utils.errors import InvalidValueError
 from ..utils.files import write_whole
 from ..utils.missing import check_file
 from ..version import __version__
@@ -109,7 +110,9 @@ def strip_checkpoint(
         kept = {key: value for key, value in weights.items() if key.startswith(BACKBONE)}
         if not kept:
             prefixes = sorted({f'{key.split(".")[0]}.' for key in weights})
-            raise ValueError(f'no key begins with {BACKBONE}; the file has {", ".join(prefixes)}')
+            raise InvalidValueError(
+                f'no key begins with {BACKBONE}; the file has {", ".join(prefixes)}'
+            )
         if len(kept) < len(weights):
             removed.append(f'state_dict: {len(weights) - len(kept)} keys outside the backbone')
         weights = kept
@@ -146,7 +149,7 @@ def to_half(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     }
     for key, value in rounded.items():
         if not torch.equal(value.isfinite(), weights[key].isfinite()):
-            raise ValueError(
+            raise InvalidValueError(
                 f'{key} has values above {torch.finfo(torch.half).max:g}, which half precision '
                 'does not hold; publish without --half'
             )
@@ -246,7 +249,7 @@ def _read(path: str) -> dict[str, Any]:
     except (OSError, ValueError):
         raise
     except Exception as error:  # reading a file of another kind can raise anything
-        raise ValueError(f'{path} is no checkpoint: {error}') from error
+        raise InvalidValueError(f'{path} is no checkpoint: {error}') from error
 
 
 def _hashed_name(stem: Path, content: bytes, suffix: str) -> Path:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
-from ..utils.errors import UserError
+from ..utils.errors import InvalidValueError, UserError
 from ..utils.run_log import log_information
 from ..utils.suggestions import did_you_mean
 from .remote import load_checkpoint
@@ -172,7 +172,7 @@ def read_checkpoint(path: str) -> dict[str, Any]:
         content = dict(state_dict=bare if isinstance(bare, Mapping) else content)
     weights = content['state_dict'] if isinstance(content, Mapping) else None
     if not weights or not all(isinstance(value, Tensor) for value in weights.values()):
-        raise ValueError(f'{path} is not a checkpoint: it holds no dict of weights')
+        raise InvalidValueError(f'{path} is not a checkpoint: it holds no dict of weights')
     return dict(content, state_dict=strip_wrapper(weights))
 
 

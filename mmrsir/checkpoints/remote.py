@@ -19,6 +19,7 @@ from mmengine.runner import (
 )
 from mmengine.runner.checkpoint import _get_mmengine_home
 
+from ..utils.errors import InvalidValueError
 from ..utils.suggestions import did_you_mean
 from .safe_loading import load_file
 from .seal import CorruptCheckpointError
@@ -76,7 +77,7 @@ def load_from_list(filename: str, map_location: Any = None) -> Any:
         name = get_deprecated_model_names().get(name, name)
     if name not in known:
         hint = did_you_mean(name, known, cutoff=0)
-        raise ValueError(f'{filename} is none of {len(known)} known models{hint}')
+        raise InvalidValueError(f'{filename} is none of {len(known)} known models{hint}')
     address = known[name]
     if not address.startswith(('http://', 'https://')):
         return load_file(os.path.join(_get_mmengine_home(), address), map_location)
@@ -96,7 +97,9 @@ def load_from_ceph(filename: str, map_location: Any = None) -> Any:
 
 def load_from_pavi(filename: str, map_location: Any = None) -> Any:
     """Refuse a store that only mmengine's own, unsafe loader knows."""
-    raise ValueError(f'{filename}: download the file, and give its path; pavi:// is not supported')
+    raise InvalidValueError(
+        f'{filename}: download the file, and give its path; pavi:// is not supported'
+    )
 
 
 # Patterns of how an address begins, as mmengine has them.

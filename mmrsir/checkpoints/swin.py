@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from ..utils.errors import UserError
+from ..utils.errors import InvalidValueError, UserError
 from ..utils.files import write_whole
 from .publishing import to_pth, to_safetensors
 from .reading import read_checkpoint
@@ -187,7 +187,7 @@ def convert_file(in_file: str, out_file: str) -> Conversion:
     path = Path(out_file)
     formats = {'.pth': to_pth, '.safetensors': to_safetensors}
     if path.suffix not in formats:
-        raise ValueError(f'{out_file} must end with {" or ".join(formats)}')
+        raise InvalidValueError(f'{out_file} must end with {" or ".join(formats)}')
     conversion = convert_swin(read_checkpoint(in_file)['state_dict'])
     weights = {
         f'backbone.{key}': value.detach().clone() for key, value in conversion.weights.items()

@@ -16,6 +16,8 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchvision.transforms import v2
 
+from ..utils.errors import InvalidValueError
+
 BatchTransform = Callable[[Tensor], Tensor]
 GROUP = 8  # images that share what TrivialAugment draws, in small batches
 MAX_DRAWS = 32  # of TrivialAugment for a batch; each takes some twenty calls of the GPU
@@ -126,19 +128,19 @@ def batch_transform(settings: Mapping[str, Any]) -> BatchTransform:
     rest = dict(settings)
     kind = rest.pop('type')
     if kind not in BATCH_FORMS:
-        raise ValueError(
+        raise InvalidValueError(
             f'{kind} cannot transform whole batches; allowed: {", ".join(BATCH_FORMS)}. '
             'Train this config with tools/train.py.'
         )
     function, ignored = BATCH_FORMS[kind]
     for key, allowed in ignored.items():
         if key in rest and rest.pop(key) not in allowed:
-            raise ValueError(f'{kind}.{key} must be one of {allowed} for whole batches')
+            raise InvalidValueError(f'{kind}.{key} must be one of {allowed} for whole batches')
     try:
         transform = partial(function, **rest)
         transform(torch.zeros(1, 3, 8, 8))
     except TypeError as error:
-        raise ValueError(f'{kind}: {error}; train this config with tools/train.py') from None
+        raise InvalidValueError(f'{kind}: {error}; train this config with tools/train.py') from None
     except RuntimeError:
         pass  # the crop is larger than these few pixels
     return transform

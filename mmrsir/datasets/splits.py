@@ -20,6 +20,7 @@ from functools import partial
 from itertools import groupby
 from pathlib import Path
 
+from ..utils.errors import InvalidValueError
 from ..utils.files import write_whole
 
 SEED = 0
@@ -61,7 +62,7 @@ def split_images(
     dataset: str, images: Mapping[str, Iterable[str]], val_share: Fraction, seed: int = SEED
 ) -> Split:
     if not 0 < val_share < 1:
-        raise ValueError(f'val_share={val_share} must be between 0 and 1')
+        raise InvalidValueError(f'val_share={val_share} must be between 0 and 1')
     val = {}
     for label, names in images.items():
         ranked = sorted(names, key=partial(_rank, seed, label))
@@ -103,14 +104,14 @@ def read_manifest(path: Path) -> Split:
         )
         checksum = content['sha256']
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f'{path} is no manifest of a split: {error!r}') from None
+        raise InvalidValueError(f'{path} is no manifest of a split: {error!r}') from None
     strangers = [
         f'{label}/{name}'
         for label in split.classes
         for name in sorted(set(split.val[label]) - set(split.images[label]))
     ]
     if strangers or split.sha256 != checksum:
-        raise ValueError(
+        raise InvalidValueError(
             f'manifest {path} is damaged: its names have the SHA-256 {split.sha256}, '
             f'it says {checksum}; images for validation that it does not have: {len(strangers)}'
         )
@@ -123,7 +124,7 @@ def fold(names: Iterable[str]) -> list[str]:
     groups: dict[tuple[str, str, int], list[int]] = {}
     for name in sorted(names):
         if '[' in name:
-            raise ValueError(f'the name {name!r} holds a "[", which a manifest cannot hold')
+            raise InvalidValueError(f'the name {name!r} holds a "[", which a manifest cannot hold')
         match = _LAST_NUMBER.fullmatch(name)
         if match is None:
             folded.append(name)

@@ -16,6 +16,7 @@ from mmengine.structures import InstanceData
 from torch import Tensor
 
 from ..apis import Predictor
+from ..utils.errors import InvalidValueError
 from ..visualization.backbone import read_picture
 
 HEADLINES = ('coco/bbox_mAP', 'coco/segm_mAP', 'mIoU', 'accuracy/top1')
@@ -79,6 +80,6 @@ def _fill(sample: Any, outputs: list[Tensor], predictor: Predictor) -> None:
         predictor.model.postprocess_result(logits, [sample])
     else:
         if len(outputs) > 1:
-            raise ValueError(f'classifiers of {len(outputs)} tasks cannot be tested here')
+            raise InvalidValueError(f'classifiers of {len(outputs)} tasks cannot be tested here')
         scores = outputs[0][0]
         sample.set_pred_score(scores).set_pred_label(scores.argmax())

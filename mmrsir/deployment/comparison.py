@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ..apis import Predictor
+from ..utils.errors import InvalidValueError
 from .detector import Detector
 from .export import Outputs
 from .parts import Part
@@ -71,7 +72,7 @@ def largest_difference(expected: Outputs, outputs: Outputs, size: Size) -> float
         pairs = [_as_tuple(function(images)) for function in (expected, outputs)]
     shapes = [[tuple(out.shape) for out in outs] for outs in pairs]
     if shapes[0] != shapes[1]:
-        raise ValueError(f'outputs of {size} are {shapes[1]}, those of torch {shapes[0]}')
+        raise InvalidValueError(f'outputs of {size} are {shapes[1]}, those of torch {shapes[0]}')
     differences = [(one - other).abs().max() for one, other in zip(*pairs, strict=True)]
     return float(torch.stack(differences).max())
 

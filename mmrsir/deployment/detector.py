@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..utils.errors import InvalidValueError
+
 LONGEST_STEP = abs(math.log(16 / 1000))  # of the logarithm of a box's side, as in mmdet
 # What the steps below compute; a detector with other parts computes something else.
 KNOWN = {
@@ -185,7 +187,7 @@ def _check(model: Any) -> None:
     if not wrong:
         wrong = [text for text, is_so in _unknown_settings(model).items() if is_so]
     if wrong:
-        raise ValueError(
+        raise InvalidValueError(
             f'{type(model).__name__} cannot be exported as a whole because of these parts: '
             f'{"; ".join(wrong)}. Use --part backbone, or --part proposals with two stages'
         )

@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from torch import nn
 
+from ..utils.errors import InvalidValueError
+
 PASSED_OVER = {'LoadAnnotations', 'PackDetInputs'}  # transforms that leave the image as it is
 PICTURE = 'uint8[1, height, width, 3] image'
 
@@ -48,9 +50,11 @@ def preprocessing_of(cfg: Any, model: nn.Module) -> Preprocessing:
         if kind == 'Resize' and isinstance(step.get('scale'), (tuple, list)):
             scale, keep_ratio = tuple(step['scale']), step.get('keep_ratio', False)
             if step.get('interpolation', 'bilinear') != 'bilinear':
-                raise ValueError(f'Resize.interpolation={step["interpolation"]}; known: bilinear')
+                raise InvalidValueError(
+                    f'Resize.interpolation={step["interpolation"]}; known: bilinear'
+                )
         elif kind not in PASSED_OVER and not kind.startswith('Load'):
-            raise ValueError(
+            raise InvalidValueError(
                 f'the exported file cannot do this step of the test pipeline: {step}; allowed: '
                 f'Load…, Resize with a scale, {", ".join(sorted(PASSED_OVER))}'
             )

@@ -9,6 +9,7 @@ from mmengine.structures import BaseDataElement
 from torch import Tensor, nn
 
 from ..utils.arguments import check_choice
+from ..utils.errors import InvalidValueError
 from .detector import Detector
 
 Path = tuple[str, ...]
@@ -93,7 +94,7 @@ class Classifier(Part):
         nearest = min(READINGS, key=difference)
         if difference(nearest) > 1e-5 * max(1.0, float(scores.abs().max())):
             head = type(getattr(self.model, 'head', self.model)).__name__
-            raise ValueError(
+            raise InvalidValueError(
                 f'{head} cannot be exported: its scores come neither from a softmax nor from a '
                 'sigmoid. Use --part backbone'
             )
@@ -141,7 +142,7 @@ class Proposals(Part):
     def __init__(self, model: nn.Module) -> None:
         super().__init__(model)
         if not hasattr(model, 'rpn_head'):
-            raise ValueError(f'{type(model).__name__} has no proposals: use --part backbone')
+            raise InvalidValueError(f'{type(model).__name__} has no proposals: use --part backbone')
         levels = range(self.model.neck.num_outs)
         self.output_names = [
             f'{kind}{level}' for kind in ('feature', 'objectness', 'delta') for level in levels

@@ -12,6 +12,7 @@ from mmengine.registry import DATASETS, init_default_scope
 
 from ..apis import Predictor
 from ..datasets.loading.reading import Reading
+from ..utils.errors import InvalidValueError
 from ..visualization.backbone import read_picture
 from .precision import Feed
 
@@ -25,7 +26,7 @@ def config_pictures(cfg: Config, split: str, number: int) -> Iterator[np.ndarray
     """
     loader = cfg.get(f'{split}_dataloader')
     if loader is None:
-        raise ValueError(f'the config has no {split}_dataloader to take pictures from')
+        raise InvalidValueError(f'the config has no {split}_dataloader to take pictures from')
     init_default_scope(cfg.default_scope)
     with redirect_stdout(StringIO()):  # pycocotools tells what it does
         dataset: Any = DATASETS.build(loader.dataset)
@@ -33,7 +34,7 @@ def config_pictures(cfg: Config, split: str, number: int) -> Iterator[np.ndarray
     for index in np.linspace(0, len(dataset) - 1, count).round().astype(int).tolist():
         path = dataset.get_data_info(index).get('img_path')
         if path is None:
-            raise ValueError(f'{type(dataset).__name__} of {split}_dataloader has no files')
+            raise InvalidValueError(f'{type(dataset).__name__} of {split}_dataloader has no files')
         yield read_picture(path, reading=Reading.of_config(cfg))
 
 

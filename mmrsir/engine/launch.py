@@ -7,8 +7,8 @@ import argparse
 import atexit
 import gc
 import os
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Collection
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from mmengine.config import Config, DictAction
 from mmengine.registry import RUNNERS
 from mmengine.runner import FlexibleRunner, Runner
 
-from ..utils.errors import InvalidValueError, UserError
+from ..utils.errors import InvalidValueError
 from ..utils.missing import check_file
 from . import noise, scopes
 from .config_check import check_model, check_settings
@@ -26,31 +26,6 @@ from .config_files import find_config, read_file
 from .hooks.class_guard import ClassGuardHook
 from .hooks.resumed_settings import ResumedSettingsHook
 from .loops.resuming import newest_checkpoint
-
-SINGLE_VALUE = (
-    'batch normalization needs more than one value in a channel, but got one image in a batch: set '
-    'train_dataloader.batch_size to 2 or more, and drop_last=True if the last batch of an epoch '
-    "has one image; or use norm_cfg=dict(type='GN', num_groups=32)"
-)
-
-
-@contextmanager
-def plain_errors() -> Iterator[None]:
-    """Print errors that a user can mend in one line, without a traceback, and exit with 1.
-
-    Yields:
-        Nothing.
-    """
-    try:
-        yield
-    except UserError as error:
-        # That of a loading worker comes with the traceback of the worker in front.
-        said = str(error).rpartition(f'{type(error).__name__}: ')[2].rstrip()
-        raise SystemExit(f'error: {said}') from error
-    except ValueError as error:
-        if 'Expected more than 1 value per channel' not in str(error):
-            raise
-        raise SystemExit(f'error: {SINGLE_VALUE} ({error})') from error
 
 
 def add_config_arguments(parser: argparse.ArgumentParser) -> None:

@@ -192,7 +192,7 @@ class CheckedCocoMetric(CocoMetric):
 
         masks = metric == 'segm'
         if masks and 'masks' not in predictions[0]:
-            raise KeyError("segm is not in results: the model predicts no masks; set metric='bbox'")
+            raise InvalidValueError("segm is not in results: the model predicts no masks; set metric='bbox'")
         detections = [
             one
             for image_id, prediction in zip(self.img_ids, predictions, strict=True)

@@ -13,6 +13,7 @@ from mmengine.registry import METRICS
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
+from ..utils.errors import InvalidValueError
 from .coco_truth import EvaluationError
 
 THRESHOLDS = tuple(round(0.5 + 0.05 * step, 2) for step in range(10))
@@ -86,7 +87,7 @@ class DSB2018Metric(BaseMetric):
     ) -> None:
         super().__init__(collect_device, prefix)
         if not 0 <= score_thr <= 1:
-            raise ValueError(f'score_thr={score_thr} must be from 0 to 1')
+            raise InvalidValueError(f'score_thr={score_thr} must be from 0 to 1')
         self.score_thr = score_thr
         content = json.loads(get(ann_file))
         self.ann_file = ann_file

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..utils.arguments import check_choice, check_int, check_ints
+from ..utils.errors import InvalidTypeError, InvalidValueError
 
 ARCH_KEYS = ('embed_dims', 'depths', 'num_heads')
 
@@ -11,24 +12,24 @@ ARCH_KEYS = ('embed_dims', 'depths', 'num_heads')
 def check_arch(arch: Mapping[str, Any]) -> tuple[int, tuple[int, ...], tuple[int, ...]]:
     """Return (embed_dims, depths, num_heads); raise for what fits no network."""
     if not isinstance(arch, Mapping):
-        raise TypeError(f'arch={arch!r} must be a dict with the keys {", ".join(ARCH_KEYS)}')
+        raise InvalidTypeError(f'arch={arch!r} must be a dict with the keys {", ".join(ARCH_KEYS)}')
     for key in arch:
         check_choice('arch key', key, ARCH_KEYS)
     missing = [key for key in ARCH_KEYS if key not in arch]
     if missing:
-        raise ValueError(f'arch={dict(arch)} lacks {", ".join(missing)}')
+        raise InvalidValueError(f'arch={dict(arch)} lacks {", ".join(missing)}')
     embed_dims = arch['embed_dims']
     check_int('embed_dims', embed_dims, minimum=1)
     depths = check_ints('depths', arch['depths'], minimum=1)
     num_heads = check_ints('num_heads', arch['num_heads'], minimum=1)
     if not depths or len(depths) != len(num_heads):
-        raise ValueError(
+        raise InvalidValueError(
             f'depths={depths} and num_heads={num_heads} must have one entry for each stage'
         )
     for stage, heads in enumerate(num_heads):
         width = embed_dims * 2**stage
         if width % heads:
-            raise ValueError(
+            raise InvalidValueError(
                 f'embed_dims={embed_dims} gives stage {stage} {width} channels, '
                 f'which num_heads[{stage}]={heads} does not divide'
             )
@@ -41,5 +42,7 @@ def check_window_size(window_size: int | Sequence[int], num_stages: int) -> tupl
         window_size = (window_size,) * num_stages
     sizes = check_ints('window_size', window_size, minimum=1)
     if len(sizes) != num_stages:
-        raise ValueError(f'window_size={sizes} must have one entry for each of {num_stages} stages')
+        raise InvalidValueError(
+            f'window_size={sizes} must have one entry for each of {num_stages} stages'
+        )
     return sizes

@@ -16,6 +16,7 @@ from mmengine.registry import MODELS
 from torch import Tensor, nn
 
 from ..utils.arguments import check_choice, check_images, check_int, check_out_indices
+from ..utils.errors import InvalidTypeError, InvalidValueError
 from .arch import check_arch, check_window_size
 from .downsampling import DOWNSAMPLINGS, PATCH_SIZE, build_merging, build_patch_embed
 from .exporting import to_image
@@ -96,7 +97,7 @@ class PyramidTransformer(PretrainedModule):
         embed_dims, depths, num_heads = check_arch(arch)
         num_stages = len(depths)
         if isinstance(mixers, str) or not mixers:
-            raise TypeError(f'mixers={mixers!r} must be a sequence of one or more names')
+            raise InvalidTypeError(f'mixers={mixers!r} must be a sequence of one or more names')
         for name in mixers:
             check_choice('mixers', name, MIXERS)
         check_choice('downsampling', downsampling, DOWNSAMPLINGS)
@@ -107,9 +108,11 @@ class PyramidTransformer(PretrainedModule):
         check_int('in_channels', in_channels, minimum=1)
         check_int('frozen_stages', frozen_stages, minimum=-1, maximum=num_stages)
         if not isinstance(drop_path_rate, (int, float)):
-            raise TypeError(f'drop_path_rate={drop_path_rate!r} must be a number')
+            raise InvalidTypeError(f'drop_path_rate={drop_path_rate!r} must be a number')
         if not 0 <= drop_path_rate < 1:
-            raise ValueError(f'drop_path_rate={drop_path_rate} must be at least 0 and below 1')
+            raise InvalidValueError(
+                f'drop_path_rate={drop_path_rate} must be at least 0 and below 1'
+            )
         window_sizes = check_window_size(window_size, num_stages)
         self.out_indices = check_out_indices(out_indices, num_stages)
         self.frozen_stages = frozen_stages
@@ -193,7 +196,9 @@ class PyramidTransformer(PretrainedModule):
         column, row = point
         height, width = x.shape[2:]
         if not (0 <= column < width and 0 <= row < height):
-            raise ValueError(f'point={point} must be inside the image of {width} x {height} pixels')
+            raise InvalidValueError(
+                f'point={point} must be inside the image of {width} x {height} pixels'
+            )
         traces: list[list[BlockTrace]] = []
         x_BLC, grid = self._embed(x)
         for index, stage in enumerate(self.stages):

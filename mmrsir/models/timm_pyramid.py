@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from ..checkpoints.reading import load_pretrained, read_checkpoint
 from ..utils.arguments import check_images, check_out_indices
+from ..utils.errors import InvalidTypeError, InvalidValueError
 from ..utils.suggestions import did_you_mean
 from .pretrained import PretrainedModule
 
@@ -98,14 +99,14 @@ def _build(name: str, out_indices: tuple[int, ...], model_args: dict[str, Any]) 
     except ImportError as error:
         raise ImportError('TimmPyramid needs timm: pip install timm') from error
     if 'pretrained' in model_args:
-        raise TypeError(
+        raise InvalidTypeError(
             f'pretrained={model_args["pretrained"]!r} is not allowed: nothing is downloaded. '
             "Name a weight file of timm: init_cfg=dict(type='Pretrained', checkpoint=…)"
         )
     known = timm.list_models()
     if name not in known:
         hint = did_you_mean(name, known)
-        raise ValueError(f'model_name={name!r} is not in timm.list_models(){hint}')
+        raise InvalidValueError(f'model_name={name!r} is not in timm.list_models(){hint}')
     network = timm.create_model(
         name,
         pretrained=False,
@@ -117,7 +118,7 @@ def _build(name: str, out_indices: tuple[int, ...], model_args: dict[str, Any]) 
     layout = getattr(network, 'output_fmt', 'NCHW')
     fixed = network.pretrained_cfg.get('fixed_input_size') and not _windows(network)
     if strides != [STRIDES[stage] for stage in out_indices] or layout != 'NCHW' or fixed:
-        raise ValueError(
+        raise InvalidValueError(
             f'model_name={name!r} does not give NCHW maps with strides 4, 8, 16, 32 '
             'for images of any size'
         )

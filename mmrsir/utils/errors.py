@@ -1,4 +1,14 @@
-"""Errors that a user can mend."""
+"""Errors that a user can mend, and the one way in which commands print them."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+SINGLE_VALUE = (
+    'batch normalization needs more than one value in a channel, but got one image in a batch: set '
+    'train_dataloader.batch_size to 2 or more, and drop_last=True if the last batch of an epoch '
+    "has one image; or use norm_cfg=dict(type='GN', num_groups=32)"
+)
 
 
 class UserError(Exception):
@@ -11,3 +21,27 @@ class InvalidValueError(UserError, ValueError):
 
 class InvalidTypeError(UserError, TypeError):
     """A value has a type that is not allowed."""
+
+
+@contextmanager
+def plain_errors(status: int = 1) -> Iterator[None]:
+    """Print an error that a user can mend in one line, without a traceback, and exit.
+
+    Such are :class:`UserError` and errors of the system, such as a full disk.
+
+    Args:
+        status: The exit status.
+    """
+    try:
+        yield
+    except (UserError, OSError) as error:
+        # That of a loading worker comes with the traceback of the worker in front.
+        said = str(error).rpartition(f'{type(error).__name__}: ')[2].rstrip()
+    except ValueError as error:
+        if 'Expected more than 1 value per channel' not in str(error):
+            raise
+        said = f'{SINGLE_VALUE} ({error})'
+    else:
+        return
+    print(f'error: {said}', file=sys.stderr)
+    raise SystemExit(status)

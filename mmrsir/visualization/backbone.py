@@ -13,6 +13,7 @@ from torch import Tensor
 from ..checkpoints.reading import load_pretrained
 from ..datasets.loading.reading import Reading
 from ..models import PyramidTransformer
+from ..utils.errors import InvalidTypeError, InvalidValueError
 from ..utils.missing import check_file
 
 
@@ -37,7 +38,7 @@ def build_backbone(cfg: Config, checkpoint: str | None = None, seed: int = 0) ->
     kind = settings.get('type')
     built = MODELS.get(kind) if isinstance(kind, str) else kind
     if not (isinstance(built, type) and issubclass(built, PyramidTransformer)):
-        raise TypeError(
+        raise InvalidTypeError(
             f'model.backbone.type={kind} cannot be traced; '
             'allowed: RSIRTransformer, PyramidTransformer'
         )
@@ -72,7 +73,7 @@ def read_picture(
     try:
         pixels = (reading or Reading()).decode(Path(path).read_bytes())
     except ValueError as error:
-        raise ValueError(f'{path} is no picture that can be read: {error}') from error
+        raise InvalidValueError(f'{path} is no picture that can be read: {error}') from error
     if max_size is not None and max(pixels.shape[:2]) > max_size:
         picture = Image.fromarray(np.ascontiguousarray(pixels[..., ::-1]))
         picture.thumbnail((max_size, max_size), Image.Resampling.BICUBIC)

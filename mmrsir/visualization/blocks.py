@@ -19,6 +19,7 @@ from matplotlib.patches import Rectangle
 from PIL import Image
 
 from ..models.traces import BlockTrace
+from ..utils.errors import InvalidValueError
 
 Traces = Sequence[Sequence[BlockTrace]]
 """What :meth:`PyramidTransformer.trace` returns, of one image."""
@@ -151,7 +152,9 @@ def draw_sheet(picture: np.ndarray, traces: Traces, view: str, out_file: str | P
     """
     shown = [one for one in place(traces) if VIEWS[view].paint(one.trace) is not None]
     if not shown:
-        raise ValueError(f'no block of this backbone has {VIEWS[view].title.lower()!r} to show')
+        raise InvalidValueError(
+            f'no block of this backbone has {VIEWS[view].title.lower()!r} to show'
+        )
     columns = min(COLUMNS, len(shown))
     rows = -(-len(shown) // columns)
     height = picture.shape[0] / picture.shape[1] * 3.4 + 0.5

@@ -7,6 +7,7 @@ from textwrap import fill
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
+from ..utils.errors import InvalidValueError
 from .fonts import fonts_for
 
 CAPTION_WIDTH = 36  # letters of a line below a picture
@@ -21,9 +22,9 @@ def contact_sheet(
 ) -> None:
     """Lay out pictures in a grid, whose cells have the shape of the first; captions stand below."""
     if not pictures:
-        raise ValueError(f'no pictures for {out_file}')
+        raise InvalidValueError(f'no pictures for {out_file}')
     if captions and len(captions) != len(pictures):
-        raise ValueError(f'{len(captions)} captions for {len(pictures)} pictures')
+        raise InvalidValueError(f'{len(captions)} captions for {len(pictures)} pictures')
     columns = min(columns, len(pictures))
     rows = -(-len(pictures) // columns)
     height, width = imread(pictures[0]).shape[:2]

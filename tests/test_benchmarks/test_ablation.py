@@ -18,6 +18,7 @@ from ablation.variants import MECHANISMS, VARIANTS, build_backbone
 
 from mmrsir.models.mixers import MIXERS
 from mmrsir.models.mixers.base import Mixer
+from mmrsir.utils.errors import plain_errors
 
 from ..helpers.commands import ROOT
 
@@ -231,7 +232,7 @@ def test_tool_trains_what_is_missing_and_keeps_it(tool, tmp_path, capsys):
     rows = read_csv(tmp_path / 'results.csv')
     assert [row.label for row in rows] == ['axial', 'rsir', 'rsir, random', 'rsir, mean of 2 draws']
     assert (tmp_path / 'results.png').exists() and (tmp_path / 'table.md').exists()
-    with pytest.raises(SystemExit):
+    with pytest.raises(SystemExit), plain_errors():
         tool([*chosen, '--batch', '5'])
     assert f'{tmp_path} holds trainings with batch=4' in capsys.readouterr().err
 
@@ -247,7 +248,7 @@ def test_tool_trains_what_is_missing_and_keeps_it(tool, tmp_path, capsys):
     ],
 )
 def test_tool_refuses(tool, tmp_path, capsys, more, message):
-    with pytest.raises(SystemExit):
+    with pytest.raises(SystemExit), plain_errors():
         tool(arguments(tmp_path, *more))
     assert message in capsys.readouterr().err
     assert not list(tmp_path.iterdir())

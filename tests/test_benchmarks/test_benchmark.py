@@ -19,6 +19,7 @@ from speed.timings_table import render_case, render_scaling
 from torch import nn
 
 from mmrsir.utils.arguments import parse_size
+from mmrsir.utils.errors import plain_errors
 
 from ..helpers.commands import ROOT
 
@@ -356,6 +357,6 @@ def test_command_line_times_prints_and_writes(benchmark, tmp_path, capsys):
     ],
 )
 def test_wrong_arguments_end_the_tool_before_it_runs(benchmark, capsys, arguments, message):
-    with pytest.raises(SystemExit):
+    with pytest.raises(SystemExit), plain_errors():
         benchmark(arguments)
     assert message in capsys.readouterr().err

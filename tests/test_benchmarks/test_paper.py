@@ -19,6 +19,8 @@ from paper.throughput import Speed, Throughput
 from rich.console import Console
 from speed.subjects import Subject
 
+from mmrsir.utils.errors import UserError, plain_errors
+
 from ..helpers.commands import ROOT
 
 TABLES = {table: paper.read_rows(ROOT, table) for table in paper.EXPERIMENTS}
@@ -339,7 +341,7 @@ def test_tool_writes_what_it_recorded_into_the_document(report):
 
 def test_tool_says_what_it_does_not_record(report, monkeypatch, capsys):
     monkeypatch.setattr(throughput, 'MAX_ERROR', 0.001)
-    with pytest.raises(SystemExit, match='Table 7 is not recorded: the quartiles of the times'):
+    with pytest.raises(UserError, match='Table 7 is not recorded: the quartiles of the times'):
         report('--table', '7', '--record')
     assert ' | 0.74x (0.72 to 0.76) | ' in capsys.readouterr().out
 
@@ -355,6 +357,6 @@ def test_tool_says_what_it_does_not_record(report, monkeypatch, capsys):
     ],
 )
 def test_tool_refuses_what_it_cannot_do(report, capsys, arguments, message):
-    with pytest.raises(SystemExit):
+    with pytest.raises(SystemExit), plain_errors():
         report(*arguments)
     assert message in capsys.readouterr().err

@@ -180,7 +180,7 @@ def test_our_own_ways_in_need_no_replacements(way, stranger, canary, tmp_path):
 
 
 @pytest.mark.parametrize('tool', ['train.py', 'test.py', 'model_converters/publish_model.py'])
-def test_tools_need_the_flag(tool, stranger, canary, shapes, tmp_path, monkeypatch):
+def test_tools_need_the_flag(tool, stranger, canary, shapes, tmp_path, monkeypatch, capsys):
     if 'publish' in tool:
         arguments = [stranger, str(tmp_path / 'out')]
     else:
@@ -192,7 +192,8 @@ def test_tools_need_the_flag(tool, stranger, canary, shapes, tmp_path, monkeypat
         monkeypatch.setattr(sys, 'argv', [tool, *flags, *arguments])
         with pytest.raises((Exception, SystemExit)) as caught:
             runpy.run_path(str(ROOT / 'tools' / tool), run_name='__main__')
-        assert ('--unsafe-load' in str(caught.value)) == (not flags)
+        said = f'{caught.value}{capsys.readouterr().err.partition("error: ")[2]}'
+        assert ('--unsafe-load' in said) == (not flags)
     assert canary.exists()
 
 

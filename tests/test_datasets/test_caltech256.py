@@ -8,6 +8,7 @@ import pytest
 
 from mmrsir.datasets.converters import conversion, sources
 from mmrsir.datasets.splits import read_manifest
+from mmrsir.utils.errors import UserError
 
 from ..helpers.commands import ROOT
 from ..helpers.image_trees import (
@@ -159,7 +160,7 @@ GAP = WHOLE[:1000] + WHOLE[1040:]  # Pillow alone decodes it without a word
 def test_broken_images_are_named_and_nothing_is_written(run, tree, tmp_path, broken):
     for name in NAMES[:11]:
         (tree / name).write_bytes(broken)
-    with pytest.raises(SystemExit) as error:
+    with pytest.raises((UserError, OSError)) as error:
         run()
     message = str(error.value)
     assert 'images that are broken (11): ' in message
@@ -173,7 +174,7 @@ def test_missing_and_additional_images_are_named(converted, run, tree):
         (tree / name).unlink()
     write_images(tree, ['056.dog/056_0099.jpg', '002.american-flag/002_0001.jpg'])
     before = (converted / 'meta/train.txt').read_text()
-    with pytest.raises(SystemExit) as error:
+    with pytest.raises((UserError, OSError)) as error:
         run()
     message = str(error.value)
     assert 'missing images (11): 001.ak47/001_0001.jpg, ' in message and 'and 1 more' in message
@@ -186,7 +187,7 @@ def test_missing_and_additional_images_are_named(converted, run, tree):
 def test_missing_classes_are_named_without_their_images(converted, run, tree):
     for name in NAMES[:12]:
         (tree / name).unlink()
-    with pytest.raises(SystemExit) as error:
+    with pytest.raises((UserError, OSError)) as error:
         run()
     assert 'missing classes (1): 001.ak47\n' in str(error.value)
     assert 'missing images' not in str(error.value)
@@ -203,7 +204,7 @@ def test_own_manifest_of_a_subset_can_be_used_again(converted, tree, tmp_path):
 
 
 def test_small_tree_is_not_the_published_data_set(tree, tmp_path):
-    with pytest.raises(SystemExit, match=r'missing classes \(253\): 002.american-flag'):
+    with pytest.raises((UserError, OSError), match=r'missing classes \(253\): 002.american-flag'):
         main([str(tree), f'--out-dir={tmp_path / "out"}'])
     assert not (tmp_path / 'out').exists()
 
@@ -225,7 +226,7 @@ def test_tar_that_reaches_out_of_its_folder_is_refused(run, tree, tmp_path):
         evil = tarfile.TarInfo('../../evil.jpg')
         evil.size = len(image())
         file.addfile(evil, io.BytesIO(image()))
-    with pytest.raises(SystemExit, match='evil.tar cannot be extracted'):
+    with pytest.raises((UserError, OSError), match='evil.tar cannot be extracted'):
         run(archive)
     assert not (tmp_path / 'evil.jpg').exists()
     assert not files(tmp_path / 'out')
@@ -241,7 +242,7 @@ def test_links_of_a_tar_are_not_extracted(run, tree, tmp_path):
 def test_truncated_archive_leaves_nothing(run, tree, tmp_path, mode):
     archive = pack(tree, tmp_path / 'cut.tar', mode)
     archive.write_bytes(archive.read_bytes()[: archive.stat().st_size // 2])
-    with pytest.raises(SystemExit, match='cut.tar cannot be extracted'):
+    with pytest.raises((UserError, OSError), match='cut.tar cannot be extracted'):
         run(archive)
     assert not files(tmp_path / 'out')
 
@@ -253,27 +254,31 @@ def test_folder_that_cannot_be_read_is_an_error(run, tree, monkeypatch):
         return scandir(path)
 
     monkeypatch.setattr(os, 'scandir', scandir)
-    with pytest.raises(SystemExit, match='Permission denied.*056.dog'):
+    with pytest.raises((UserError, OSError), match='Permission denied.*056.dog'):
         run()
 
 
 def test_folder_without_images_says_what_is_needed(run, tmp_path):
     (tmp_path / 'empty').mkdir()
-    with pytest.raises(SystemExit, match='holds no image of Caltech-256. Needed is 256_Object'):
+    with pytest.raises(
+        (UserError, OSError), match='holds no image of Caltech-256. Needed is 256_Object'
+    ):
         run(tmp_path / 'empty')
 
 
 def test_source_that_does_not_exist_is_named_with_the_nearest(run, tmp_path, tree):
-    with pytest.raises(SystemExit, match='did you mean .*/256_ObjectCategories[?]'):
+    with pytest.raises((UserError, OSError), match='did you mean .*/256_ObjectCategories[?]'):
         run(tmp_path / '256_ObjectCategory')
 
 
 def test_manifest_of_another_data_set_is_refused(tree, tmp_path):
     other = ROOT / 'tools/dataset_converters/splits/miniimagenet.json'
-    with pytest.raises(SystemExit, match='is a manifest of Mini-ImageNet, not of Caltech-256'):
+    with pytest.raises(
+        (UserError, OSError), match='is a manifest of Mini-ImageNet, not of Caltech-256'
+    ):
         main([str(tree), f'--out-dir={tmp_path / "out"}', f'--manifest={other}'])
 
 
 def test_number_of_workers_is_checked(tree, tmp_path):
-    with pytest.raises(SystemExit, match='workers=0 must be at least 1'):
+    with pytest.raises((UserError, OSError), match='workers=0 must be at least 1'):
         main([str(tree), f'--out-dir={tmp_path / "out"}', '--workers=0'])

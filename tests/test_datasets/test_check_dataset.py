@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 from mmrsir.datasets.check.configs import check_config
+from mmrsir.utils.errors import plain_errors
 
 from ..helpers.checked_sets import CONFIGS, InProcess, check, faults, load
 from ..helpers.commands import ROOT
@@ -220,7 +221,7 @@ def tool():
 def run(root, *arguments):
     """The exit code of the command line on the training images of class folders."""
     options = ['--split', 'train', '--cfg-options', f'train_dataloader.dataset.data_root={root}/']
-    with pytest.raises(SystemExit) as stopped:
+    with pytest.raises(SystemExit) as stopped, plain_errors(2):
         tool().main([str(ROOT / CONFIGS['imagenet']), *arguments, *options])
     return int(stopped.value.code)
 

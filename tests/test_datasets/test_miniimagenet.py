@@ -8,6 +8,7 @@ import pytest
 
 from mmrsir.datasets.converters import conversion
 from mmrsir.datasets.splits import read_manifest
+from mmrsir.utils.errors import UserError
 
 from ..helpers.commands import ROOT
 from ..helpers.image_trees import (
@@ -109,7 +110,7 @@ def test_size_of_the_images_is_said(tmp_path, manifest, capsys):
 
 def test_names_of_imagenet_need_a_manifest_of_their_own(tmp_path, manifest):
     source = write(tmp_path / 'mini', imagenet_names)
-    with pytest.raises(SystemExit, match=r'missing images \(36\)'):
+    with pytest.raises((UserError, OSError), match=r'missing images \(36\)'):
         run(source, tmp_path / 'out', manifest)
     train, val = run(source, tmp_path / 'out', tmp_path / 'mine.json')
     assert (counts(train), counts(val)) == ({0: 10, 1: 10, 2: 10}, {0: 2, 1: 2, 2: 2})
@@ -137,14 +138,18 @@ def test_pickled_caches_are_refused_and_not_loaded(tmp_path, manifest, form):
     cache = source / 'mini-imagenet-cache-train.pkl'
     cache.write_bytes(pickle.dumps(Canary()))
     source = {'file': cache, 'folder': source, 'zip': source}[form]
-    with pytest.raises(SystemExit, match=r'Pickled caches \(\.pkl\) are refused: they hold'):
+    with pytest.raises(
+        (UserError, OSError), match=r'Pickled caches \(\.pkl\) are refused: they hold'
+    ):
         run(pack(source) if form == 'zip' else source, tmp_path / 'out', manifest)
     assert not (tmp_path / 'loaded').exists()
 
 
 def test_images_that_are_there_twice_are_named(tmp_path, manifest):
     source = write(write(tmp_path / 'mini', flat), class_folders)
-    with pytest.raises(SystemExit, match='holds images twice, .*: n01532829/.* and 26 more; name'):
+    with pytest.raises(
+        (UserError, OSError), match='holds images twice, .*: n01532829/.* and 26 more; name'
+    ):
         run(source, tmp_path / 'out', manifest)
 
 
@@ -170,7 +175,7 @@ def test_zip_with_a_damaged_image_leaves_nothing(tmp_path, manifest):
     archive = pack(write(tmp_path / 'mini', flat))
     content = archive.read_bytes()
     archive.write_bytes(content.replace(image(), image()[::-1], 1))
-    with pytest.raises(SystemExit, match='cannot be extracted: Bad CRC-32'):
+    with pytest.raises((UserError, OSError), match='cannot be extracted: Bad CRC-32'):
         run(archive, tmp_path / 'out', manifest)
     assert not files(tmp_path / 'out')
 
@@ -182,7 +187,7 @@ def test_encrypted_zip_is_refused(tmp_path, manifest):
     content[entry + 8] |= 1  # byte 8 the flag of encryption stands; also in the file's own head
     content[6] |= 1
     archive.write_bytes(content)
-    with pytest.raises(SystemExit, match='cannot be extracted: .* encrypted'):
+    with pytest.raises((UserError, OSError), match='cannot be extracted: .* encrypted'):
         run(archive, tmp_path / 'out', manifest)
 
 

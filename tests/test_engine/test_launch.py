@@ -9,7 +9,6 @@ from mmengine.config import Config
 
 from mmrsir.engine import launch, scopes
 from mmrsir.engine.config_files import find_config
-from mmrsir.utils.arguments import check_choice, check_int
 from mmrsir.utils.errors import UserError
 from mmrsir.utils.missing import check_file
 
@@ -19,14 +18,6 @@ from ..helpers.commands import ROOT, tool
 def load(config, *flags):
     args = launch.argument_parser('').parse_args([str(ROOT / config), *flags])
     return launch.load_config(args)
-
-
-def test_a_wrong_argument_is_told_in_one_line():
-    said = r"^error: arch='tinny' is unknown; .*; did you mean 'tiny'\?$"
-    with pytest.raises(SystemExit, match=said), launch.plain_errors():
-        check_choice('arch', 'tinny', ('nano', 'tiny'))
-    with pytest.raises(SystemExit, match="^error: num_draws='2' must be"), launch.plain_errors():
-        check_int('num_draws', '2', 1)
 
 
 def test_missing_config_names_the_nearest():

@@ -3,11 +3,9 @@
 import json
 
 import pytest
-import torch
 
 from mmrsir.engine import launch
 from mmrsir.engine.config_check import ConfigError
-from mmrsir.engine.loops.batches import PlacedIndex, UnusableSampleError, load_samples
 from mmrsir.engine.loops.checked import UnreadableDatasetError, _explain
 from mmrsir.utils.encoding import encoding_problem
 
@@ -91,31 +89,3 @@ def test_test_set_without_annotations_is_no_error(small):
         kinds = {fault.kind for fault in report.faults}
         assert 'no-ground-truth' in kinds and 'no-annotations' not in kinds
         assert not report.has_errors
-
-
-class OneMissing:
-    def __getitem__(self, index):
-        from mmrsir.datasets import LoadImageFromFile
-
-        return LoadImageFromFile()(dict(img_path=f'/nowhere/{index}.jpg'))
-
-
-def test_worker_and_training_say_in_one_line_what_a_user_can_mend():
-    with pytest.raises(SystemExit) as stopped, launch.plain_errors():
-        try:
-            load_samples(OneMissing(), [PlacedIndex(3, (0,))])
-        except UnusableSampleError as error:  # as torch raises it again
-            raise UnusableSampleError(
-                f'Caught UnusableSampleError in worker\nOriginal Traceback:\n'
-                f'mmrsir.engine.loops.batches.UnusableSampleError: {error}\n'
-            ) from error
-    message = str(stopped.value)
-    assert message.startswith('error: sample 3: MissingImageError: /nowhere/3.jpg does not exist')
-    assert '\n' not in message
-
-
-def test_batch_norm_on_a_single_value_says_what_to_do():
-    with pytest.raises(SystemExit, match='batch_size to 2 or more'), launch.plain_errors():
-        torch.nn.BatchNorm2d(3)(torch.zeros(1, 3, 1, 1))
-    with pytest.raises(ValueError, match='other'), launch.plain_errors():
-        raise ValueError('other')

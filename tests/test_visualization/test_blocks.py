@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from PIL import Image, ImageSequence
 
 from mmrsir.models import PyramidTransformer
+from mmrsir.utils.errors import plain_errors
 from mmrsir.visualization import blocks
 
 from ..helpers.commands import ROOT
@@ -153,6 +154,6 @@ def test_tool_writes_pictures_animation_and_numbers(show_windows, capsys):
     ],
 )
 def test_tool_says_what_it_cannot_do(show_windows, capsys, arguments, message):
-    with pytest.raises(SystemExit):
+    with pytest.raises(SystemExit), plain_errors():
         show_windows(*arguments)
     assert re.search(message, capsys.readouterr().err)

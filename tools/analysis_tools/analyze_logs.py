@@ -10,6 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from mmrsir.utils.errors import plain_errors
 from mmrsir.visualization.curves import (
     LABELS,
     METRICS,
@@ -47,11 +48,8 @@ def main() -> None:
     names = '_'.join(Path(run).resolve().name.removesuffix('.json') for run in runs)
     out = args.out or Path(f'work_dirs/curves/{names[:100]}.png')
     out.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        plot_runs(runs, out, args.title, args.keys)
-        Console().print(summary({name: read_log(log_files(run)) for name, run in runs.items()}))
-    except (OSError, ValueError) as error:
-        parser.error(str(error))
+    plot_runs(runs, out, args.title, args.keys)
+    Console().print(summary({name: read_log(log_files(run)) for name, run in runs.items()}))
     print(f'wrote {out}')
 
 
@@ -82,4 +80,5 @@ def summary(logs: dict[str, RunLog]) -> Table:
 
 
 if __name__ == '__main__':
-    main()
+    with plain_errors():
+        main()

@@ -26,6 +26,7 @@ from mmrsir.datasets.loading.reading import Reading
 from mmrsir.engine import launch, scopes
 from mmrsir.engine.hooks.prediction_pictures import picture_names
 from mmrsir.utils.arguments import check_int
+from mmrsir.utils.errors import plain_errors
 from mmrsir.utils.missing import check_file
 from mmrsir.utils.run_names import run_name
 from mmrsir.visualization.backbone import read_picture
@@ -58,15 +59,12 @@ def main() -> None:
     parser = argument_parser()
     args = parser.parse_args()
     out_dir = args.out_dir or Path('work_dirs/results', run_name(args.config, args.checkpoint))
-    try:
-        check_int('--worst', args.worst, minimum=1)
-        check_file('checkpoint', args.checkpoint)
-        cfg = launch.read_config(args.config, args.cfg_options)
-        scopes.complete_test(cfg)
-        if cfg.default_scope == 'mmdet':
-            report_each_class(cfg)
-    except (FileNotFoundError, ValueError) as error:
-        parser.error(str(error))
+    check_int('--worst', args.worst, minimum=1)
+    check_file('checkpoint', args.checkpoint)
+    cfg = launch.read_config(args.config, args.cfg_options)
+    scopes.complete_test(cfg)
+    if cfg.default_scope == 'mmdet':
+        report_each_class(cfg)
     scopes.set_dataloader_defaults(cfg)
     cfg.launcher = 'none'
     cfg.load_from = args.checkpoint
@@ -139,5 +137,5 @@ def _absent_last(figure: float) -> tuple[bool, float]:
 
 
 if __name__ == '__main__':
-    with launch.plain_errors():
+    with plain_errors():
         main()

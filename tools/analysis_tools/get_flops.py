@@ -9,6 +9,7 @@ import argparse
 from mmrsir import replacements
 from mmrsir.analysis.flops import count_config
 from mmrsir.engine import launch
+from mmrsir.utils.errors import plain_errors
 
 PAPER_SHAPES = {'mmdet': (800, 1280), 'mmseg': (512, 2048), 'mmpretrain': (224, 224)}
 
@@ -37,5 +38,5 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    with launch.plain_errors():
+    with plain_errors():
         main()

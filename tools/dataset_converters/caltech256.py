@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mmrsir.datasets.converters.caltech256 import CALTECH256
 from mmrsir.datasets.converters.command_line import convert_images
+from mmrsir.utils.errors import plain_errors
 
 MANIFEST = Path(__file__).parent / 'splits/caltech256.json'
 
@@ -19,4 +20,5 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 if __name__ == '__main__':
-    main()
+    with plain_errors():
+        main()

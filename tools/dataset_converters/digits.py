@@ -7,6 +7,7 @@ Example:
 import argparse
 
 from mmrsir.datasets.converters.digits import make_digits
+from mmrsir.utils.errors import plain_errors
 
 
 def main() -> None:
@@ -19,4 +20,5 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    with plain_errors():
+        main()

@@ -8,8 +8,9 @@ python tools/dataset_converters/dsb2018.py stage1_train.zip stage1_test.zip \\
 
 from collections.abc import Sequence
 
-from mmrsir.datasets.converters.command_line import new_parser, run
+from mmrsir.datasets.converters.command_line import new_parser
 from mmrsir.datasets.converters.dsb2018 import SOLUTION, convert
+from mmrsir.utils.errors import plain_errors
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -23,8 +24,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         help=f'masks of a stage1_test that has none (default: {SOLUTION} beside it)',
     )
     args = parser.parse_args(argv)
-    run(parser, convert, args.train, args.test, args.out_dir, args.solution, args.workers, True)
+    convert(args.train, args.test, args.out_dir, args.solution, args.workers, True)
 
 
 if __name__ == '__main__':
-    main()
+    with plain_errors():
+        main()

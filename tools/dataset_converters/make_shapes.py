@@ -5,8 +5,9 @@ python tools/dataset_converters/make_shapes.py --out-dir data/shapes
 
 from collections.abc import Sequence
 
-from mmrsir.datasets.converters.command_line import new_parser, run
+from mmrsir.datasets.converters.command_line import new_parser
 from mmrsir.datasets.shapes.dataset import make_shapes
+from mmrsir.utils.errors import plain_errors
 
 NUMBERS = {
     'num-train': (320, 'training pictures'),
@@ -31,8 +32,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         action='store_true',
         help='make it again even if it is there, and write among files of others',
     )
-    run(parser, lambda: make_shapes(**vars(parser.parse_args(argv)), verbose=True))
+    make_shapes(**vars(parser.parse_args(argv)), verbose=True)
 
 
 if __name__ == '__main__':
-    main()
+    with plain_errors():
+        main()

@@ -12,8 +12,9 @@ Examples:
 from collections.abc import Sequence
 from functools import partial
 
-from mmrsir.datasets.converters.command_line import new_coco_parser, run, write_coco
+from mmrsir.datasets.converters.command_line import new_coco_parser, write_coco
 from mmrsir.datasets.converters.mask_pictures import VALUES, read_masks
+from mmrsir.utils.errors import plain_errors
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -35,8 +36,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     args = parser.parse_args(argv)
     read = partial(read_masks, args.images, args.masks, args.classes, args.values)
-    run(parser, write_coco, read, args)
+    write_coco(read, args)
 
 
 if __name__ == '__main__':
-    main()
+    with plain_errors():
+        main()

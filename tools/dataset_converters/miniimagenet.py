@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mmrsir.datasets.converters.command_line import convert_images
 from mmrsir.datasets.converters.miniimagenet import MINIIMAGENET
+from mmrsir.utils.errors import plain_errors
 
 MANIFEST = Path(__file__).parent / 'splits/miniimagenet.json'
 
@@ -19,4 +20,5 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 if __name__ == '__main__':
-    main()
+    with plain_errors():
+        main()

@@ -6,8 +6,9 @@ python tools/dataset_converters/tiny_imagenet.py IMagenet/tiny-imagenet-200
 
 from collections.abc import Sequence
 
-from mmrsir.datasets.converters.command_line import new_parser, run
+from mmrsir.datasets.converters.command_line import new_parser
 from mmrsir.datasets.converters.tiny_imagenet import convert
+from mmrsir.utils.errors import plain_errors
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -15,8 +16,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = new_parser(__doc__, 'data/tiny_imagenet')
     parser.add_argument('source', help='tiny-imagenet-200.zip, or the folder that it holds')
     args = parser.parse_args(argv)
-    run(parser, convert, args.source, args.out_dir, args.workers, True)
+    convert(args.source, args.out_dir, args.workers, True)
 
 
 if __name__ == '__main__':
-    main()
+    with plain_errors():
+        main()

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from mmrsir.datasets.converters.command_line import new_coco_parser, run, write_coco
+from mmrsir.datasets.converters.command_line import new_coco_parser, write_coco
 from mmrsir.datasets.converters.voc import read_voc
+from mmrsir.utils.errors import plain_errors
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -37,8 +38,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     read = partial(
         read_voc, args.annotations, args.images, args.classes, args.first_pixel, args.any_size
     )
-    run(parser, write_coco, read, args)
+    write_coco(read, args)
 
 
 if __name__ == '__main__':
-    main()
+    with plain_errors():
+        main()

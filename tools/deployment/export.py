@@ -7,7 +7,6 @@ Example:
 
 import argparse
 import json
-import sys
 import tempfile
 from pathlib import Path
 
@@ -24,7 +23,9 @@ from mmrsir.deployment.onnx_graphs import preprocessing_of
 from mmrsir.deployment.parts import OF_LIBRARY, PARTS, Part, take_part
 from mmrsir.deployment.pictures import calibration_feeds, config_pictures
 from mmrsir.engine.launch import read_config
-from mmrsir.utils.arguments import parse_size
+from mmrsir.utils.arguments import check_int, parse_size
+from mmrsir.utils.errors import InvalidValueError, UserError, plain_errors
+from mmrsir.utils.processor import processor_name
 
 FORMATS = {'onnx': '.onnx', 'torch': '.pt2'}
 SIZES = ('224x224:1', '256x192:2', '320x480:1')
@@ -77,23 +78,21 @@ def main() -> None:
     parser = argument_parser()
     args = parser.parse_args()
     for name in ('calibration_images', 'test_images'):
-        if (value := getattr(args, name)) < 1:
-            parser.error(f'--{name.replace("_", "-")}={value} must be at least 1')
-    try:
-        args.sizes = [(text, parse_size(text)) for text in args.sizes]
-        args.cfg = read_config(args.config, None)  # the predictor's has no data
-        predictor = Predictor(args.config, args.checkpoint, device='cpu')
-        scope = predictor.cfg.default_scope
-        args.part = args.part or OF_LIBRARY[scope][0]
-        part = take_part(predictor.model, scope, args.part)
-        if args.part == 'detector':
-            preprocessing_of(predictor.cfg, predictor.model)
-        if args.precision != 'fp32':
-            check_precision(args)
-    except (OSError, ValueError) as error:
-        parser.error(str(error))
+        check_int(f'--{name.replace("_", "-")}', getattr(args, name), minimum=1)
+    args.sizes = [(text, parse_size(text)) for text in args.sizes]
+    args.cfg = read_config(args.config, None)  # the predictor's has no data
+    predictor = Predictor(args.config, args.checkpoint, device='cpu')
+    scope = predictor.cfg.default_scope
+    args.part = args.part or OF_LIBRARY[scope][0]
+    part = take_part(predictor.model, scope, args.part)
+    if args.part == 'detector':
+        preprocessing_of(predictor.cfg, predictor.model)
+    if args.precision != 'fp32':
+        check_precision(args)
     if args.part in ('detector', 'proposals') and args.format == 'torch':
-        parser.error(f'--format=torch cannot export --part={args.part}: use --format onnx')
+        raise InvalidValueError(
+            f'--format=torch cannot export --part={args.part}: use --format onnx'
+        )
 
     out_file = Path(args.out or f'work_dirs/exports/{Path(args.config).stem}_{args.part}')
     suffix = FORMATS[args.format]
@@ -111,18 +110,21 @@ def main() -> None:
     else:
         agrees = export_part(part, predictor, out_file, args)
     if not agrees:
-        sys.exit('the file and the model differ by more than rounding: see docs/questions.md#onnx')
+        raise UserError(
+            'the file and the model differ by more than rounding: see docs/questions.md#onnx'
+        )
 
 
 def check_precision(args: argparse.Namespace) -> None:
     """Refuse what cannot be converted or measured, before minutes have passed.
 
     Raises:
-        OSError: Pictures that it needs are missing.
-        ValueError: The part or format has no other precision.
+        InvalidValueError: The part or format has no other precision.
     """
     if args.format != 'onnx' or args.part in ('backbone', 'proposals'):
-        raise ValueError(f'--precision={args.precision} needs a whole model and --format onnx')
+        raise InvalidValueError(
+            f'--precision={args.precision} needs a whole model and --format onnx'
+        )
     for split in ('test', *['train'] * (args.precision == 'int8')):
         next(config_pictures(args.cfg, split, 1))
 
@@ -211,16 +213,14 @@ def report_loss(
     predictor: Predictor, out_file: Path, reduced: Path, args: argparse.Namespace
 ) -> None:
     """Print and keep what a file in another precision loses and gains."""
-    from speed.environment import describe_device, describe_environment
-
     print(f'wrote {reduced}; testing both')
     found = {
         name: measure(predictor, args.cfg, path, args.test_images)
         for name, path in (('fp32', out_file), (args.precision, reduced))
     }
-    machine = describe_environment(torch.device('cpu'))
+    machine = f'{processor_name()}, {torch.get_num_threads()} threads, torch {torch.__version__}'
     lines = list(loss_lines(found, {'fp32': out_file, args.precision: reduced}))
-    print(f'on {describe_device(machine)}, {found["fp32"].images} test images:')
+    print(f'on {machine}, {found["fp32"].images} test images:')
     print('\n'.join(lines))
     kept = reduced.with_suffix('.json')
     content = {name: one._asdict() for name, one in found.items()}
@@ -243,4 +243,5 @@ def loss_lines(found: dict[str, Measured], files: dict[str, Path]) -> list[str]:
 
 
 if __name__ == '__main__':
-    main()
+    with plain_errors():
+        main()

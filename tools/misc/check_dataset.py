@@ -22,6 +22,7 @@ from mmrsir.datasets.check.findings import to_json, to_text
 from mmrsir.datasets.check.processes import Inspector
 from mmrsir.engine import launch
 from mmrsir.utils.arguments import check_int
+from mmrsir.utils.errors import plain_errors
 from mmrsir.utils.files import write_whole
 
 
@@ -57,29 +58,25 @@ def main(argv: Sequence[str] | None = None) -> None:
         argv: The arguments; those of the process by default.
 
     Raises:
-        SystemExit: Always; the code is as above, and 130 after an interrupt.
+        SystemExit: The code is as above, and 130 after an interrupt.
     """
     replacements.enable()
     parser = argument_parser()
     args = parser.parse_args(argv)
     MMLogger.get_instance('mmengine', log_level='ERROR')  # what mmpretrain says is a fault here too
     console = Console(highlight=False, soft_wrap=True, markup=False)
+    check_int('--workers', args.workers, 1)
+    cfg = launch.read_config(args.config, args.cfg_options)
     try:
-        check_int('--workers', args.workers, 1)
-        cfg = launch.read_config(args.config, args.cfg_options)
         reports = check_config(cfg, args.split, Inspector(args.workers, console))
-    except (FileNotFoundError, ValueError) as error:
-        parser.error(str(error))
     except KeyboardInterrupt:
         parser.exit(130, f'{parser.prog}: interrupted\n')
     console.print(to_text(reports))
     if args.json is not None:
-        try:
-            write_whole({args.json: to_json(reports)})
-        except OSError as error:
-            parser.error(str(error))
+        write_whole({args.json: to_json(reports)})
     raise SystemExit(any(report.has_errors for report in reports))
 
 
 if __name__ == '__main__':
-    main()
+    with plain_errors(status=2):
+        main()

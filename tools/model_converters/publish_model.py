@@ -9,14 +9,11 @@ import argparse
 
 from mmrsir.checkpoints import safe_loading
 from mmrsir.checkpoints.publishing import publish
+from mmrsir.utils.errors import plain_errors
 
 
 def main() -> None:
-    """Parse the command line, publish, and print what was removed.
-
-    Raises:
-        SystemExit: The checkpoint cannot be published; the message says why.
-    """
+    """Parse the command line, publish, and print what was removed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('in_file', help='checkpoint of a training')
     parser.add_argument(
@@ -34,10 +31,7 @@ def main() -> None:
     )
     safe_loading.add_unsafe_flag(parser)
     args = parser.parse_args()
-    try:
-        published = publish(args.in_file, args.out_file, args.backbone_only, args.half)
-    except (OSError, TypeError, ValueError) as error:
-        raise SystemExit(f'publish_model.py: error: {error}') from None
+    published = publish(args.in_file, args.out_file, args.backbone_only, args.half)
 
     for what in published.removed:
         print(f'removed {what}')
@@ -46,4 +40,5 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    with plain_errors():
+        main()

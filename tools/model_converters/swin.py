@@ -13,14 +13,11 @@ import argparse
 
 from mmrsir.checkpoints import safe_loading
 from mmrsir.checkpoints.swin import convert_file
+from mmrsir.utils.errors import plain_errors
 
 
 def main() -> None:
-    """Parse the command line, convert, and print the settings of the network.
-
-    Raises:
-        SystemExit: The checkpoint cannot be converted; the message says why.
-    """
+    """Parse the command line, convert, and print the settings of the network."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -28,10 +25,7 @@ def main() -> None:
     parser.add_argument('out_file', help='file to write: .pth or .safetensors')
     safe_loading.add_unsafe_flag(parser)
     args = parser.parse_args()
-    try:
-        conversion = convert_file(args.in_file, args.out_file)
-    except (OSError, ValueError) as error:
-        raise SystemExit(f'swin.py: error: {error}') from None
+    conversion = convert_file(args.in_file, args.out_file)
     settings = ', '.join(f'{key}={value}' for key, value in conversion.arch.items())
     print(f'{args.out_file}: {len(conversion.weights)} tensors; left out: ', end='')
     print(f'{", ".join(conversion.left_out) or "nothing"}')
@@ -40,4 +34,5 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    with plain_errors():
+        main()

@@ -12,6 +12,7 @@ from rich.progress import track
 
 from mmrsir import replacements
 from mmrsir.engine import launch
+from mmrsir.utils.errors import plain_errors
 from mmrsir.utils.run_names import run_name
 from mmrsir.visualization.contact_sheet import contact_sheet
 from mmrsir.visualization.dataset import draw_training_images
@@ -36,21 +37,19 @@ def main() -> None:
 
     out_dir = args.out_dir or Path('work_dirs/dataset', run_name(args.config))
     sheet = out_dir / 'sheet.png'
-    try:
-        cfg = launch.read_config(args.config, args.cfg_options)
-        drawn = draw_training_images(cfg, args.number, out_dir, args.seed)
-        pictures = list(track(drawn, 'Drawing', total=args.number, console=PROGRESS))
-        contact_sheet(
-            pictures,
-            sheet,
-            columns=4,
-            title=f'{Path(args.config).stem}: what a training sees',
-            captions=[picture.stem for picture in pictures],
-        )
-    except (OSError, ValueError) as error:
-        parser.error(str(error))
+    cfg = launch.read_config(args.config, args.cfg_options)
+    drawn = draw_training_images(cfg, args.number, out_dir, args.seed)
+    pictures = list(track(drawn, 'Drawing', total=args.number, console=PROGRESS))
+    contact_sheet(
+        pictures,
+        sheet,
+        columns=4,
+        title=f'{Path(args.config).stem}: what a training sees',
+        captions=[picture.stem for picture in pictures],
+    )
     print(f'wrote {len(pictures)} pictures to {out_dir}; all on one sheet: {sheet}')
 
 
 if __name__ == '__main__':
-    main()
+    with plain_errors():
+        main()

@@ -15,6 +15,7 @@ from rich.progress import track
 from mmrsir import replacements
 from mmrsir.checkpoints import safe_loading
 from mmrsir.engine import launch
+from mmrsir.utils.errors import InvalidValueError, plain_errors
 from mmrsir.visualization.backbone import build_backbone, normalize, read_picture
 from mmrsir.visualization.receptive_field import Field, draw_fields, receptive_fields
 
@@ -46,25 +47,22 @@ def main() -> None:
     MMLogger.get_instance('mmengine', log_level='WARNING')  # it lists every parameter otherwise
 
     fields: dict[str, list[Field]] = {}
-    try:
-        picture = read_picture(args.picture, args.max_size)
-        for model in args.models:
-            config, _, checkpoint = model.partition('=')
-            cfg = launch.read_config(config, None)
-            backbone = build_backbone(cfg, checkpoint or None)
-            name = f'{Path(config).stem}\n{Path(checkpoint).stem or "random weights"}'
-            if name in fields:
-                raise ValueError(f'two models have the name {" ".join(name.split())}')
-            of_blocks = track(
-                receptive_fields(backbone, normalize(picture, cfg)),
-                Path(config).stem,
-                total=sum(backbone.depths),
-                console=PROGRESS,
-                transient=True,
-            )
-            fields[name] = list(of_blocks)
-    except (OSError, TypeError, ValueError) as error:
-        parser.error(str(error))
+    picture = read_picture(args.picture, args.max_size)
+    for model in args.models:
+        config, _, checkpoint = model.partition('=')
+        cfg = launch.read_config(config, None)
+        backbone = build_backbone(cfg, checkpoint or None)
+        name = f'{Path(config).stem}\n{Path(checkpoint).stem or "random weights"}'
+        if name in fields:
+            raise InvalidValueError(f'two models have the name {" ".join(name.split())}')
+        of_blocks = track(
+            receptive_fields(backbone, normalize(picture, cfg)),
+            Path(config).stem,
+            total=sum(backbone.depths),
+            console=PROGRESS,
+            transient=True,
+        )
+        fields[name] = list(of_blocks)
 
     names = '_'.join([Path(args.picture).stem, *('_'.join(name.split()) for name in fields)])
     out = Path(args.out or f'work_dirs/receptive_field/{names[:100]}.png')
@@ -77,4 +75,5 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    with plain_errors():
+        main()

@@ -15,6 +15,7 @@ from mmrsir import replacements
 from mmrsir.checkpoints import safe_loading
 from mmrsir.datasets.loading.reading import Reading
 from mmrsir.engine import launch
+from mmrsir.utils.errors import plain_errors
 from mmrsir.utils.run_names import run_name
 from mmrsir.visualization.backbone import build_backbone, normalize, read_picture
 from mmrsir.visualization.blocks import VIEWS, animate, draw_sheet, place, write_json
@@ -43,16 +44,13 @@ def main() -> None:
     args = parser.parse_args()
     MMLogger.get_instance('mmengine', log_level='WARNING')  # it lists every parameter otherwise
 
-    try:
-        cfg = launch.read_config(args.config, args.cfg_options)
-        picture = read_picture(args.picture, args.max_size, Reading.of_config(cfg))
-        backbone = build_backbone(cfg, args.checkpoint)
-        height, width = picture.shape[:2]
-        point = args.point or (width // 2, height // 2)
-        with torch.no_grad():
-            traces = backbone.trace(normalize(picture, cfg), tuple(point))
-    except (OSError, TypeError, ValueError) as error:
-        parser.error(str(error))
+    cfg = launch.read_config(args.config, args.cfg_options)
+    picture = read_picture(args.picture, args.max_size, Reading.of_config(cfg))
+    backbone = build_backbone(cfg, args.checkpoint)
+    height, width = picture.shape[:2]
+    point = args.point or (width // 2, height // 2)
+    with torch.no_grad():
+        traces = backbone.trace(normalize(picture, cfg), tuple(point))
 
     name = f'{Path(args.picture).stem}_{run_name(args.config, args.checkpoint)}'
     out_dir = Path(args.out_dir or f'work_dirs/windows/{name}')
@@ -79,4 +77,5 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    with plain_errors():
+        main()

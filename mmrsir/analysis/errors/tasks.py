@@ -8,6 +8,7 @@ from mmengine.config import Config
 from mmengine.registry import METRICS
 from torch import Tensor
 
+from ...utils.errors import InvalidValueError
 from . import confusion
 
 Row = dict[str, str | int | float]
@@ -31,7 +32,9 @@ def report_each_class(cfg: Config) -> None:
     kind = settings.get('type') if isinstance(settings, dict) else 'several'
     if kind not in COCO_METRICS:
         allowed = ', '.join(COCO_METRICS)
-        raise ValueError(f'test_evaluator.type={kind} reports no classes; allowed: {allowed}')
+        raise InvalidValueError(
+            f'test_evaluator.type={kind} reports no classes; allowed: {allowed}'
+        )
     reported = settings.get('metric', 'bbox')
     cfg.test_evaluator = [
         dict(settings, metric=one, classwise=True, prefix=one)

@@ -11,6 +11,7 @@ from mmengine.config import Config, ConfigDict
 from mmengine.registry import DATASETS, init_default_scope
 
 from ...utils.arguments import check_choice
+from ...utils.errors import InvalidValueError
 from ...utils.missing import nearest
 from ..class_counts import ClassCounts
 from ..class_names import Naming
@@ -160,9 +161,11 @@ def _build(settings: ConfigDict) -> Any:
     try:
         dataset = DATASETS.build(dict(settings, lazy_init=True, pipeline=[]))
     except Exception as error:  # it is up to the data set what it raises
-        raise ValueError(f'the data set {settings.get("type")} cannot be built: {error}') from error
+        raise InvalidValueError(
+            f'the data set {settings.get("type")} cannot be built: {error}'
+        ) from error
     if _kind(dataset) is None:
-        raise ValueError(
+        raise InvalidValueError(
             f'data sets of type {settings.type} cannot be checked; allowed: '
             f'{", ".join(SUPPORTED)} and types that read the same files'
         )

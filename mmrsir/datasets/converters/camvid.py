@@ -35,6 +35,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ...utils.arguments import check_int
+from ...utils.errors import InvalidValueError
 from ...utils.files import write_whole
 from ...utils.listing import first_ten
 from ..loading.decoding import decode_all
@@ -151,11 +152,13 @@ def _find(folders: Sequence[Path], split: Mapping[str, Sequence[str]]) -> list[_
         labelled = path.stem.endswith('_L') or path.parent.name.endswith('annot')
         kind, name = kinds['label maps' if labelled else 'frames'], _name(path)
         if name in kind:
-            raise ValueError(f'{kind[name]} and {path} are the same frame; name one folder of them')
+            raise InvalidValueError(
+                f'{kind[name]} and {path} are the same frame; name one folder of them'
+            )
         kind[name] = path
         part_of.setdefault(name, path.parent.name.removesuffix('annot'))
     if not paths:
-        raise ValueError(f'{folders[0]} holds no frame of CamVid. {_NEEDED}')
+        raise InvalidValueError(f'{folders[0]} holds no frame of CamVid. {_NEEDED}')
     expected = {name: part for part, names in split.items() for name in names}
     problems = []
     for kind_name, found in kinds.items():
@@ -168,7 +171,9 @@ def _find(folders: Sequence[Path], split: Mapping[str, Sequence[str]]) -> list[_
     problems += [f'frames in another part ({len(moved)}): {first_ten(moved)}'] * bool(moved)
     if problems:
         lines = '\n  '.join(problems)
-        raise ValueError(f'{folders[0]} is not a complete copy of CamVid:\n  {lines}\n{_NEEDED}')
+        raise InvalidValueError(
+            f'{folders[0]} is not a complete copy of CamVid:\n  {lines}\n{_NEEDED}'
+        )
     return [
         _Frame(part, kinds['frames'][name], kinds['label maps'][name])
         for name, part in expected.items()
@@ -187,7 +192,9 @@ def _labels(path: Path, image: Image.Image) -> bytes:
         ids = np.asarray(image)
         strange = sorted(set(np.unique(ids).tolist()) - {*range(len(CLASSES) + 1)})
         if strange:
-            raise ValueError(f'labels {strange}; allowed: 0 to {len(CLASSES)}, the last is void')
+            raise InvalidValueError(
+                f'labels {strange}; allowed: 0 to {len(CLASSES)}, the last is void'
+            )
         labels = np.where(ids == len(CLASSES), VOID, ids).astype(np.uint8)
     else:
         labels = _labels_of_colours(np.asarray(image.convert('RGB')))
@@ -200,7 +207,7 @@ def _factor(image: Image.Image) -> int:
         if image.size == (SIZE[0] * factor, SIZE[1] * factor):
             return factor
     width, height = image.size
-    raise ValueError(f'{width} x {height} pixels; allowed: 960 x 720, or halved 480 x 360')
+    raise InvalidValueError(f'{width} x {height} pixels; allowed: 960 x 720, or halved 480 x 360')
 
 
 def _labels_of_colours(colours: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -214,7 +221,7 @@ def _labels_of_colours(colours: NDArray[np.uint8]) -> NDArray[np.uint8]:
     found, places = np.unique(codes, return_inverse=True)
     strange = [f'#{code:06x}' for code in found.tolist() if code not in label_of]
     if strange:
-        raise ValueError(f'no class has these colours: {first_ten(strange)}')
+        raise InvalidValueError(f'no class has these colours: {first_ten(strange)}')
     labels = np.array([label_of[code] for code in found.tolist()], np.uint8)
     return labels[places.reshape(codes.shape)]
 

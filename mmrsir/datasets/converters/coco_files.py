@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from pycocotools import mask as coco_mask
 
+from ...utils.errors import InvalidValueError
 from ...utils.listing import first_ten
 from ..loading.headers import open_image, orientation
 from ..splits import split_images
@@ -37,7 +38,7 @@ def loaded_size(path: Path) -> tuple[int, int]:
     data = path.read_bytes()
     image = open_image(data)
     if image is None:
-        raise ValueError(f'{path} is not a picture')
+        raise InvalidValueError(f'{path} is not a picture')
     width, height = image.size
     return (height, width) if orientation(data) > 4 else (width, height)
 
@@ -45,7 +46,7 @@ def loaded_size(path: Path) -> tuple[int, int]:
 def encode_mask(mask: NDArray[np.bool_]) -> dict[str, Any]:
     """Return a mask's box (x, y, width, height), area and COCO encoding."""
     if not mask.any():
-        raise ValueError('the mask is empty')
+        raise InvalidValueError('the mask is empty')
     runs = coco_mask.encode(np.asfortranarray(mask, np.uint8))
     return dict(
         bbox=coco_mask.toBbox(runs).tolist(),
@@ -76,7 +77,7 @@ def parts_of(
         found = {line: known.get(line) or known.get(line.split()[0]) for line in lines if line}
         missing = [line for line, image in found.items() if image is None]
         if missing:
-            raise ValueError(
+            raise InvalidValueError(
                 f'{path} names {len(missing)} pictures that are not there: {first_ten(missing)}'
             )
         parts[path.stem] = [image for image in found.values() if image is not None]

@@ -5,7 +5,6 @@ import os
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 from ...utils.files import write_whole
 from .coco_files import LabelledImage, coco_json, parts_of, summary
@@ -35,14 +34,6 @@ def new_parser(description: str | None, out_dir: str) -> argparse.ArgumentParser
     return parser
 
 
-def run(parser: argparse.ArgumentParser, function: Callable[..., Any], *args: Any) -> Any:
-    """Call a conversion; what is wrong with its input ends the program with one line."""
-    try:
-        return function(*args)
-    except (OSError, ValueError) as error:
-        raise SystemExit(f'{parser.prog}: error: {error}') from None
-
-
 def convert_images(
     image_set: ImageSet,
     description: str,
@@ -63,7 +54,7 @@ def convert_images(
         'is made from your images by the same rule and seed, for another copy or a subset',
     )
     args = parser.parse_args(argv)
-    run(parser, convert, image_set, args.source, args.out_dir, args.manifest, args.workers, True)
+    convert(image_set, args.source, args.out_dir, args.manifest, args.workers, True)
 
 
 def new_coco_parser(description: str | None) -> argparse.ArgumentParser:

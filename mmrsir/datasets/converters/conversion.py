@@ -14,6 +14,7 @@ from pathlib import Path
 from statistics import median
 
 from ...utils.arguments import check_int
+from ...utils.errors import InvalidValueError
 from ...utils.files import write_whole
 from ...utils.listing import first_ten
 from ..splits import Split, read_manifest, split_images, write_manifest
@@ -35,7 +36,9 @@ def convert(
     console = new_console(verbose)
     known = read_manifest(manifest) if manifest.exists() else None
     if known is not None and known.dataset != image_set.name:
-        raise ValueError(f'{manifest} is a manifest of {known.dataset}, not of {image_set.name}')
+        raise InvalidValueError(
+            f'{manifest} is a manifest of {known.dataset}, not of {image_set.name}'
+        )
 
     folder = kept_folder(source, out_dir / 'images', image_set.needed, console)
     found = find_images(image_set, folder)
@@ -44,7 +47,7 @@ def convert(
     split = known or split_images(image_set.name, found.images, image_set.val_share)
     problems = differences(found, split)
     if problems:
-        raise ValueError(
+        raise InvalidValueError(
             f'{folder} differs from the copy of {image_set.name} in {manifest}:\n  '
             + '\n  '.join(problems)
             + '\nTo split this copy by the same rule, name a new file for its manifest: '

@@ -35,6 +35,7 @@ from PIL import Image
 from rich.console import Console
 
 from ...utils.arguments import check_int
+from ...utils.errors import InvalidValueError
 from ...utils.files import write_whole
 from ...utils.listing import first_ten
 from ..loading.decoding import decode_all
@@ -97,10 +98,12 @@ def decode_runs(runs: str, height: int, width: int) -> Mask:
     """Decode pairs of a first pixel and a length; pixels count from 1, down the columns."""
     numbers = np.array(runs.split(), np.int64)
     if numbers.size % 2 or numbers.size == 0:
-        raise ValueError(f'{numbers.size} numbers; allowed: pairs of a first pixel and a length')
+        raise InvalidValueError(
+            f'{numbers.size} numbers; allowed: pairs of a first pixel and a length'
+        )
     firsts, ends = numbers[::2] - 1, numbers[::2] - 1 + numbers[1::2]
     if (firsts < 0).any() or (ends > height * width).any() or (ends <= firsts).any():
-        raise ValueError(f'a run is empty or leaves the image of {width} x {height} pixels')
+        raise InvalidValueError(f'a run is empty or leaves the image of {width} x {height} pixels')
     flat = np.zeros(height * width, bool)
     for first, end in zip(firsts, ends, strict=True):
         flat[first:end] = True
@@ -113,11 +116,11 @@ def _read_images(
     """Read and check all images with their masks, in the order of their names."""
     images = sorted(folder.rglob('images/*.png'))
     if not images:
-        raise ValueError(f'{folder} holds no <image>/images/<image>.png. {_NEEDED}')
+        raise InvalidValueError(f'{folder} holds no <image>/images/<image>.png. {_NEEDED}')
     names = [path.stem for path in images]
     if len(set(names)) < len(names):
         twice = sorted({name for name in names if names.count(name) > 1})
-        raise ValueError(f'{folder} holds images twice: {first_ten(twice)}')
+        raise InvalidValueError(f'{folder} holds images twice: {first_ten(twice)}')
     sizes = dict(
         zip(
             images,
@@ -140,7 +143,7 @@ def _read_images(
         nuclei = {image: [encoded[mask] for mask in found] for image, found in masks.items()}
     bare = [path.stem for path in images if not nuclei[path]]
     if bare:
-        raise ValueError(
+        raise InvalidValueError(
             f'images of {folder} without masks ({len(bare)}): {first_ten(bare)}. '
             f'The masks of stage1_test are in {SOLUTION} of its makers: add --solution FILE'
         )
@@ -158,16 +161,18 @@ def _nuclei_of_solution(
         reader = csv.DictReader(file)
         missing = {'ImageId', 'EncodedPixels'} - set(reader.fieldnames or ())
         if missing:
-            raise ValueError(f'{solution} has no column {", ".join(sorted(missing))}')
+            raise InvalidValueError(f'{solution} has no column {", ".join(sorted(missing))}')
         for row in reader:
             path = path_of.get(row['ImageId'])
             if path is None:
-                raise ValueError(f'{solution} has masks of an unknown image: {row["ImageId"]}')
+                raise InvalidValueError(
+                    f'{solution} has masks of an unknown image: {row["ImageId"]}'
+                )
             width, height = sizes[path]
             try:
                 nuclei[path].append(_encode(decode_runs(row['EncodedPixels'], height, width)))
             except ValueError as error:
-                raise ValueError(f'{solution}, line {reader.line_num}: {error}') from None
+                raise InvalidValueError(f'{solution}, line {reader.line_num}: {error}') from None
     return nuclei
 
 
@@ -177,7 +182,7 @@ def _encode(mask: Mask) -> dict[str, Any]:
 
 def _encode_file(mask: Image.Image, size: tuple[int, int]) -> dict[str, Any]:
     if mask.size != size:
-        raise ValueError(
+        raise InvalidValueError(
             f'{mask.size[0]} x {mask.size[1]} pixels, but its image {size[0]} x {size[1]}'
         )
     values = np.asarray(mask)

@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from rich.console import Console
 
+from ...utils.errors import InvalidValueError
 from ...utils.listing import first_ten
 from ..loading.decoding import decode_all
 from ..splits import Split
@@ -48,9 +49,9 @@ def find_images(image_set: ImageSet, folder: Path) -> Found:
             elif images.setdefault(label, {}).setdefault(name, path) != path:
                 twice.append(str(below))
     if not images:
-        raise ValueError(f'{folder} holds no image of {image_set.name}. {image_set.needed}')
+        raise InvalidValueError(f'{folder} holds no image of {image_set.name}. {image_set.needed}')
     if twice:
-        raise ValueError(
+        raise InvalidValueError(
             f'{folder} holds images twice, under other folders: {first_ten(sorted(twice))}; '
             'name a folder that holds each once'
         )

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...utils.arguments import check_choice
+from ...utils.errors import InvalidValueError
 from ...utils.listing import first_ten
 from ..loading.decoding import decode_strictly
 from .coco_files import SUFFIXES, LabelledImage, encode_mask, loaded_size
@@ -29,9 +30,9 @@ def read_masks(
     if values is not None:
         check_choice('values', values, VALUES)
     if values == 'classes' and '{class}' in masks:
-        raise ValueError("values='classes' excludes {class} in the paths of masks: drop one")
+        raise InvalidValueError("values='classes' excludes {class} in the paths of masks: drop one")
     if values != 'classes' and '{class}' not in masks and len(classes) != 1:
-        raise ValueError(
+        raise InvalidValueError(
             f'the masks cannot tell {len(classes)} classes apart: put {{class}} into their paths, '
             "or use values='classes'"
         )
@@ -61,7 +62,7 @@ def read_masks(
         pictures.append(LabelledImage(path, *size, objects))
     if problems:
         shown = '\n  '.join(problems[:10])
-        raise ValueError(f'{len(problems)} masks are wrong; the first are:\n  {shown}')
+        raise InvalidValueError(f'{len(problems)} masks are wrong; the first are:\n  {shown}')
     bare = [path.name for path, of_class in found.items() if not any(of_class.values())]
     said = [f'masks are read as {values}']
     if bare:
@@ -117,16 +118,18 @@ def _read(file: Path, size: tuple[int, int]) -> Values:
     """Return the values of a mask, (H, W); of a coloured one a number for each colour."""
     image = decode_strictly(file.read_bytes())
     if image.format == 'JPEG':
-        raise ValueError('JPEG changes values: masks must be PNG or another format without loss')
+        raise InvalidValueError(
+            'JPEG changes values: masks must be PNG or another format without loss'
+        )
     if image.size != size:
-        raise ValueError(
+        raise InvalidValueError(
             f'{image.size[0]} x {image.size[1]} pixels; its picture is loaded with '
             f'{size[0]} x {size[1]}'
         )
     if image.mode in ('LA', 'PA'):
         image = image.getchannel(0)
     if image.mode == 'F':
-        raise ValueError('its values must be whole numbers')
+        raise InvalidValueError('its values must be whole numbers')
     values = np.asarray(image if image.mode != 'CMYK' else image.convert('RGB')).astype(np.int64)
     if values.ndim == 3:
         colours = values[..., :3]
@@ -139,7 +142,7 @@ def _each_value(values: Values, name: str, classes: Sequence[str]) -> Found:
     numbers, counts = np.unique(values, return_counts=True)
     small = (counts < _FEW_PIXELS).mean()
     if len(numbers) > _SMOOTHED and small > 0.5:
-        raise ValueError(
+        raise InvalidValueError(
             f'{len(numbers)} values, most of them in few pixels, as at smoothed edges. If the file '
             'holds one object, use --values files'
         )
@@ -149,7 +152,7 @@ def _each_value(values: Values, name: str, classes: Sequence[str]) -> Found:
 
 def _whole_file(values: Values, name: str, classes: Sequence[str]) -> Found:
     if not values.any():
-        raise ValueError('the mask is empty')
+        raise InvalidValueError('the mask is empty')
     yield name, values != 0
 
 
@@ -158,7 +161,7 @@ def _regions(values: Values, name: str, classes: Sequence[str]) -> Found:
         values = (values != 0).astype(np.int64)
     unknown = sorted(set(np.unique(values).tolist()) - {*range(len(classes) + 1), VOID})
     if unknown:
-        raise ValueError(
+        raise InvalidValueError(
             f'no class has the values {first_ten([*map(str, unknown)])}; allowed: 0 for the '
             f'background, 1 to {len(classes)}, and {VOID} for no class'
         )

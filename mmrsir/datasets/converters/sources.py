@@ -15,6 +15,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import open as open_with_progress
 
+from ...utils.errors import InvalidValueError
 from ...utils.missing import MissingPathError, nearest
 
 _BROKEN = (
@@ -68,7 +69,7 @@ def extract(archive: Path, folder: Path, console: Console) -> None:
                     packed.extractall(draft, [one for one in members if one not in links])
         draft.rename(folder)
     except _BROKEN as error:
-        raise ValueError(f'{archive} cannot be extracted: {error}') from error
+        raise InvalidValueError(f'{archive} cannot be extracted: {error}') from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)
 
@@ -104,5 +105,5 @@ def kept_folder(source: Path, folder: Path, needed: str, console: Console) -> Pa
 def _is_folder(source: Path, needed: str) -> bool:
     check_exists(source)
     if not source.is_dir() and not is_archive(source):
-        raise ValueError(f'{source} is neither a folder nor an archive. {needed}')
+        raise InvalidValueError(f'{source} is neither a folder nor an archive. {needed}')
     return source.is_dir()

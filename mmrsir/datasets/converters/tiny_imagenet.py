@@ -31,6 +31,7 @@ from PIL import Image
 from rich.console import Console
 
 from ...utils.arguments import check_int
+from ...utils.errors import InvalidValueError
 from ...utils.files import write_whole
 from ...utils.listing import first_ten
 from ..loading.decoding import decode_all
@@ -85,8 +86,8 @@ def _root(folder: Path) -> Path:
         if len(found) == 1:
             return found[0].parent
         if found:
-            raise ValueError(f'{folder} holds several copies: {", ".join(map(str, found))}')
-    raise ValueError(f'{folder} holds no {_LIST}. {_NEEDED}')
+            raise InvalidValueError(f'{folder} holds several copies: {", ".join(map(str, found))}')
+    raise InvalidValueError(f'{folder} holds no {_LIST}. {_NEEDED}')
 
 
 def _find_train(folder: Path, classes: Sequence[str]) -> dict[Path, str]:
@@ -97,7 +98,7 @@ def _find_train(folder: Path, classes: Sequence[str]) -> dict[Path, str]:
     for name in classes:
         paths = sorted((folder / 'train' / name / 'images').glob('*.JPEG'), key=_number)
         if not paths:
-            raise ValueError(f'{folder / "train" / name / "images"} holds no .JPEG')
+            raise InvalidValueError(f'{folder / "train" / name / "images"} holds no .JPEG')
         images.update(dict.fromkeys(paths, name))
     return images
 
@@ -108,7 +109,7 @@ def _find_val(folder: Path, classes: Sequence[str]) -> dict[Path, str]:
     rows = [line.split('\t') for line in table.read_text(encoding='utf-8').splitlines()]
     strange = [row for row in rows if len(row) < 2 or row[1] not in set(classes)]
     if strange:
-        raise ValueError(
+        raise InvalidValueError(
             f'{table}: lines that name no image and class of {_LIST} ({len(strange)}): '
             + first_ten([' '.join(row[:2]) for row in strange])
         )
@@ -124,7 +125,7 @@ def _compare(kind: str, listed: set[str], found: set[str]) -> None:
         if items
     ]
     if problems:
-        raise ValueError('; '.join(problems))
+        raise InvalidValueError('; '.join(problems))
 
 
 def _number(path: Path) -> tuple[int, str]:
@@ -134,7 +135,7 @@ def _number(path: Path) -> tuple[int, str]:
 
 def _hash(path: Path, image: Image.Image) -> bytes:
     if image.size != SIZE:
-        raise ValueError(
+        raise InvalidValueError(
             f'{image.size[0]} x {image.size[1]} pixels; expected {SIZE[0]} x {SIZE[1]}'
         )
     return hashlib.sha256(image.convert('RGB').tobytes()).digest()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+from ...utils.errors import InvalidValueError
 from ...utils.listing import first_ten
 from .coco_files import SUFFIXES, LabelledImage, loaded_size
 from .sources import check_exists
@@ -32,7 +33,7 @@ def read_voc(
     check_exists(images)
     files = sorted(annotations.rglob('*.xml'))
     if not files:
-        raise ValueError(f'{annotations} holds no XML file')
+        raise InvalidValueError(f'{annotations} holds no XML file')
     of_name, of_stem = _pictures(images)
     problems: list[str] = []
     read: list[tuple[Path, tuple[int, int], list[dict[str, Any]]]] = []
@@ -58,7 +59,7 @@ def read_voc(
                 problems.append(f'{picture}: {one["name"]}: {error}')
     if problems:
         shown = '\n  '.join(problems[:10])
-        raise ValueError(f'{len(problems)} things are wrong; the first are:\n  {shown}')
+        raise InvalidValueError(f'{len(problems)} things are wrong; the first are:\n  {shown}')
 
     names = sorted({one['name'] for one in objects}) if classes is None else list(classes)
     others = Counter(one['name'] for one in objects if one['name'] not in names)
@@ -87,7 +88,7 @@ def _pictures(folder: Path) -> tuple[dict[str, Path], dict[str, list[Path]]]:
                 of_name[str(path.relative_to(folder))] = path
                 of_stem[path.stem].append(path)
     if not of_name:
-        raise ValueError(f'{folder} holds no picture')
+        raise InvalidValueError(f'{folder} holds no picture')
     return of_name, of_stem
 
 
@@ -104,7 +105,9 @@ def _picture_of(
         return exact[0]
     if len(found) != 1:
         number = len(found) or 'no'
-        raise ValueError(f'{number} pictures are called {file.stem!r} (as the file) or {named!r}')
+        raise InvalidValueError(
+            f'{number} pictures are called {file.stem!r} (as the file) or {named!r}'
+        )
     return found[0]
 
 
@@ -112,7 +115,7 @@ def _check_size(root: ElementTree.Element, picture: Path, size: tuple[int, int])
     annotated = tuple(_number(root, f'size/{side}', 0) for side in ('width', 'height'))
     if all(annotated) and annotated != size:
         turned = '; turned by EXIF data' if annotated[::-1] == size else ''
-        raise ValueError(
+        raise InvalidValueError(
             f'the file gives {annotated[0]:g} x {annotated[1]:g} pixels, but {picture} has '
             f'{size[0]} x {size[1]}{turned}. If the boxes are right, add --any-size'
         )
@@ -122,10 +125,10 @@ def _objects(root: ElementTree.Element) -> Iterator[dict[str, Any]]:
     for position, element in enumerate(root.iterfind('object'), start=1):
         name = (element.findtext('name') or '').strip()
         if not name:
-            raise ValueError(f'object {position} has no name')
+            raise InvalidValueError(f'object {position} has no name')
         corners = [_number(element, f'bndbox/{corner}') for corner in _CORNERS]
         if corners[2] < corners[0] or corners[3] < corners[1]:
-            raise ValueError(f'object {position}: the box {corners} ends before it begins')
+            raise InvalidValueError(f'object {position}: the box {corners} ends before it begins')
         crowd = int(_number(element, 'difficult', 0) != 0)
         yield dict(name=name, corners=corners, iscrowd=crowd)
 
@@ -139,7 +142,7 @@ def _number(element: ElementTree.Element, path: str, default: float | None = Non
     except ValueError:
         number = math.nan
     if not math.isfinite(number):
-        raise ValueError(f'{path}={text!r} must be a number')
+        raise InvalidValueError(f'{path}={text!r} must be a number')
     return number
 
 
@@ -149,8 +152,8 @@ def _box(corners: Sequence[float], size: tuple[int, int], first_pixel: int) -> l
     right, bottom = corners[2], corners[3]
     width, height = size
     if min(left, top) < -_TOLERANCE or right > width + _TOLERANCE or bottom > height + _TOLERANCE:
-        raise ValueError(f'the box {list(corners)} reaches out of {width} x {height} pixels')
+        raise InvalidValueError(f'the box {list(corners)} reaches out of {width} x {height} pixels')
     left, top, right, bottom = max(left, 0), max(top, 0), min(right, width), min(bottom, height)
     if right <= left or bottom <= top:
-        raise ValueError(f'the box {list(corners)} has no area')
+        raise InvalidValueError(f'the box {list(corners)} has no area')
     return [left, top, right - left, bottom - top]

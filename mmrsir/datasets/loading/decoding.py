@@ -9,6 +9,7 @@ from typing import TypeVar, cast
 from PIL import Image, UnidentifiedImageError
 from rich.console import Console
 
+from ...utils.errors import InvalidValueError
 from ...utils.listing import first_ten
 from ...utils.progress import show_progress
 from .jpeg import check_jpeg
@@ -55,5 +56,5 @@ def decode_all(
         pool.shutdown(cancel_futures=True)  # an interrupt does not wait for the rest
     if broken:
         named = [f'{path} ({broken[path]})' for path in paths if path in broken]
-        raise ValueError(f'images that are broken ({len(named)}): {first_ten(named)}')
+        raise InvalidValueError(f'images that are broken ({len(named)}): {first_ten(named)}')
     return cast(list[T], taken)

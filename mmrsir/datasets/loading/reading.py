@@ -9,7 +9,7 @@ import mmcv
 import numpy as np
 from mmcv.image.io import imread_flags
 
-from ...utils.errors import UserError
+from ...utils.errors import InvalidTypeError, InvalidValueError, UserError
 from .headers import SIGNATURES, Pixels, open_image, orientation, turn, type_of_tiff
 from .jpeg import BrokenImageError, capture_standard_error, decode_jpeg
 
@@ -42,11 +42,11 @@ class Reading:
             isinstance(one, (int, float)) and not isinstance(one, bool) for one in given
         )
         if not numbers or len(given) != 2:
-            raise TypeError(
+            raise InvalidTypeError(
                 f'value_range={given!r} must be two numbers, of black and of white: (0, 4095)'
             )
         if not (np.isfinite(given).all() and given[0] < given[1]):
-            raise ValueError(f'value_range={given!r} must be finite, the lower number first')
+            raise InvalidValueError(f'value_range={given!r} must be finite, the lower number first')
         object.__setattr__(self, 'value_range', (given[0], given[1]))
 
     @classmethod

@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ...utils.errors import InvalidValueError
+
 # Alphabetical: a reader of class folders sorts them, and then has the indices of the other formats.
 CLASSES: tuple[str, ...] = ('cross', 'disc', 'ring', 'triangle')
 
@@ -115,7 +117,7 @@ def unit_outline(name: str) -> list[NDArray[np.float64]]:
         quarter = np.array([[0.0, 1.0], [-1.0, 0.0]])
         turns = [np.linalg.matrix_power(quarter, k) for k in range(4)]
         return [np.concatenate([corner @ turned for turned in turns])]
-    raise ValueError(f'no shape is called {name!r}; allowed: {", ".join(CLASSES)}')
+    raise InvalidValueError(f'no shape is called {name!r}; allowed: {", ".join(CLASSES)}')
 
 
 def place_outline(name: str, pose: Pose) -> list[NDArray[np.float64]]:

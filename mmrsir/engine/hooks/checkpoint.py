@@ -20,7 +20,7 @@ from mmengine.runner import Runner
 
 from ...checkpoints.seal import seal
 from ...utils.arguments import check_choice
-from ...utils.errors import UserError
+from ...utils.errors import InvalidValueError, UserError
 from ...utils.files import DRAFT, draft_of, settle, write_whole
 from ..loops import random_state
 from .class_guard import rests_on_too_few_classes
@@ -69,7 +69,7 @@ class ResumableCheckpointHook(CheckpointHook):
     def before_train(self, runner: Runner) -> None:
         super().before_train(runner)
         if '://' in str(self.out_dir):
-            raise ValueError(
+            raise InvalidValueError(
                 f'out_dir={self.out_dir} of {type(self).__name__} must be a local folder; for '
                 "others there is mmengine's CheckpointHook"
             )

@@ -10,6 +10,7 @@ from mmengine.runner import Runner
 
 from ...datasets.batch_transforms import resize
 from ...utils.arguments import check_ints
+from ...utils.errors import InvalidValueError
 
 
 @HOOKS.register_module()
@@ -28,12 +29,12 @@ class ProgressiveResizeHook(Hook):
         self.sides = check_ints('sides', sides, minimum=1)
         self.milestones = check_ints('milestones', milestones, minimum=1)
         if len(self.sides) != len(self.milestones) + 1:
-            raise ValueError(
+            raise InvalidValueError(
                 f'sides={self.sides} and milestones={self.milestones}: give one side more than '
                 'milestones'
             )
         if list(self.milestones) != sorted(set(self.milestones)):
-            raise ValueError(f'milestones={self.milestones} must ascend')
+            raise InvalidValueError(f'milestones={self.milestones} must ascend')
 
     def side(self, epoch: int) -> int:
         """Return the side of the images in an epoch, counted from 0."""

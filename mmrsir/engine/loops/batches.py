@@ -16,7 +16,7 @@ from mmengine.registry import DATA_SAMPLERS
 from mmengine.runner import Runner
 from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler
 
-from ...utils.errors import UserError
+from ...utils.errors import InvalidValueError, UserError
 from . import random_state
 from .checked import checked_dataloader
 
@@ -75,7 +75,7 @@ class ResumableBatchSampler(Sampler[list[PlacedIndex]]):
                 continue
             yield [PlacedIndex(one, (*stream, number, i)) for i, one in enumerate(batch)]
         if number < 0:
-            raise ValueError(
+            raise InvalidValueError(
                 f'an epoch has fewer samples than batch_size={self.batch_size}, and drop_last=True '
                 'drops them all: lower batch_size, or set drop_last=False'
             )

@@ -19,7 +19,7 @@ from ...datasets.class_counts import MOST_RECORDS
 from ...datasets.class_names import leaves, surplus
 from ...datasets.loading.passed_over import files_of, passed_over
 from ...utils.encoding import encoding_problem
-from ...utils.errors import UserError
+from ...utils.errors import InvalidValueError, UserError
 from ...utils.listing import first_ten
 from ..config_check import ConfigError, check_classes
 from ..scopes import class_names
@@ -193,7 +193,7 @@ def _check_masks(dataset: Any, name: str) -> None:
 def _check_skips_nothing(settings: Any, name: str) -> None:
     if isinstance(settings, dict):
         if settings.get('on_corrupt') == 'skip':
-            raise ValueError(
+            raise InvalidValueError(
                 f"{name}: on_corrupt='skip' is allowed in training only, because a metric must "
                 "be of all images; set 'raise' here"
             )

@@ -8,6 +8,8 @@ from mmengine.optim import DefaultOptimWrapperConstructor
 from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIMIZERS
 from torch import nn
 
+from ...utils.errors import InvalidValueError
+
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
 class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
@@ -30,7 +32,7 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         rules = dict(paramwise_cfg or {})
         self.layer_decay_rate = rules.pop('layer_decay_rate', 1.0)
         if not 0 < self.layer_decay_rate <= 1:
-            raise ValueError(
+            raise InvalidValueError(
                 f'layer_decay_rate={self.layer_decay_rate} must be above 0 and at most 1'
             )
         rules.setdefault('custom_keys', {})  # without any rule mmengine would skip add_params
@@ -53,7 +55,7 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
             scale = self._scale(module, names[id(group['params'][0])])
             if scale != 1:
                 if group.setdefault('lr', self.base_lr) is None:
-                    raise ValueError(
+                    raise InvalidValueError(
                         f'layer_decay_rate={self.layer_decay_rate} multiplies the learning rate, '
                         f'for which {self.optimizer_cfg["type"]} has no default: '
                         'set optim_wrapper.optimizer.lr'
@@ -66,7 +68,7 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
             return 1.0
         backbone = getattr(model, 'backbone', None)
         if backbone is None or not hasattr(backbone, 'get_layer_depth'):
-            raise ValueError(
+            raise InvalidValueError(
                 f'layer_decay_rate={self.layer_decay_rate} needs a model whose backbone has '
                 f'get_layer_depth; that of {type(model).__name__} is {type(backbone).__name__}'
             )

@@ -10,6 +10,7 @@ import torch
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from ...utils.errors import InvalidValueError
 from ..linear import linear
 from ..partition import Partition, attend, attention_weights, split_heads
 from .base import Mixer, MixerSettings
@@ -30,7 +31,7 @@ class CrossShapedWindows(Mixer):
     def __init__(self, settings: MixerSettings) -> None:
         super().__init__()
         if settings.num_heads < 2:
-            raise ValueError(
+            raise InvalidValueError(
                 f'num_heads[{settings.stage}]={settings.num_heads} must be at least 2 for the '
                 "mixer 'cross_shaped': some heads have horizontal stripes, the others vertical ones"
             )
