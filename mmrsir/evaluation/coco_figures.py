@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..utils.errors import InvalidValueError
+
 AREAS = {'': 'all', 's': 'small', 'm': 'medium', 'l': 'large'}
 
 

@@ -18,6 +18,7 @@ from terminaltables import AsciiTable
 
 from ..datasets.check.faults import BOXES_ONLY
 from ..utils.arguments import check_int
+from ..utils.errors import InvalidValueError
 from ..utils.listing import first_ten
 from .coco_figures import CocoFigures
 from .coco_truth import CocoTruth, EvaluationError, Record
@@ -192,7 +193,9 @@ class CheckedCocoMetric(CocoMetric):
 
         masks = metric == 'segm'
         if masks and 'masks' not in predictions[0]:
-            raise InvalidValueError("segm is not in results: the model predicts no masks; set metric='bbox'")
+            raise InvalidValueError(
+                "segm is not in results: the model predicts no masks; set metric='bbox'"
+            )
         detections = [
             one
             for image_id, prediction in zip(self.img_ids, predictions, strict=True)
