@@ -58,12 +58,12 @@ def no_torch(environment):
     environment.remove('torch')
 
 
-@case('torch', 'problem', '2.6.0.* is older than 2.7', TORCH_FILE)
+@case('torch', 'problem', '2.6.0.* is too old; 2.7', TORCH_FILE)
 def old_torch(environment):
     environment.replace('torch/__init__.py', '2.11.0', '2.6.0')
 
 
-@case('torch', 'problem', 'ended with SIGSEGV', f'{TORCH_FILE} --force-reinstall')
+@case('torch', 'problem', 'crashed .SIGSEGV', f'{TORCH_FILE} --force-reinstall')
 def torch_that_crashes(environment):
     environment.write('torch/__init__.py', SEGFAULT)
 
@@ -73,7 +73,12 @@ def no_torchvision(environment):
     environment.remove('torchvision-0.26.0.dist-info')
 
 
-@case('torchvision', 'problem', '0.26.0 is for torch 2.10.0', 'install torchvision torch==2.11.0')
+@case(
+    'torchvision',
+    'problem',
+    '0.26.0 was built for torch 2.10.0',
+    'install torchvision torch==2.11.0',
+)
 def torchvision_of_another_torch(environment):
     environment.package('torchvision', '0.26.0', 'torch ==2.10.0')
 
@@ -84,7 +89,7 @@ def torch_without_cuda(environment):
     environment.replace('torch/__init__.py', "cuda='13.0'", 'cuda=None')
 
 
-@case('GPU', 'warning', 'driver 580.1: RuntimeError: too old', 'a newer NVIDIA driver')
+@case('GPU', 'warning', 'driver 580.1: RuntimeError: too old', 'install a newer NVIDIA driver')
 def old_driver(environment):
     environment.gpu()
     environment.write('torch/__init__.py', f'{TORCH}zeros.side_effect = RuntimeError("too old")\n')
@@ -107,12 +112,17 @@ def no_numpy(environment):
     environment.remove('numpy-2.2.6.dist-info')
 
 
-@case('numpy', 'warning', '2.2.6, but mmdet of upstream', "install 'numpy<2'")
+@case(
+    'numpy',
+    'warning',
+    '2.2.6, but the upstream versions of mmdet need numpy 1',
+    "install 'numpy<2'",
+)
 def numpy_2_with_upstream(environment):
     environment.use_upstream('mmdet')
 
 
-@case('setuptools', 'problem', '82.0; .*mmengine .*pkg_resources', "install 'setuptools<82'")
+@case('setuptools', 'problem', '82.0 has no pkg_resources, .* mmengine', "install 'setuptools<82'")
 def setuptools_without_pkg_resources(environment):
     environment.use_upstream('mmengine')
     environment.package('setuptools', '82.0')
@@ -199,7 +209,7 @@ def library_without_what_it_needs(environment):
     environment.write('mmseg/utils.py', 'import imaug\n')
 
 
-@case('mmpretrain', 'problem', 'status 3', 'install .*onedl-mmpretrain$')
+@case('mmpretrain', 'problem', 'exited with 3', 'install .*onedl-mmpretrain$')
 def library_that_exits(environment):
     environment.write('mmpretrain/utils.py', 'import os\nos._exit(3)\n')
 
@@ -237,16 +247,18 @@ def test_the_text_tells_the_same_and_what_to_do_next(environment):
     no_torch(environment)
     done = environment.run()
     assert done.returncode == 1
-    assert re.search(rf'^problem +torch +not installed\n +mend: .*{TORCH_FILE}$', done.stdout, re.M)
-    assert re.search('^Not tried .*: torchvision, GPU, mmcv, ', done.stdout, re.M)
-    assert f'Run the commands in {ROOT}' in done.stdout
+    assert re.search(rf'^problem +torch +not installed\n +fix: .*{TORCH_FILE}$', done.stdout, re.M)
+    assert re.search('^Not checked, .*: torchvision, GPU, mmcv, ', done.stdout, re.M)
+    assert f'Run the fixes in {ROOT}' in done.stdout
 
 
 def test_a_mending_is_written_out_once(environment):
     environment.use_upstream('mmdet', 'mmseg')
     for name in ('mmdet', 'mmseg'):
         environment.write(f'{name}/utils.py', SEGFAULT)
-    assert re.search('^problem +mmseg .*\n +mend: +as mmdet$', environment.run().stdout, re.M)
+    assert re.search(
+        '^problem +mmseg .*\n +fix: +the same as for mmdet$', environment.run().stdout, re.M
+    )
 
 
 def test_a_probe_that_hangs_is_ended(monkeypatch, tmp_path):
@@ -254,7 +266,7 @@ def test_a_probe_that_hangs_is_ended(monkeypatch, tmp_path):
     monkeypatch.setenv('PYTHONPATH', str(tmp_path))
     with (tmp_path / 'log').open('w+') as log:
         probe = Prober(log, seconds=1)
-        assert probe('module', 'sleeper') == Outcome({}, 'took more than 1 seconds')
+        assert probe('module', 'sleeper') == Outcome({}, 'did not end within 1 seconds')
         assert probe('module', 'json').found == {'version': json.__version__}
 
 
@@ -269,9 +281,9 @@ def test_a_probe_that_hangs_is_ended(monkeypatch, tmp_path):
             "_base_ = 'mmrsir::…' fails: no configs",
             'pip install',
         ),
-        (dict(triton=False), 'warning', 'without Triton', 'install triton'),
-        (dict(warnings=['Triton does not run']), 'warning', 'Triton does not run', 'C compiler'),
-        (dict(), 'ok', 'kernel needs another GPU', '^$'),
+        (dict(triton=False), 'warning', 'Triton is not installed', 'install triton'),
+        (dict(warnings=['Triton does not run']), 'warning', 'Triton does not run', 'packages gcc'),
+        (dict(), 'ok', 'kernel does not support this GPU', '^$'),
     ],
 )
 def test_where_the_kernel_runs_is_said(found, status, said, mending):
@@ -288,7 +300,7 @@ def test_a_driver_that_hangs_is_not_waited_for(monkeypatch):
 
     monkeypatch.setattr(checks.shutil, 'which', lambda program: program)
     monkeypatch.setattr(checks.subprocess, 'run', hang)
-    assert checks.nvidia_driver() == 'that does not answer'
+    assert checks.nvidia_driver() == 'of unknown version (nvidia-smi does not answer)'
 
 
 def test_a_newer_python_is_a_warning(monkeypatch):

@@ -17,7 +17,7 @@ from mmrsir.models import PyramidTransformer
 
 from .results import Outcome
 from .tasks import Pictures, Task, vary
-from .variants import build_backbone
+from .variants import build_variant
 
 LEARNING_RATE = 1e-3
 WEIGHT_DECAY = 0.05
@@ -80,7 +80,7 @@ def train(variant: str, task: Task, seed: int, settings: Settings) -> list[Outco
     torch.manual_seed(seed)
     begun = time.perf_counter()
     device = torch.device(settings.device)
-    network = Classifier(build_backbone(variant, settings.window_size), task)
+    network = Classifier(build_variant(variant, settings.window_size), task)
     image = torch.zeros(1, 3, settings.side, settings.side)
     cost = count_module(network.eval(), image)
     network.to(device)
@@ -102,7 +102,7 @@ def train(variant: str, task: Task, seed: int, settings: Settings) -> list[Outco
 
     rows = [row('fixed', _test(network, task.test))]
     if variant == SAMPLED:
-        backbone = build_backbone(variant, settings.window_size, eval_sampling='random')
+        backbone = build_variant(variant, settings.window_size, eval_sampling='random')
         drawing = Classifier(backbone, task)
         drawing.load_state_dict(network.state_dict())
         drawing.to(device)

@@ -37,7 +37,7 @@ CONFIG_VARIANTS: dict[str, Mapping[str, Any]] = {
 }
 
 
-def build_backbone(
+def build_variant(
     variant: str, window_size: int, eval_sampling: str = 'fixed'
 ) -> PyramidTransformer:
     """Build a variant with random weights."""

@@ -35,19 +35,22 @@ def print_result(name: str, result: Result, earlier: dict[str, Result]) -> None:
     print(f'{result.status:8} {name:12} {result.found}', flush=True)
     if result.mending:
         same = [name for name, other in earlier.items() if other.mending == result.mending]
-        print(f'{"":8} {"mend:":12} {f"as {same[0]}" if same else result.mending}', flush=True)
+        print(
+            f'{"":8} {"fix:":12} {f"the same as for {same[0]}" if same else result.mending}',
+            flush=True,
+        )
 
 
 def print_advice(results: dict[str, Result]) -> None:
     left_out = [check.name for check in CHECKS if check.name not in results]
     if left_out:
-        print(f'Not tried before that is mended: {", ".join(left_out)}.')
+        print(f'Not checked, because they need what has a problem: {", ".join(left_out)}.')
     if any(result.mending for result in results.values()):
         root = Path(__file__).parents[2]
         place = root if (root / 'requirements').is_dir() else 'a checkout of mmrsir'
         print(
-            f'Run the commands in {place}, then this once more. '
-            'Or run `make setup` there: it makes .venv, where all is as tested.'
+            f'Run the fixes in {place}, then check again. '
+            'Or run `make setup` there: it makes .venv with the versions that we test.'
         )
 
 

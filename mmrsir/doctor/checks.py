@@ -35,9 +35,7 @@ EXTRAS = (
     'tensorboard',
     'timm',
 )
-FITTING_TORCH = (
-    'a newer NVIDIA driver, or a torch for this one: https://pytorch.org/get-started/locally'
-)
+FITTING_TORCH = 'install a newer NVIDIA driver, or a torch for this one: https://pytorch.org/get-started/locally'
 
 
 class Result(NamedTuple):
@@ -101,7 +99,9 @@ def check_torchvision(probe: Probe, packages: Packages) -> Result:
         return Result('warning', 'not installed; mmpretrain needs it', pair)
     wanted = re.search(r'^torch\s*\(?==\s*([\d.]+)', '\n'.join(requires('torchvision') or ()), re.M)
     if wanted and wanted[1] != torch:
-        return Result('problem', f'{here} is for torch {wanted[1]}, not for {torch}', pair)
+        return Result(
+            'problem', f'{here} was built for torch {wanted[1]}, but this is {torch}', pair
+        )
     return Result('ok', here)
 
 
@@ -111,7 +111,7 @@ def check_gpu(probe: Probe, packages: Packages) -> Result:
     if not driver and not torch['gpu_usable']:
         return Result('ok', 'no NVIDIA GPU; training runs on the CPU')
     if not torch['gpu_usable'] and torch['cuda'] is None:
-        message = f'NVIDIA driver {driver}, but this torch is built without CUDA'
+        message = f'NVIDIA driver {driver}, but this torch was built without CUDA'
         return Result('warning', message, f'{mending.TORCH} --force-reinstall')
     found, error = probe('gpu')
     if error:
@@ -133,7 +133,7 @@ def nvidia_driver() -> str:
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
     except subprocess.TimeoutExpired:
-        return 'that does not answer'
+        return 'of unknown version (nvidia-smi does not answer)'
     return (done.stdout.splitlines() or [''])[0]
 
 
@@ -143,7 +143,7 @@ def check_numpy(probe: Probe, packages: Packages) -> Result:
         return Result('problem', 'not installed', mending.install('numpy'))
     upstream = mending.upstream(packages)
     if upstream and release(here) >= (2, 0):
-        message = f'{here}, but {", ".join(upstream)} of upstream are written for numpy 1'
+        message = f'{here}, but the upstream versions of {", ".join(upstream)} need numpy 1'
         return Result('warning', message, f"{PIP} install 'numpy<2'")
     return Result('ok', here)
 
@@ -151,7 +151,7 @@ def check_numpy(probe: Probe, packages: Packages) -> Result:
 def check_setuptools(probe: Probe, packages: Packages) -> Result:
     here = installed('setuptools').get('setuptools', 'not installed')
     if 'mmengine' in mending.upstream(packages) and find_spec('pkg_resources') is None:
-        message = f"{here}; upstream's mmengine finds base configs with its pkg_resources only"
+        message = f"{here} has no pkg_resources, and upstream's mmengine finds base configs with it"
         return Result('problem', message, f"{PIP} install 'setuptools<82'")
     return Result('ok', here)
 
@@ -162,7 +162,9 @@ def check_opencv(probe: Probe, packages: Packages) -> Result:
     if find_spec('cv2') is None:
         return Result('problem', 'not installed', mend)
     if len(set(here.values())) > 1:
-        return Result('problem', f'{listed(here)} overwrite each other', mend)
+        return Result(
+            'problem', f'{listed(here)} overwrite each other: their versions must be the same', mend
+        )
     found, error = probe('module', 'cv2')
     if error:
         return Result('problem', error, mend)
@@ -173,7 +175,9 @@ def check_library(probe: Probe, packages: Packages, name: str) -> Result:
     here = packages[name]
     mend = mending.use_forks([name], packages)
     if len(here) > 1:
-        return Result('problem', f'{listed(here)} are installed over each other', mend)
+        return Result(
+            'problem', f'{listed(here)} overwrite each other: only one may be installed', mend
+        )
     if find_spec(name) is None:
         return Result('warning' if name in LIBRARIES else 'problem', 'not installed', mend)
     found, error = probe('library' if name in LIBRARIES else 'module', name)
@@ -191,9 +195,9 @@ def check_ops(probe: Probe, packages: Packages) -> Result:
         need = f'{" and ".join(needed)} need them' if needed else 'mmdet and mmseg would need them'
         compiler = machine.compiler_problem(torch['version'])
         cannot_build = compiler or machine.python_parts_problem()
-        found = f'{error}; {need}'
+        found = f'do not run: {error}; {need}'
         if cannot_build:
-            found += f'. Before you build them: {cannot_build}'
+            found += f'. Do this before you build them: {cannot_build}'
         return Result('problem' if needed else 'warning', found, mend)
     if torch['gpu_usable'] and (error := probe('ops', 'cuda').error):
         return Result('warning', f'run on the CPU only: {error}', mend)
@@ -216,18 +220,21 @@ def check_mmrsir(probe: Probe, packages: Packages) -> Result:
             'warning', f"_base_ = 'mmrsir::…' fails: {found['bases']}", f'{PIP} install -e .'
         )
     if not installed('mmrsir'):
-        message = 'not installed: other projects import it only with this folder on PYTHONPATH'
+        message = 'not installed: other projects can import it only with this folder on PYTHONPATH'
         return Result('warning', message, f'{PIP} install -e .')
     if found['device'] == 'cpu' or found['indexed']:
         with_kernel = ' with its own kernel' if found['indexed'] else ''
         return Result('ok', f'{found["version"]}, runs on {found["device"]}{with_kernel}')
     if not found['triton']:
-        return Result('warning', 'slower without Triton', f'{PIP} install triton')
+        return Result(
+            'warning', 'runs slower, because Triton is not installed', f'{PIP} install triton'
+        )
     if found['warnings']:
-        compiler = f'a C compiler and Python.h: packages gcc and python3.{sys.version_info[1]}-dev'
+        compiler = f'install the packages gcc and python3.{sys.version_info[1]}-dev'
         return Result('warning', found['warnings'][0], compiler)
     return Result(
-        'ok', f'{found["version"]}, runs on {found["device"]}; its kernel needs another GPU'
+        'ok',
+        f'{found["version"]}, runs on {found["device"]}; its own kernel does not support this GPU',
     )
 
 

@@ -34,23 +34,25 @@ def python_problem(version: Sequence[int]) -> str | None:
     if OLDEST_PYTHON <= tuple(version[:2]) <= NEWEST_PYTHON:
         return None
     oldest, newest = ('.'.join(map(str, pair)) for pair in (OLDEST_PYTHON, NEWEST_PYTHON))
-    return f'Python {version[0]}.{version[1]} does not fit: Python {oldest} to {newest} does.'
+    return f'Python {version[0]}.{version[1]} is not supported; Python {oldest} to {newest} is.'
 
 
 def python_parts_problem() -> str | None:
     """Linux distributions pack venv and the C headers apart from Python."""
     python = f'python{sys.version_info[0]}.{sys.version_info[1]}'
     if not all(importlib.util.find_spec(module) for module in ('venv', 'ensurepip')):
-        return f'{sys.executable} has no venv or ensurepip module (package {python}-venv).'
+        return (
+            f'{sys.executable} has no venv or ensurepip module: install the package {python}-venv.'
+        )
     include = Path(sysconfig.get_paths()['include'])
     if not (include / 'Python.h').exists():
-        return f'{include} has no Python.h (package {python}-dev or python3-devel).'
+        return f'{include} has no Python.h: install the package {python}-dev or python3-devel.'
     return None
 
 
 def torch_problem(version: str) -> str | None:
     if release(version) < OLDEST_TORCH:
-        return f'torch {version} is older than {".".join(map(str, OLDEST_TORCH))}'
+        return f'torch {version} is too old; {".".join(map(str, OLDEST_TORCH))} or newer is needed'
     return None
 
 
@@ -70,4 +72,4 @@ def compiler_problem(torch_version: str) -> str | None:
     if probe.returncode == 0:
         return None
     error = ' '.join(probe.stderr.split())
-    return f'{compiler[0]} does not compile {standard}, use gcc {gcc} or later: {error}'
+    return f'{compiler[0]} cannot compile {standard.upper()}; install gcc {gcc} or newer: {error}'

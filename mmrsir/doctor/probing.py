@@ -57,7 +57,7 @@ class Prober:
 
     def _epitaph(self, code: int, output: str) -> str:
         if code == -signal.SIGALRM:
-            return f'took more than {self._seconds} seconds'
-        ending = signal.Signals(-code).name if code < 0 else f'status {code}'
+            return f'did not end within {self._seconds} seconds'
+        ending = f'crashed ({signal.Signals(-code).name})' if code < 0 else f'exited with {code}'
         last = (output.splitlines() or [''])[-1]
-        return f'the process ended with {ending} {last}'
+        return f'the process {ending} {last}'

@@ -14,7 +14,7 @@ from ablation.results import Accuracy, Difference, Outcome, compare, read_csv, s
 from ablation.runs import keep_settings
 from ablation.tasks import TASKS, make_task, vary
 from ablation.training import Settings, train
-from ablation.variants import MECHANISMS, VARIANTS, build_backbone
+from ablation.variants import MECHANISMS, VARIANTS, build_variant
 
 from mmrsir.models.mixers import MIXERS
 from mmrsir.models.mixers.base import Mixer
@@ -99,12 +99,12 @@ def test_variants_differ_from_rsir_in_what_their_name_says(variant):
     if 'windows' in variant:
         expected.add('window_scale')
     assert changed == expected
-    assert build_backbone(variant, 3).out_channels == (256,)
+    assert build_variant(variant, 3).out_channels == (256,)
 
 
 def test_windows_have_the_size_that_is_asked_for():
     for variant, side in (('rsir', 3), ('rsir, windows of twice the side', 6)):
-        mixers = [one for one in build_backbone(variant, 3).modules() if isinstance(one, Mixer)]
+        mixers = [one for one in build_variant(variant, 3).modules() if isinstance(one, Mixer)]
         assert {mixer.window_tokens for mixer in mixers} == {side**2}
 
 
