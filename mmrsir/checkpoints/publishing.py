@@ -111,7 +111,8 @@ def strip_checkpoint(
         if not kept:
             prefixes = sorted({f'{key.split(".")[0]}.' for key in weights})
             raise InvalidValueError(
-                f'no key begins with {BACKBONE}; the file has {", ".join(prefixes)}'
+                f'there is no backbone: no key begins with {BACKBONE}; the file has '
+                f'{", ".join(prefixes)}. Publish without --backbone-only'
             )
         if len(kept) < len(weights):
             removed.append(f'state_dict: {len(weights) - len(kept)} keys outside the backbone')
@@ -249,7 +250,7 @@ def _read(path: str) -> dict[str, Any]:
     except (OSError, ValueError):
         raise
     except Exception as error:  # reading a file of another kind can raise anything
-        raise InvalidValueError(f'{path} is no checkpoint: {error}') from error
+        raise InvalidValueError(f'{path} is not a checkpoint: {error}') from error
 
 
 def _hashed_name(stem: Path, content: bytes, suffix: str) -> Path:

@@ -103,7 +103,8 @@ def check_match(
     message = f'{source}: {match.describe()}'
     if match.share < min_matched:
         raise CheckpointMismatchError(
-            f'{message}; at least min_matched={min_matched:.1%} is required'
+            f'{message}; at least min_matched={min_matched:.1%} is required. Is it a checkpoint of '
+            'this model?'
         )
     if match.mismatched or not all(re.match(fresh_weights, key) for key in match.missing):
         print_log(message, logger='current', level=logging.WARNING)
@@ -142,7 +143,7 @@ def load_pretrained(
     if not part:
         prefixes = sorted({f'{key.split(".")[0]}.' for key in weights})
         raise CheckpointMismatchError(
-            f'{source}: no key begins with it; the file has {", ".join(prefixes)}'
+            f'{source}: no key begins with this prefix; the file has {", ".join(prefixes)}'
             f'{did_you_mean(prefix, prefixes, cutoff=0)}'
         )
     match = match_weights(module, part)

@@ -19,7 +19,7 @@ from mmengine.runner import (
 )
 from mmengine.runner.checkpoint import _get_mmengine_home
 
-from ..utils.errors import InvalidValueError
+from ..utils.errors import InvalidValueError, UserError
 from ..utils.suggestions import did_you_mean
 from .safe_loading import load_file
 from .seal import CorruptCheckpointError
@@ -27,6 +27,10 @@ from .seal import CorruptCheckpointError
 # Published files are called `<name>-<first digits of the SHA-256>`; others may end in a date.
 HASHED_NAME = re.compile(r'-(?!20\d{6}\.)([0-9a-f]{8,64})\.\w+$')
 BACKBONE = 'backbone.'
+
+
+class DownloadError(UserError, OSError):
+    """A file cannot be had from its address."""
 
 
 def load_checkpoint(address: str, map_location: Any = 'cpu') -> Any:
@@ -77,7 +81,7 @@ def load_from_list(filename: str, map_location: Any = None) -> Any:
         name = get_deprecated_model_names().get(name, name)
     if name not in known:
         hint = did_you_mean(name, known, cutoff=0)
-        raise InvalidValueError(f'{filename} is none of {len(known)} known models{hint}')
+        raise InvalidValueError(f'{filename} is unknown; {scheme}:// has {len(known)} models{hint}')
     address = known[name]
     if not address.startswith(('http://', 'https://')):
         return load_file(os.path.join(_get_mmengine_home(), address), map_location)
@@ -98,7 +102,7 @@ def load_from_ceph(filename: str, map_location: Any = None) -> Any:
 def load_from_pavi(filename: str, map_location: Any = None) -> Any:
     """Refuse a store that only mmengine's own, unsafe loader knows."""
     raise InvalidValueError(
-        f'{filename}: download the file, and give its path; pavi:// is not supported'
+        f'{filename}: pavi:// is not supported; download the file and give its path'
     )
 
 
@@ -128,3 +132,7 @@ def _fetch(address: str, path: Path) -> None:
         torch.hub.download_url_to_file(address, str(path), hashed and hashed[1], os.isatty(2))
     except RuntimeError as error:
         raise CorruptCheckpointError(f'{address} is damaged: {error}') from error
+    except OSError as error:
+        raise DownloadError(
+            f'{address} could not be downloaded: {error}. Try again, or put the file at {path}'
+        ) from error

@@ -22,6 +22,7 @@ from mmengine.logging import HistoryBuffer, print_log
 from torch.serialization import safe_globals
 
 from ..utils.errors import UserError
+from ..utils.missing import check_file
 from .config_text import find_code
 from .seal import CorruptCheckpointError, check_sums, verify
 
@@ -82,8 +83,7 @@ def load_file(path: str, map_location: Any = None) -> Any:
         UnsafeCheckpointError: It asks for more than data, and :func:`allow_unsafe` was not called.
     """
     path = os.path.expanduser(path)
-    if not os.path.isfile(path):
-        raise FileNotFoundError(f'checkpoint {path} does not exist')
+    check_file('checkpoint', path)
     if path.endswith('.safetensors'):
         content = _load_safetensors(path, str(map_location or 'cpu'))
     else:
@@ -123,7 +123,7 @@ def _explain(path: str, error: Exception) -> ValueError:
     old_format = 'Cannot use ``weights_only=True``' in text
     unreadable = not isinstance(error, UnpicklingError) or 'Unsupported operand' in text
     if _unsafe_allowed or (unreadable and not old_format):
-        return CorruptCheckpointError(f'{path} is no checkpoint, or a damaged one: {reason}')
+        return CorruptCheckpointError(f'{path} is damaged, or not a checkpoint: {reason}')
     return UnsafeCheckpointError(
         f'{path} was not loaded because it could run code: {reason}. '
         'If you trust its maker, add --unsafe-load'
@@ -142,7 +142,9 @@ def _load_safetensors(path: str, device: str) -> dict[str, Any]:
             if data_set.get('palette'):  # JSON has no tuples, which visualizers want
                 data_set['palette'] = [tuple(colour) for colour in data_set['palette']]
     except (SafetensorError, AttributeError, TypeError, ValueError) as error:
-        raise CorruptCheckpointError(f'{path} is no intact safetensors file: {error}') from error
+        raise CorruptCheckpointError(
+            f'{path} is damaged, or not a safetensors file: {error}'
+        ) from error
     return dict(state_dict=weights, meta=meta)
 
 
@@ -163,7 +165,7 @@ def _drop_code(content: Any, path: str) -> None:
         if found is not None:
             del part['cfg']
             print_log(
-                f'{path}: {name}.cfg is left out, as using it could run code: it has {found}',
+                f'{path}: {name}.cfg is left out, because it could run code: it has {found}',
                 'current',
                 logging.WARNING,
             )

@@ -65,7 +65,7 @@ def verify(path: str | os.PathLike[str]) -> bool:
             return False
         if _digest(file, length) != expected:
             raise CorruptCheckpointError(
-                f'{path} is damaged: its SHA-256 is not the one in its seal'
+                f'{path} is damaged: its SHA-256 is not the one in its seal. Copy it again'
             )
     return True
 
@@ -102,7 +102,9 @@ def check_sums(path: str | os.PathLike[str]) -> None:
     except Exception as error:  # a damaged archive can raise anything
         raise CorruptCheckpointError(f'{path} is damaged: {error}') from error
     if damaged is not None:
-        raise CorruptCheckpointError(f'{path} is damaged: the checksum of {damaged} does not fit')
+        raise CorruptCheckpointError(
+            f'{path} is damaged: the checksum of {damaged} is wrong. Copy it again'
+        )
 
 
 def _digest(file: BinaryIO, length: int) -> bytes:

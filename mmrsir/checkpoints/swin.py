@@ -131,12 +131,12 @@ def _finish(found: Mapping[str, Tensor], left_out: list[str]) -> Conversion:
     projection = found.get('patch_embed.projection.weight')
     if projection is None or not tables:
         raise NoSwinError(
-            'these are no weights of a Swin Transformer: they lack '
+            'these are not the weights of a Swin Transformer: they lack '
             + ('a patch embedding' if projection is None else 'the bias of relative positions')
         )
     if projection.shape[2:] != (4, 4):
         raise NoSwinError(
-            f'its patches have {tuple(projection.shape[2:])} pixels; needed are 4 x 4'
+            f'its patches have {projection.shape[2]} x {projection.shape[3]} pixels; allowed: 4 x 4'
         )
     num_stages = 1 + max(stage for stage, _ in tables)
     ours = re.compile(r'(patch_embed|merging|stages)\..*|norm\d\..*')

@@ -47,7 +47,9 @@ def find_config(name: str) -> Path:
     if len(alike) == 1:
         return known[alike[0]]
     if alike:
-        raise MissingPathError(f'several configs have the name {name}: {", ".join(alike)}')
+        raise MissingPathError(
+            f'several configs are called {name}; name one by its folder: {", ".join(alike)}'
+        )
     hint = nearest(name) or did_you_mean(name, known, shown=str)
     raise MissingPathError(f'config {name} does not exist{hint}')
 

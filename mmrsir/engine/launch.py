@@ -191,7 +191,10 @@ def enable_auto_scale_lr(cfg: Config) -> None:
         InvalidValueError: The config does not say for which batch size its learning rate is.
     """
     if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
-        raise InvalidValueError('--auto-scale-lr needs auto_scale_lr.base_batch_size in the config')
+        raise InvalidValueError(
+            '--auto-scale-lr needs auto_scale_lr.base_batch_size in the config: the batch size '
+            'that its learning rate is for'
+        )
     cfg.auto_scale_lr.enable = True
 
 

@@ -92,7 +92,7 @@ def enable_windows(cfg: Config, wait_time: float = 2.0) -> None:
         InvalidValueError: The config has no visualization hook.
     """
     if 'visualization' not in cfg.default_hooks:
-        raise InvalidValueError('--show needs default_hooks.visualization in the config')
+        raise InvalidValueError('--show needs a hook that draws: default_hooks.visualization')
     hook = cfg.default_hooks.visualization
     hook.update(show=True, wait_time=wait_time)
     if cfg.default_scope == 'mmpretrain':
@@ -116,7 +116,7 @@ def enable_tta(cfg: Config) -> None:
     """
     hook = cfg.get('default_hooks', {}).get('visualization', {})
     if cfg.default_scope == 'mmpretrain' and hook.get('enable'):
-        raise InvalidValueError('--tta excludes --show in mmpretrain; --show-dir draws all views')
+        raise InvalidValueError('--tta and --show do not go together in mmpretrain: use --show-dir')
     if cfg.default_scope == 'mmseg':
         missing = [key for key in ('tta_model', 'tta_pipeline') if key not in cfg]
         if missing:

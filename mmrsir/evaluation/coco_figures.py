@@ -40,7 +40,7 @@ class CocoFigures:
         """Return a figure of a class, or the mean over those with objects; -1 without any."""
         if item not in (*self.precision_items, *self.recall_items):
             known = ', '.join(self.precision_items + self.recall_items)
-            raise InvalidValueError(f'metric item {item!r} is not one of {known}')
+            raise InvalidValueError(f'metric_items: {item!r} is unknown; allowed: {known}')
         threshold, area, number = self._place(item)
         values = self.recall_TKAM if item.startswith('AR') else self.precision_TRKAM
         if threshold is not None:

@@ -66,7 +66,7 @@ class CheckedCocoMetric(CocoMetric):
         super().__init__(None, *args, **kwargs)
         if find_spec('faster_coco_eval') is None:
             raise EvaluationError(
-                'COCO AP needs a package that is missing: python -m pip install faster-coco-eval'
+                'COCO AP needs faster-coco-eval: python -m pip install faster-coco-eval'
             )
         largest = max(self.proposal_nums)
         if max_dets is not None:
@@ -124,7 +124,7 @@ class CheckedCocoMetric(CocoMetric):
         if len(set(self.img_ids)) < truth.num_images:
             _warn(
                 f'{len(set(self.img_ids))} of the {truth.num_images} images of '
-                f'{self.ann_file} were tested: the others do not count'
+                f'{self.ann_file} were tested; the others do not count'
             )
         present = {one['category_id'] - 1 for one in truth.annotations()}
         absent = [name for label, name in enumerate(truth.names) if label not in present]

@@ -97,8 +97,9 @@ class DSB2018Metric(BaseMetric):
             mask = annotation['segmentation']
             if not isinstance(mask, dict) or not isinstance(mask['counts'], str):
                 raise EvaluationError(
-                    f'{ann_file}: the mask of annotation {annotation["id"]!r} is no compressed '
-                    'run-length encoding, which DSB2018Metric needs'
+                    f'{ann_file}: the mask of annotation {annotation["id"]!r} is not a '
+                    'compressed run-length encoding, which DSB2018Metric needs: convert the data '
+                    'with tools/dataset_converters/dsb2018.py'
                 )
             self._objects[annotation['image_id']].append(mask)
 
@@ -106,7 +107,10 @@ class DSB2018Metric(BaseMetric):
         for sample in data_samples:
             image, predicted = sample['img_id'], sample['pred_instances']
             if image not in self._images:
-                raise EvaluationError(f'{self.ann_file} has no image of the id {image!r}')
+                raise EvaluationError(
+                    f'{self.ann_file} has no image with the id {image!r}: the evaluator needs '
+                    'the ann_file of its data set'
+                )
             if 'masks' not in predicted:
                 raise EvaluationError('DSB2018Metric needs a detector that predicts masks')
             scores = predicted['scores'].cpu().numpy()

@@ -87,7 +87,7 @@ def check_out_indices(out_indices: Any, num_stages: int) -> tuple[int, ...]:
     """
     stages = check_ints('out_indices', out_indices, minimum=0, maximum=num_stages - 1)
     if len(set(stages)) != len(stages) or not stages:
-        raise InvalidValueError(f'out_indices={stages} must name each stage at most once')
+        raise InvalidValueError(f'out_indices={stages} must name one stage or more, each once')
     return tuple(sorted(stages))
 
 
@@ -114,7 +114,7 @@ def parse_size(text: str) -> tuple[int, int, int]:
     found = re.fullmatch(r'([1-9]\d*)(?:x([1-9]\d*))?:([1-9]\d*)', text)
     if found is None:
         raise InvalidValueError(
-            f'size {text!r} must read SIDE:BATCH or HEIGHTxWIDTH:BATCH, as in 224:4'
+            f'size {text!r} must be SIDE:BATCH or HEIGHTxWIDTH:BATCH, such as 224:4'
         )
     height, width, batch = found.groups()
     return int(height), int(width or height), int(batch)

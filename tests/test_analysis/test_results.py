@@ -173,7 +173,9 @@ def test_a_data_set_without_names_of_classes_is_refused():
 
 def test_other_metrics_of_detectors_are_refused():
     cfg = launch.read_config(str(ROOT / CONFIGS['mmdet']), {'test_evaluator.type': 'LVISMetric'})
-    with pytest.raises(ValueError, match='type=LVISMetric reports no classes; allowed: CocoMetric'):
+    with pytest.raises(
+        ValueError, match='type=LVISMetric does not report single classes; allowed: CocoMetric'
+    ):
         report_each_class(cfg)
 
 

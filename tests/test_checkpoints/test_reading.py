@@ -224,7 +224,7 @@ def test_a_file_without_weights_is_refused(tmp_path, content):
 def test_damaged_and_missing_files_are_named(tmp_path):
     path = tmp_path / 'model.safetensors'
     path.write_bytes(b'damaged')
-    with pytest.raises(ValueError, match='no intact safetensors file'):
+    with pytest.raises(ValueError, match='damaged, or not a safetensors file'):
         read_checkpoint(str(path))
     with pytest.raises(FileNotFoundError, match='absent'):
         read_checkpoint(str(tmp_path / 'absent.safetensors'))

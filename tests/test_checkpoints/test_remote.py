@@ -16,6 +16,7 @@ from mmrsir.checkpoints import remote as remote_checkpoint
 from mmrsir.checkpoints.reading import read_checkpoint
 from mmrsir.checkpoints.safe_loading import UnsafeCheckpointError
 from mmrsir.checkpoints.seal import CorruptCheckpointError
+from mmrsir.utils.errors import UserError
 
 from ..helpers.strangers import Call, writing
 
@@ -75,6 +76,13 @@ def test_a_file_has_the_hash_in_its_name(server, folder):
         load(f'{server}/model-{wrong}.pth')
 
 
+def test_an_address_without_a_file_is_named_with_what_to_do(server):
+    with pytest.raises(
+        UserError, match=r'/absent\.pth could not be downloaded: .*404.*put the file'
+    ):
+        load(f'{server}/absent.pth')
+
+
 @contextmanager
 def fetched(path, backend_args):
     """What petrel's client does with an address."""
@@ -125,10 +133,12 @@ def test_a_file_of_openmmlabs_list_may_lie_here(lists, folder, tmp_path, monkeyp
 
 
 def test_an_unknown_name_gives_the_nearest(lists):
-    with pytest.raises(ValueError, match=r'mmcls://hole is none of 2 .*; did you mean .whole'):
+    with pytest.raises(
+        ValueError, match=r'mmcls://hole is unknown; .* 2 models; did you mean .whole'
+    ):
         load('mmcls://hole')
 
 
 def test_pavi_is_refused():
-    with pytest.raises(ValueError, match=r'pavi://model\.pth: download the file'):
+    with pytest.raises(ValueError, match=r'pavi:// is not supported; download the file'):
         load('pavi://model.pth')

@@ -262,7 +262,7 @@ def whole(tmp_path):
 @pytest.mark.parametrize('length', [0, 1, 100, 9000, -1])
 def test_a_file_that_is_cut_off_is_named(length, whole):
     whole.write_bytes(whole.read_bytes()[:length])
-    with pytest.raises(CorruptCheckpointError, match=r'whole\.pth is no checkpoint'):
+    with pytest.raises(CorruptCheckpointError, match=r'whole\.pth is damaged, or not a checkpoint'):
         load_file(str(whole))
 
 
@@ -281,10 +281,10 @@ def test_a_changed_bit_is_found(sealed, whole):
 def test_other_files_are_named(whole):
     with zipfile.ZipFile(whole, 'w') as archive:
         archive.writestr('text', 'text')
-    with pytest.raises(CorruptCheckpointError, match=r'whole\.pth is no checkpoint'):
+    with pytest.raises(CorruptCheckpointError, match=r'whole\.pth is damaged, or not a checkpoint'):
         load_file(str(whole))
     whole.write_text('text')
-    with pytest.raises(CorruptCheckpointError, match=r'whole\.pth is no checkpoint'):
+    with pytest.raises(CorruptCheckpointError, match=r'whole\.pth is damaged, or not a checkpoint'):
         load_file(str(whole))
     with pytest.raises(FileNotFoundError, match=r'absent\.pth does not exist'):
         load_file(str(whole.with_name('absent.pth')))
@@ -299,5 +299,5 @@ def test_weights_of_a_gpu_come_to_the_cpu_by_default(tmp_path, monkeypatch):
 def test_a_damaged_file_is_named_with_the_flag_too(whole):
     safe_loading.allow_unsafe()
     whole.write_text('text')
-    with pytest.raises(CorruptCheckpointError, match=r'whole\.pth is no checkpoint'):
+    with pytest.raises(CorruptCheckpointError, match=r'whole\.pth is damaged, or not a checkpoint'):
         load_file(str(whole))

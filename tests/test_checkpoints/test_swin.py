@@ -128,7 +128,7 @@ def test_configs_of_the_ablation_have_swins_shape():
     ('change', 'said'),
     [
         ({'layers.0.blocks.0.attn.logit_scale': torch.zeros(1)}, 'Swin V2'),
-        ({'patch_embed.proj.weight': torch.zeros(8, 3, 2, 2)}, r'\(2, 2\) pixels; needed are 4'),
+        ({'patch_embed.proj.weight': torch.zeros(8, 3, 2, 2)}, r'2 x 2 pixels; allowed: 4'),
     ],
 )
 def test_other_networks_are_refused(change, said):
@@ -136,7 +136,9 @@ def test_other_networks_are_refused(change, said):
         weights = TimmSwin(img_size=112, window_size=7, **TIMM).state_dict()
     with pytest.raises(NoSwinError, match=said):
         convert_swin({**weights, **change})
-    with pytest.raises(NoSwinError, match='no weights of a Swin Transformer: they lack a patch'):
+    with pytest.raises(
+        NoSwinError, match='not the weights of a Swin Transformer: they lack a patch'
+    ):
         convert_swin({'conv1.weight': torch.zeros(1)})
 
 

@@ -179,7 +179,7 @@ def test_file_without_a_seal_is_checked_as_an_archive(tmp_path):
     assert not seal.verify(path)
     check_intact(path)
     flip_bit(path, 0.5)
-    with pytest.raises(CorruptCheckpointError, match='checksum of .*data/0 does not fit'):
+    with pytest.raises(CorruptCheckpointError, match='checksum of .*data/0 is wrong'):
         check_intact(path)
 
 

@@ -75,7 +75,7 @@ def test_checkpoint_is_tested_without_sharding(shapes, tmp_path):
 
 
 def test_a_single_process_is_refused(tmp_path):
-    with pytest.raises(RuntimeError, match='FSDP2Strategy shards .* --launcher none has only one'):
+    with pytest.raises(ValueError, match='FSDP2Strategy shards .* --launcher none has only one'):
         FSDP2Strategy(work_dir=str(tmp_path), env_kwargs=dict(launcher='none'))
 
 

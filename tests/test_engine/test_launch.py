@@ -144,7 +144,7 @@ def test_tta_of_mmseg_needs_its_settings():
 def test_showing_augmented_images_is_refused_for_mmpretrain():
     cfg = load('configs/cls/rsir_n_shapes.py')
     scopes.enable_windows(cfg)
-    with pytest.raises(ValueError, match='--tta excludes --show'):
+    with pytest.raises(ValueError, match='--tta and --show do not go together'):
         scopes.enable_tta(cfg)
 
 

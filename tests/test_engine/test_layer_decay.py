@@ -161,6 +161,6 @@ def test_rate_out_of_range_is_refused(rate):
 
 def test_model_without_layers_is_refused_unless_nothing_decays():
     model = nn.Linear(2, 2)
-    with pytest.raises(ValueError, match='needs a model whose backbone has get_layer_depth'):
+    with pytest.raises(ValueError, match='needs a backbone with get_layer_depth'):
         build(model, layer_decay_rate=0.9)
     assert len(build(model).param_groups) == 1

@@ -93,7 +93,7 @@ def test_an_object_counts_once():
 
 def test_unknown_images_and_missing_masks_are_errors(ann_file):
     metric = DSB2018Metric(ann_file)
-    with pytest.raises(EvaluationError, match='has no image of the id 9'):
+    with pytest.raises(EvaluationError, match='has no image with the id 9'):
         metric.process(None, [predict(9, [], [])])
     with pytest.raises(EvaluationError, match='predicts masks'):
         metric.process(None, [dict(img_id=7, pred_instances=dict(scores=torch.zeros(0)))])
@@ -103,7 +103,7 @@ def test_polygons_and_wrong_thresholds_are_refused(ann_file, tmp_path):
     content = json.loads((tmp_path / 'truth.json').read_text())
     content['annotations'][1]['segmentation'] = [[0, 0, 1, 0, 1, 1]]
     (tmp_path / 'truth.json').write_text(json.dumps(content))
-    with pytest.raises(EvaluationError, match='annotation 2 is no compressed run-length'):
+    with pytest.raises(EvaluationError, match='annotation 2 is not a compressed run-length'):
         DSB2018Metric(ann_file)
     with pytest.raises(ValueError, match='score_thr=2 must be from 0 to 1'):
         DSB2018Metric(ann_file, score_thr=2)

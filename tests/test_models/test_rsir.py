@@ -255,7 +255,7 @@ def test_initialization_from_scratch():
         (dict(window_size=7.0), TypeError, 'window_size=7.0 must be a sequence of integers'),
         (dict(out_indices=(0, 4)), ValueError, r'out_indices\[1\]=4 must be from 0 to 3'),
         (dict(out_indices=()), ValueError, 'out_indices'),
-        (dict(out_indices=(1, 1)), ValueError, 'at most once'),
+        (dict(out_indices=(1, 1)), ValueError, 'each once'),
         (dict(out_indices=3), TypeError, 'out_indices=3 must be a sequence'),
         (dict(frozen_stages=5), ValueError, 'frozen_stages=5 must be from -1 to 4'),
         (dict(importance='cbma'), ValueError, "did you mean 'cbam'"),

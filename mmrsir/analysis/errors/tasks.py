@@ -33,7 +33,7 @@ def report_each_class(cfg: Config) -> None:
     if kind not in COCO_METRICS:
         allowed = ', '.join(COCO_METRICS)
         raise InvalidValueError(
-            f'test_evaluator.type={kind} reports no classes; allowed: {allowed}'
+            f'test_evaluator.type={kind} does not report single classes; allowed: {allowed}'
         )
     reported = settings.get('metric', 'bbox')
     cfg.test_evaluator = [

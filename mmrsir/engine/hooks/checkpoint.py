@@ -70,8 +70,8 @@ class ResumableCheckpointHook(CheckpointHook):
         super().before_train(runner)
         if '://' in str(self.out_dir):
             raise InvalidValueError(
-                f'out_dir={self.out_dir} of {type(self).__name__} must be a local folder; for '
-                "others there is mmengine's CheckpointHook"
+                f'out_dir={self.out_dir} of {type(self).__name__} must be a local folder; '
+                "elsewhere mmengine's CheckpointHook saves"
             )
         if is_main_process():
             for draft in Path(self.out_dir).glob(f'*.pth{DRAFT}'):  # of a killed training

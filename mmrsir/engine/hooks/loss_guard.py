@@ -41,7 +41,8 @@ class LossGuardHook(Hook):
         if broken:
             raise NonFiniteError(
                 f'no checkpoint is saved at iteration {runner.iter + 1}: '
-                f'{first_ten(broken)} are not finite'
+                f'{first_ten(broken)} are NaN or infinite. Resume the checkpoint before it with a '
+                'lower learning rate, or without --amp'
             )
 
     def _check(self, model: nn.Module, args: tuple, kwargs: dict[str, Any], output: Any) -> None:

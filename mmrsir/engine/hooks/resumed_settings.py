@@ -70,7 +70,8 @@ class ResumedSettingsHook(Hook):
             _check_optimizers(runner, checkpoint)
         elif self.schedule == 'config':
             raise CannotResumeError(
-                f'resume_schedule=config does not work with runner_type={type(runner).__name__}'
+                f'resume_schedule=config does not work with runner_type={type(runner).__name__}: '
+                'set resume_schedule=checkpoint'
             )
         length = _compare_length(runner, checkpoint)
         if self.schedule == 'config':

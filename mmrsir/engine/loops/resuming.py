@@ -24,7 +24,10 @@ def newest_checkpoint(work_dir: str | os.PathLike[str]) -> Path | None:
             print(f'warning: {"; ".join(damaged)}; {path} is resumed')
         return path
     if damaged:
-        raise CorruptCheckpointError(f'no checkpoint can be resumed: {"; ".join(damaged)}')
+        raise CorruptCheckpointError(
+            f'no checkpoint can be resumed: {"; ".join(damaged)}. '
+            'Train without --resume to begin again'
+        )
     return None
 
 

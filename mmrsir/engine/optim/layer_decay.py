@@ -69,8 +69,9 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         backbone = getattr(model, 'backbone', None)
         if backbone is None or not hasattr(backbone, 'get_layer_depth'):
             raise InvalidValueError(
-                f'layer_decay_rate={self.layer_decay_rate} needs a model whose backbone has '
-                f'get_layer_depth; that of {type(model).__name__} is {type(backbone).__name__}'
+                f'layer_decay_rate={self.layer_decay_rate} needs a backbone with get_layer_depth, '
+                f'as ours have, but {type(model).__name__}.backbone is {type(backbone).__name__}: '
+                'leave layer_decay_rate out'
             )
         depth, num_layers = backbone.get_layer_depth(name, 'backbone.')
         return self.layer_decay_rate ** (num_layers - 1 - depth)

@@ -23,6 +23,7 @@ from torch.utils._pytree import tree_map_only
 
 from ...models.blocks import Block
 from ...models.importance import CBAMImportance
+from ...utils.errors import InvalidValueError
 
 # What is gathered at once. CBAM's map runs before its block, hence by itself.
 UNITS = (Block, CBAMImportance)
@@ -40,15 +41,15 @@ class FSDP2Strategy(DDPStrategy):
         **kwargs: Arguments of mmengine's ``DDPStrategy``.
 
     Raises:
-        RuntimeError: There is no launcher.
+        InvalidValueError: There is no launcher.
     """
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if not self.distributed:
-            raise RuntimeError(
-                'FSDP2Strategy shards a model over processes, and --launcher none has only one; '
-                'start them with tools/dist_train.sh or tools/slurm_train.sh'
+            raise InvalidValueError(
+                'FSDP2Strategy shards a model over processes, but --launcher none has only one: '
+                'start the training with tools/dist_train.sh or tools/slurm_train.sh'
             )
 
     def _wrap_model(self, model: nn.Module) -> nn.Module:
