@@ -18,14 +18,7 @@ CODE_FILES = ('.py', '.pkl', '.pickle', '.yaml', '.yml')
 
 
 def find_code(text: str) -> str | None:
-    """Look for what makes a config's text more than data.
-
-    Args:
-        text: The config, as mmengine keeps it in a checkpoint.
-
-    Returns:
-        What was found, for a message; None if the text is plain data.
-    """
+    """Return what makes a config's text more than plain data, for a message; None if nothing."""
     if '{{' in text:  # replaced in the text before it is parsed, even where it ends a string
         return 'a substitution {{…}}'
     try:
@@ -50,18 +43,7 @@ def find_code(text: str) -> str | None:
 
 
 def read_settings(text: str) -> dict[str, Any]:
-    """Read a config's text without running it.
-
-    Args:
-        text: The config, as mmengine keeps it in a checkpoint.
-
-    Returns:
-        Its settings by name.
-
-    Raises:
-        SyntaxError: It is not Python.
-        ValueError: There is more in it than assignments of plain values.
-    """
+    """Read a config's text without running it; ValueError if it is more than plain values."""
     settings = {}
     for statement in ast.parse(text).body:
         match statement:

@@ -88,18 +88,7 @@ def publish(
 def strip_checkpoint(
     checkpoint: dict[str, Any], backbone_only: bool = False
 ) -> tuple[dict[str, Any], list[str]]:
-    """Keep of a checkpoint what testing needs.
-
-    Args:
-        checkpoint: As :func:`mmrsir.checkpoints.reading.read_checkpoint` reads it.
-        backbone_only: Keep the backbone's weights alone.
-
-    Returns:
-        ``state_dict`` and ``meta``, and what was removed.
-
-    Raises:
-        ValueError: The backbone is asked for, and there is none.
-    """
+    """Keep of a checkpoint what testing needs; also return what was removed."""
     removed = [
         f'{key} ({len(to_pth(value)) / 1e6:.2f} MB)'
         for key, value in checkpoint.items()
@@ -134,17 +123,7 @@ def strip_checkpoint(
 
 
 def to_half(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Round weights to half precision.
-
-    Args:
-        weights: Weights by key; integers stay as they are.
-
-    Returns:
-        The rounded weights.
-
-    Raises:
-        ValueError: Half precision cannot hold one: it is above 65,504.
-    """
+    """Round weights to half precision, but for integers; it holds none above 65,504."""
     rounded = {
         key: value.half() if value.is_floating_point() else value for key, value in weights.items()
     }
@@ -158,16 +137,9 @@ def to_half(weights: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def strip_settings(text: str) -> tuple[str, list[str]]:
-    """Remove from a config's text what is private.
+    """Remove what is private from a config's text, and the folders of absolute paths.
 
-    Args:
-        text: The config, as mmengine keeps it in a checkpoint.
-
-    Returns:
-        The text, with the last part alone of absolute paths, and what was removed.
-
-    Raises:
-        SyntaxError: The text is not Python.
+    Also returns what was removed. Raises SyntaxError where the text is not Python.
     """
     cleaner = _Cleaner()
     return ast.unparse(cleaner.visit(ast.parse(text))), list(cleaner.removed)
@@ -221,17 +193,7 @@ def to_pth(content: Any) -> bytes:
 
 
 def to_safetensors(checkpoint: dict[str, Any]) -> bytes:
-    """Return the bytes of a ``.safetensors`` file.
-
-    Args:
-        checkpoint: ``state_dict``, and ``meta``, which is kept as JSON.
-
-    Returns:
-        The bytes, equal for equal content.
-
-    Raises:
-        TypeError: JSON cannot hold ``meta``.
-    """
+    """Return a ``.safetensors`` file: equal bytes for equal content, ``meta`` as JSON."""
     metadata = {'format': 'pt', 'meta': json.dumps(checkpoint['meta'])}
     content = save_safetensors(checkpoint['state_dict'], metadata)
     # The library orders the metadata by chance, and the hash would change each time.

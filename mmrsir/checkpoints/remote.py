@@ -36,18 +36,8 @@ class DownloadError(UserError, OSError):
 def load_checkpoint(address: str, map_location: Any = 'cpu') -> Any:
     """Read a checkpoint as data, without mmengine's own loaders, which may run what they fetch.
 
-    Args:
-        address: File, address, or name in a list of models. Schemes that a project adds to
-            mmengine's loader are read by what it added.
-        map_location: Device of the tensors, as for ``torch.load``.
-
-    Returns:
-        What :func:`mmrsir.checkpoints.safe_loading.load_file` returns.
-
-    Raises:
-        CorruptCheckpointError: It is damaged, or not the file that its name's hash says.
-        OSError: It cannot be fetched, or does not exist.
-        UnsafeCheckpointError: It asks for more than data.
+    ``address`` is a file, an address, or a name in a list of models. Schemes that a project adds to
+    mmengine's loader are read by what it added.
     """
     loaders = {**CheckpointLoader._schemes, **LOADERS}
     prefix = next(one for one in sorted(loaders, reverse=True) if re.match(one, address))

@@ -40,11 +40,7 @@ class UnsafeCheckpointError(UserError, ValueError):
 
 
 def add_unsafe_flag(parser: ArgumentParser) -> None:
-    """Add ``--unsafe-load``, which calls :func:`allow_unsafe`.
-
-    Args:
-        parser: Parser of a tool's command line.
-    """
+    """Add ``--unsafe-load``, which calls :func:`allow_unsafe`."""
     parser.add_argument(
         '--unsafe-load',
         action=_AllowUnsafe,

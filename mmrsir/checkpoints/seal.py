@@ -24,14 +24,7 @@ class CorruptCheckpointError(UserError, ValueError):
 
 
 def seal(file: BinaryIO) -> None:
-    """Append the seal to a file that ``torch.save`` wrote.
-
-    Args:
-        file: The file, open for reading and writing.
-
-    Raises:
-        ValueError: It does not end as a zip archive without a comment does.
-    """
+    """Append the seal to a file that ``torch.save`` wrote."""
     file.seek(-LENGTH_BYTES, os.SEEK_END)
     if file.read() != NO_COMMENT:
         raise ValueError('the file cannot be sealed: it must be a zip archive without a comment')
@@ -43,18 +36,7 @@ def seal(file: BinaryIO) -> None:
 
 
 def verify(path: str | os.PathLike[str]) -> bool:
-    """Check the seal of a file.
-
-    Args:
-        path: The file.
-
-    Returns:
-        Whether it has a seal.
-
-    Raises:
-        CorruptCheckpointError: It has one that does not fit its content.
-        OSError: It cannot be read.
-    """
+    """Check the seal of a file; return whether it has one."""
     with open(path, 'rb') as file:
         length = file.seek(0, os.SEEK_END) - DIGEST_BYTES
         if length < len(MARK):
@@ -71,29 +53,13 @@ def verify(path: str | os.PathLike[str]) -> bool:
 
 
 def check_intact(path: str | os.PathLike[str]) -> None:
-    """Check that a checkpoint file is whole: by its seal or, where it has none, as a zip archive.
-
-    Args:
-        path: The file.
-
-    Raises:
-        CorruptCheckpointError: It is damaged.
-        OSError: It cannot be read.
-    """
+    """Check that a checkpoint is whole: by its seal or, where it has none, as a zip archive."""
     if not verify(path):
         check_sums(path)
 
 
 def check_sums(path: str | os.PathLike[str]) -> None:
-    """Compare the contents of a zip archive with its checksums, which ``torch.load`` ignores.
-
-    Args:
-        path: The file.
-
-    Raises:
-        CorruptCheckpointError: It is damaged, or no zip archive.
-        OSError: It cannot be read.
-    """
+    """Compare the contents of a zip archive with its checksums, which ``torch.load`` ignores."""
     try:
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()

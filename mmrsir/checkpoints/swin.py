@@ -169,21 +169,7 @@ def _by_channel(merged: Tensor) -> Tensor:
 
 
 def convert_file(in_file: str, out_file: str) -> Conversion:
-    """Convert a checkpoint of a Swin Transformer.
-
-    Args:
-        in_file: The checkpoint, ``.pth`` or ``.safetensors``, or its address.
-        out_file: The file to write, ``.pth`` or ``.safetensors``; its folder is made. The keys
-            begin with ``backbone.``, as in a classifier's checkpoint.
-
-    Returns:
-        What was converted.
-
-    Raises:
-        FileNotFoundError: There is no such checkpoint.
-        NoSwinError: It is none of a Swin Transformer.
-        ValueError: ``out_file`` has another suffix.
-    """
+    """Convert a checkpoint, file or address; keys of the ``out_file`` begin with ``backbone.``."""
     path = Path(out_file)
     formats = {'.pth': to_pth, '.safetensors': to_safetensors}
     if path.suffix not in formats:

@@ -67,17 +67,7 @@ def models_of(scope: str) -> Iterator[dict[str, Any]]:
 
 
 def read_file(path: Path) -> Config:
-    """Read a config file.
-
-    Args:
-        path: The file.
-
-    Returns:
-        The config.
-
-    Raises:
-        ConfigError: It, or a file that it inherits from, is not Python, or not UTF-8.
-    """
+    """Read a config file; an error names the file, of those it inherits from, that is broken."""
     try:
         return Config.fromfile(path)
     except (SyntaxError, UnicodeDecodeError) as error:

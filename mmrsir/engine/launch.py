@@ -29,11 +29,7 @@ from .loops.resuming import newest_checkpoint
 
 
 def add_config_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what :func:`read_config` takes.
-
-    Args:
-        parser: Parser of a tool's command line.
-    """
+    """Add what :func:`read_config` takes."""
     parser.add_argument(
         'config', help='config file of mmdet, mmseg or mmpretrain, or the name of one of ours'
     )
@@ -65,18 +61,7 @@ def argument_parser(description: str) -> argparse.ArgumentParser:
 
 
 def load_config(args: argparse.Namespace) -> Config:
-    """Load the config that the command line names and apply the shared flags.
-
-    Args:
-        args: What :func:`argument_parser` parsed.
-
-    Returns:
-        The config, ready for a runner.
-
-    Raises:
-        MissingPathError: The config file does not exist; names the nearest one.
-        InvalidValueError: Its ``default_scope`` is not one of the three libraries.
-    """
+    """Load the config that the command line names and apply the shared flags."""
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg = read_config(args.config, args.cfg_options)
     scopes.set_dataloader_defaults(cfg)
@@ -90,20 +75,7 @@ def load_config(args: argparse.Namespace) -> Config:
 
 
 def read_config(path: str, cfg_options: dict[str, Any] | None) -> Config:
-    """Read a config file of one of the three libraries.
-
-    Args:
-        path: The file, or the name of one of ours, see :func:`.config_files.find_config`.
-        cfg_options: Settings that replace those of the file; None for none.
-
-    Returns:
-        The config.
-
-    Raises:
-        ConfigError: It is not Python, or not UTF-8.
-        MissingPathError: The file does not exist; names the nearest one.
-        InvalidValueError: Its ``default_scope`` is not one of the three libraries.
-    """
+    """Read a config of one of the libraries: a file, or the name of one of ours."""
     noise.leave_out_warnings()
     with noise.imports_unsaid():
         cfg = read_file(find_config(path))
@@ -121,20 +93,10 @@ def read_config(path: str, cfg_options: dict[str, Any] | None) -> Config:
 def build_runner(
     cfg: Config, splits: Collection[str] = ('train', 'val')
 ) -> Runner | FlexibleRunner:
-    """Build mmengine's runner, or the one that the config's ``runner_type`` names.
+    """Check the config, and build mmengine's runner or the one that ``runner_type`` names.
 
-    Args:
-        cfg: What :func:`load_config` loaded.
-        splits: What the run uses, of ``'train'``, ``'val'`` and ``'test'``.
-
-    Returns:
-        The runner. Processes without a GPU talk through gloo and use BN in place of SyncBN.
-
-    Raises:
-        CheckpointMismatchError: A module is to start from a part that its checkpoint lacks.
-        ConfigError: Settings of the config are unknown.
-        MissingPathError: Paths of the config do not exist.
-        InvalidValueError: The launcher needs GPUs, and there is none.
+    Processes without a GPU talk through gloo and use BN in place of SyncBN. ``splits`` are those
+    that the run uses, of ``'train'``, ``'val'`` and ``'test'``.
     """
     check_settings(cfg, splits)
     if cfg.launcher != 'none' and not torch.cuda.is_available():
@@ -152,17 +114,7 @@ def build_runner(
 
 
 def enable_amp(cfg: Config, dtype: str = 'auto') -> None:
-    """Train in mixed precision.
-
-    Args:
-        cfg: The config to change.
-        dtype: ``'float16'`` (with loss scaling), ``'bfloat16'``, or ``'auto'``: float16 on a
-            GPU, bfloat16 on the CPU, which knows no other.
-
-    Raises:
-        InvalidValueError: float16 is asked for, and there is no GPU.
-        InvalidValueError: The config's optimizer wrapper is of another kind.
-    """
+    """Train in ``'float16'`` (with loss scaling) or ``'bfloat16'``; ``'auto'`` suits the device."""
     settings = cfg.optim_wrapper
     kind = settings.get('type', 'OptimWrapper')
     if kind not in ('OptimWrapper', 'AmpOptimWrapper', 'CPUAmpOptimWrapper'):
@@ -182,14 +134,7 @@ def enable_amp(cfg: Config, dtype: str = 'auto') -> None:
 
 
 def enable_auto_scale_lr(cfg: Config) -> None:
-    """Scale the learning rate by the batch size over ``auto_scale_lr.base_batch_size``.
-
-    Args:
-        cfg: The config to change.
-
-    Raises:
-        InvalidValueError: The config does not say for which batch size its learning rate is.
-    """
+    """Scale the learning rate by the batch size over ``auto_scale_lr.base_batch_size``."""
     if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
         raise InvalidValueError(
             '--auto-scale-lr needs auto_scale_lr.base_batch_size in the config: the batch size '
@@ -199,17 +144,7 @@ def enable_auto_scale_lr(cfg: Config) -> None:
 
 
 def enable_resume(cfg: Config, checkpoint: str) -> None:
-    """Resume a training.
-
-    Args:
-        cfg: The config to change.
-        checkpoint: Path of a checkpoint, or ``'auto'`` for the newest intact one in the work
-            folder; where that has none, the training begins.
-
-    Raises:
-        CorruptCheckpointError: The work folder has damaged checkpoints only.
-        MissingPathError: The checkpoint does not exist.
-    """
+    """Resume from a checkpoint, or ``'auto'`` from the newest intact one in the work folder."""
     if checkpoint == 'auto':
         newest = newest_checkpoint(cfg.work_dir)
         if newest is None:

@@ -26,14 +26,7 @@ OF_WORKERS = ('multiprocessing_context', 'persistent_workers', 'prefetch_factor'
 
 
 def check_scope(cfg: Config) -> None:
-    """Check that the config is one of the three libraries'.
-
-    Args:
-        cfg: The config.
-
-    Raises:
-        InvalidValueError: ``default_scope`` is missing or unknown.
-    """
+    """Check that the config is one of the three libraries'."""
     check_choice('default_scope', cfg.get('default_scope'), SCOPES)
 
 
@@ -57,14 +50,7 @@ def set_dataloader_defaults(cfg: Config) -> None:
 
 
 def complete_test(cfg: Config) -> None:
-    """Test on the images of validation where a config has no test of its own.
-
-    Args:
-        cfg: The config to change.
-
-    Raises:
-        NoTestError: It has no validation either.
-    """
+    """Test on the images of validation where a config has no test of its own."""
     parts = ('dataloader', 'evaluator')
     missing = [f'test_{part}' for part in parts if cfg.get(f'test_{part}') is None]
     if missing:
@@ -82,15 +68,7 @@ def complete_test(cfg: Config) -> None:
 
 
 def enable_windows(cfg: Config, wait_time: float = 2.0) -> None:
-    """Show the predictions of a test in a window.
-
-    Args:
-        cfg: The config to change.
-        wait_time: How long a picture stays, in seconds.
-
-    Raises:
-        InvalidValueError: The config has no visualization hook.
-    """
+    """Show the predictions of a test in a window, each for some seconds."""
     if 'visualization' not in cfg.default_hooks:
         raise InvalidValueError('--show needs a hook that draws: default_hooks.visualization')
     hook = cfg.default_hooks.visualization
@@ -106,13 +84,6 @@ def enable_tta(cfg: Config) -> None:
 
     The config's ``tta_model`` and ``tta_pipeline`` are used; where it has none, the
     library's usual: a horizontal flip for mmdet and mmpretrain.
-
-    Args:
-        cfg: The config to change.
-
-    Raises:
-        InvalidValueError: A config of mmseg lacks one of the two.
-        InvalidValueError: mmpretrain's hook is to show predictions, which it cannot do then.
     """
     hook = cfg.get('default_hooks', {}).get('visualization', {})
     if cfg.default_scope == 'mmpretrain' and hook.get('enable'):
@@ -138,15 +109,7 @@ def enable_tta(cfg: Config) -> None:
 
 
 def enable_random_draws(cfg: Config, num_draws: int) -> None:
-    """Average a test over draws of random windows.
-
-    Args:
-        cfg: The config to change; its backbone is one of ours.
-        num_draws: Number of draws.
-
-    Raises:
-        InvalidValueError: There is less than one draw.
-    """
+    """Average a test over draws of random windows."""
     from .. import evaluation  # noqa: F401  registers the model
 
     check_int('num_draws', num_draws, minimum=1)
@@ -155,16 +118,7 @@ def enable_random_draws(cfg: Config, num_draws: int) -> None:
 
 
 def save_predictions(cfg: Config, runner: Runner, out: str) -> None:
-    """Keep the predictions of a test.
-
-    Args:
-        cfg: The config.
-        runner: The runner that tests.
-        out: mmdet and mmpretrain: a pickle file; mmseg: a folder for label maps.
-
-    Raises:
-        InvalidValueError: ``out`` is not a pickle file where it should be.
-    """
+    """Keep the predictions of a test, in a pickle file or, for mmseg, a folder of label maps."""
     if cfg.default_scope == 'mmseg':
         for metric in runner.test_evaluator.metrics:
             metric.output_dir = out
@@ -188,11 +142,7 @@ def innermost_dataset(cfg: Config) -> ConfigDict:
 
 
 def class_names(dataset: Any) -> Sequence[str] | None:
-    """Return the names of a data set's classes; None where it names none.
-
-    Args:
-        dataset: Of any of the libraries.
-    """
+    """Return the names of a data set's classes; None where it names none."""
     metainfo = getattr(dataset, 'metainfo', {})
     if isinstance(metainfo, list):  # mmdet's of several data sets that are not quite alike
         metainfo = metainfo[0]

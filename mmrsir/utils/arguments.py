@@ -11,16 +11,7 @@ from .suggestions import did_you_mean
 
 
 def check_choice(name: str, value: Any, allowed: Collection[str | None]) -> None:
-    """Check that a value is one of a few.
-
-    Args:
-        name: The argument's name, for the message.
-        value: What was given.
-        allowed: What may be given.
-
-    Raises:
-        ValueError: ``value`` is not allowed; names the nearest match.
-    """
+    """Raise an error that names the nearest match if a value is not one of those allowed."""
     if value in allowed:
         return
     hint = did_you_mean(value, [choice for choice in allowed if choice is not None])
@@ -29,18 +20,7 @@ def check_choice(name: str, value: Any, allowed: Collection[str | None]) -> None
 
 
 def check_int(name: str, value: Any, minimum: int, maximum: int | None = None) -> None:
-    """Check that a value is an integer of a range.
-
-    Args:
-        name: The argument's name, for the message.
-        value: What was given.
-        minimum: Smallest allowed value.
-        maximum: Largest allowed value; None for no bound.
-
-    Raises:
-        TypeError: ``value`` is not an integer.
-        ValueError: ``value`` is out of range.
-    """
+    """Raise an error if a value is not an integer from ``minimum`` to ``maximum``, if any."""
     if isinstance(value, bool) or not isinstance(value, int):
         raise InvalidTypeError(f'{name}={value!r} must be an integer')
     if value < minimum or (maximum is not None and value > maximum):
@@ -49,21 +29,7 @@ def check_int(name: str, value: Any, minimum: int, maximum: int | None = None) -
 
 
 def check_ints(name: str, values: Any, minimum: int, maximum: int | None = None) -> tuple[int, ...]:
-    """Check a sequence of integers of a range.
-
-    Args:
-        name: The argument's name, for the message.
-        values: What was given.
-        minimum: Smallest allowed value.
-        maximum: Largest allowed value; None for no bound.
-
-    Returns:
-        The values as a tuple.
-
-    Raises:
-        TypeError: ``values`` is not a sequence of integers.
-        ValueError: One of them is out of range.
-    """
+    """Return a sequence of integers as a tuple, each checked by :func:`check_int`."""
     if isinstance(values, str) or not isinstance(values, Sequence):
         raise InvalidTypeError(f'{name}={values!r} must be a sequence of integers')
     for index, value in enumerate(values):
@@ -72,19 +38,7 @@ def check_ints(name: str, values: Any, minimum: int, maximum: int | None = None)
 
 
 def check_out_indices(out_indices: Any, num_stages: int) -> tuple[int, ...]:
-    """Check the stages whose output a backbone is to return.
-
-    Args:
-        out_indices: What was given.
-        num_stages: Number of stages of the backbone.
-
-    Returns:
-        The stages, ascending.
-
-    Raises:
-        TypeError: ``out_indices`` is not a sequence of integers.
-        ValueError: One is out of range or comes twice, or there is none.
-    """
+    """Return the stages whose output a backbone gives, ascending."""
     stages = check_ints('out_indices', out_indices, minimum=0, maximum=num_stages - 1)
     if len(set(stages)) != len(stages) or not stages:
         raise InvalidValueError(f'out_indices={stages} must name one stage or more, each once')
@@ -92,16 +46,7 @@ def check_out_indices(out_indices: Any, num_stages: int) -> tuple[int, ...]:
 
 
 def check_images(x: Tensor, taker: object, channels: int = 3) -> None:
-    """Check that a tensor holds images.
-
-    Args:
-        x: What was given.
-        taker: Backbone that takes them, for the message.
-        channels: C of an image.
-
-    Raises:
-        ValueError: The shape is not (B, C, H, W) with B, H, W >= 1.
-    """
+    """Raise an error, which names their taker, if images are not (B, C, H, W) with B, H, W >= 1."""
     if x.ndim != 4 or x.shape[1] != channels or 0 in x.shape:
         raise InvalidValueError(
             f'{type(taker).__name__} takes images of shape (B, {channels}, H, W) '

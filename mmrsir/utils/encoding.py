@@ -13,11 +13,7 @@ _REMEDY = 'save it as UTF-8 without a byte order mark'
 
 
 def encoding_problem(data: bytes) -> str:
-    """Return why a text cannot be read as UTF-8, and what to do; empty if it can.
-
-    Args:
-        data: Content of its file.
-    """
+    """Return why the content of a file is not UTF-8, and what to do; empty if it is."""
     for mark, name in _MARKS.items():
         if data.startswith(mark):
             return f'it is {name}: {_REMEDY}'

@@ -14,14 +14,7 @@ def draft_of(path: Path) -> Path:
 
 
 def write_whole(contents: Mapping[Path, str | bytes]) -> None:
-    """Write files; none is there before all are written.
-
-    Args:
-        contents: Content of each file; folders are made, and files that exist replaced.
-
-    Raises:
-        OSError: One cannot be written; what was there before still is.
-    """
+    """Write files into folders that are made; if one fails, what was there before still is."""
     try:
         for path, content in contents.items():
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -37,12 +30,6 @@ def settle(path: Path) -> None:
     """Put a file that is written under its draft's name in its place.
 
     It is brought to the disk first, so that it is whole after a loss of power too.
-
-    Args:
-        path: The file.
-
-    Raises:
-        OSError: There is no draft, or it cannot be brought to the disk.
     """
     draft = draft_of(path)
     _sync(draft)

@@ -44,15 +44,10 @@ _DIFFERENCES: dict[str, Callable[[str], str]] = {
 
 
 def nearest(path: str | Path, folder: str | Path | None = None) -> str:
-    """Return the end of a message: what is there instead of a path, and in what it differs.
+    """Return the end of a message: what is there instead of a path that does not exist, and why.
 
-    Args:
-        path: A path that does not exist.
-        folder: Where it should be, if it may be a path of another computer.
-
-    Returns:
-        ``'; did you mean …?'``, with the reason where both are the same but for the way in which
-        they are written; empty where nothing is near.
+    Empty where nothing is near. ``folder`` is where the path should be, if it may be a path of
+    another computer.
     """
     wanted = os.path.expanduser(str(path))
     for candidate in _readings(wanted):
@@ -73,15 +68,7 @@ def nearest(path: str | Path, folder: str | Path | None = None) -> str:
 
 
 def check_file(what: str, path: str) -> None:
-    """Check that a file exists.
-
-    Args:
-        what: What the file is, for the message.
-        path: Its path; an address such as ``https://…`` is not checked.
-
-    Raises:
-        MissingPathError: It does not exist; names the nearest file beside it.
-    """
+    """Raise an error that names the nearest file if there is none; ``https://…`` passes."""
     if '://' not in path and not Path(path).is_file():
         raise MissingPathError(f'{what} {path} does not exist{nearest(path)}')
 
