@@ -16,7 +16,6 @@ from mmengine.optim import OptimWrapper, build_optim_wrapper
 from mmengine.registry import HOOKS, MODELS, PARAM_SCHEDULERS, DefaultScope
 from mmpretrain.registry import DATASETS
 from rich.console import Console
-from rich.progress import track
 from torch import Tensor, nn
 
 from mmrsir.datasets.batch_transforms import BatchTransform, batch_transform
@@ -24,6 +23,7 @@ from mmrsir.engine import ProgressiveResizeHook
 from mmrsir.engine.config_files import find_config
 from mmrsir.models import ARCHS
 from mmrsir.utils.errors import InvalidValueError
+from mmrsir.utils.progress import show_progress
 
 from .tasks import Pictures, Task
 from .variants import CONFIG_VARIANTS
@@ -183,19 +183,17 @@ def _load(dataset: Mapping[str, Any], split: str) -> Pictures:
     ]
     with DefaultScope.overwrite_default_scope('mmpretrain'):
         built = DATASETS.build(settings)
-    console = Console(stderr=True)
 
     def decode(index: int) -> np.ndarray:
         return built[index]['img']
 
     with ThreadPoolExecutor(2) as pool:
         images = list(
-            track(
+            show_progress(
                 pool.map(decode, range(len(built)), chunksize=256),
                 f'reading {len(built)} images ({split})',
-                total=len(built),
-                console=console,
-                disable=not console.is_terminal,
+                len(built),
+                Console(stderr=True),
             )
         )
     if len({image.shape for image in images}) > 1:

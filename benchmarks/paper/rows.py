@@ -157,8 +157,11 @@ class PaperRow(NamedTuple):
     @property
     def measured_accuracy(self) -> str:
         """What was reached here by which config, or that nothing was measured."""
-        results = {config.stem: measured(entry) for config, entry in self.entries.items()}
-        known = [f'{text} [{name}]' for name, text in results.items() if text]
+        known = [
+            f'{text} [{config.stem}]'
+            for config, entry in self.entries.items()
+            for text in measured(entry).values()
+        ]
         return '; '.join(known) or NOT_MEASURED
 
 
@@ -168,9 +171,14 @@ def metrics(entry: dict[str, Any]) -> Iterator[tuple[str, float]]:
         yield from result['Metrics'].items()
 
 
-def measured(entry: dict[str, Any]) -> str:
-    """Return the metrics of a model that were measured here; '' if none was."""
-    return listed({k: v for k, v in metrics(entry) if not k.startswith(PUBLISHED)})
+def measured(entry: dict[str, Any]) -> dict[str, str]:
+    """Return what a model reached here, by data set."""
+    reached: dict[str, dict[str, float]] = {}
+    for result in entry.get('Results', ()):
+        for name, value in result['Metrics'].items():
+            if not name.startswith(PUBLISHED):
+                reached.setdefault(result['Dataset'], {})[name] = value
+    return {data: listed(figures) for data, figures in reached.items()}
 
 
 def listed(figures: dict[str, float]) -> str:

@@ -110,13 +110,12 @@ def measured_table(root: Path) -> str:
     """Show all models whose metafile holds what was measured here."""
     lines = _head(['config', 'data', 'measured', 'trained on'])
     for config, entry in read_metafiles(root).items():
-        if reached := measured(entry):
+        for data, reached in measured(entry).items():
             known = entry['Metadata']
             name = config.relative_to(root / 'configs').with_suffix('')
             trained = [known.get('Training Resources'), known.get('Measured')]
             if minutes := known.get('Training Time (minutes)'):
                 trained.insert(1, f'{minutes} minutes')
-            data = entry['Results'][0]['Dataset']
             lines.append(_line([f'`{name}`', data, reached, ', '.join(filter(None, trained))]))
     return '\n'.join(lines)
 
