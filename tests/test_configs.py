@@ -14,7 +14,7 @@ from mmrsir.engine import launch
 from mmrsir.visualization.curves import log_files, read_log
 
 from .helpers.commands import METRIC, ROOT
-from .helpers.configs import CONFIGS, quick_search, read
+from .helpers.configs import CONFIGS, read
 from .helpers.shrink import ITERATIONS, build_shapes, shrink
 
 BASELINES = [path for path in CONFIGS if '/baselines/' in path]
@@ -94,8 +94,7 @@ TRAINED = [
 
 @pytest.mark.parametrize('path', TRAINED)
 def test_trains_and_evaluates_and_decays_what_its_recipe_says(path, data, tmp_path):
-    with quick_search():
-        cfg = launch.load_config(launch.argument_parser('').parse_args([str(ROOT / path)]))
+    cfg = launch.load_config(launch.argument_parser('').parse_args([str(ROOT / path)]))
     runner = launch.build_runner(shrink(cfg, str(data), str(tmp_path)))
     runner.train()
 

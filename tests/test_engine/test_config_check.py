@@ -20,10 +20,11 @@ from torch import nn
 from mmrsir.checkpoints.reading import CheckpointMismatchError
 from mmrsir.engine import launch, scopes
 from mmrsir.engine.config_check import ConfigError, check_classes, check_model, check_settings
+from mmrsir.engine.config_files import read_file
 from mmrsir.models import RSIRTransformer
 
 from ..helpers.commands import ROOT
-from ..helpers.configs import CONFIGS, quick_search
+from ..helpers.configs import CONFIGS
 from ..helpers.configs import read as read_config
 
 LIBRARIES = ('mmdet', 'mmseg', 'mmpretrain')
@@ -193,8 +194,7 @@ def alarms(library, paths):
     lines, unloadable = {}, []
     for name, path in paths.items():
         try:
-            with quick_search():
-                cfg = Config.fromfile(path)
+            cfg = read_file(path)
         except Exception:  # some inherit from what does not exist
             unloadable.append(name)
             continue

@@ -6,9 +6,10 @@ import re
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.config import utils as config_utils
 
 from mmrsir.engine import launch, scopes
-from mmrsir.engine.config_files import find_config
+from mmrsir.engine.config_files import find_config, read_file
 from mmrsir.utils.errors import UserError
 from mmrsir.utils.missing import check_file
 
@@ -18,6 +19,13 @@ from ..helpers.commands import ROOT, tool
 def load(config, *flags):
     args = launch.argument_parser('').parse_args([str(ROOT / config), *flags])
     return launch.load_config(args)
+
+
+def test_bases_of_libraries_are_those_of_mmengine_and_read_no_metafiles(monkeypatch):
+    path = ROOT / 'configs/mask_rcnn/rsir_t_1x_coco.py'
+    expected = Config.fromfile(path)
+    monkeypatch.setattr(config_utils, 'load', lambda path: pytest.fail(f'{path} was read'))
+    assert read_file(path).to_dict() == expected.to_dict()
 
 
 def test_missing_config_names_the_nearest():
