@@ -384,7 +384,8 @@ def test_heads_with_other_classes_than_the_data_are_named(caplog):
     check_classes(model, 'val_dataloader', None)
     (warning,) = (one for one in caplog.records if one.levelno == logging.WARNING)
     assert warning.getMessage() == (
-        'model.bbox_head.num_classes=80, but the data set of val_dataloader has 1 classes: screw'
+        'model.bbox_head.num_classes=80, but the data set of val_dataloader has 1 classes: screw. '
+        'If this head predicts them, set num_classes=1'
     )
 
 

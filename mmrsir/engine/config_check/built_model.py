@@ -51,8 +51,8 @@ def check_classes(model: nn.Module, loader: str, classes: Sequence[str] | None) 
         if head.num_classes != len(classes):
             print_log(
                 f'model.{place}.num_classes={head.num_classes}, but the data set of {loader} has '
-                f'{len(classes)} classes: {first_ten([str(one) for one in classes])}. Set '
-                f'model.{place}.num_classes={len(classes)}',
+                f'{len(classes)} classes: {first_ten([str(one) for one in classes])}. If '
+                f'this head predicts them, set num_classes={len(classes)}',
                 logger='current',
                 level=logging.WARNING,
             )
