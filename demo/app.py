@@ -5,7 +5,12 @@ Needs `pip install -c requirements/constraints.txt -r requirements/app.txt`. Exa
 """
 
 import argparse
+import os
+import signal
+import sys
 from collections.abc import Awaitable, Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import gradio as gr
@@ -16,119 +21,115 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from mmrsir import replacements
 from mmrsir.apis import Predictor
-from mmrsir.apis.page import (
-    FORMATS,
-    MAX_MEGABYTES,
-    TRACED_SIDE,
-    UnusablePictureError,
-    Viewer,
-    read_url,
-    shrink,
-    to_url,
-)
+from mmrsir.apis.page import MAX_MEGABYTES, UnusablePictureError, Viewer, mark, read_upload
 from mmrsir.checkpoints import safe_loading
+from mmrsir.datasets.loading.image_files import image_suffixes
 from mmrsir.utils.errors import plain_errors
+from mmrsir.visualization.blocks import VIEWS
 
 HOST = '127.0.0.1'
 MIDDLE = (0.5, 0.5)
+KEPT_SECONDS = 3600  # a picture, and what is drawn of it
 # Nothing comes from another host or goes to one. Gradio compiles its templates: 'unsafe-eval'.
 SECURITY_POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; "
-    "style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self' data:; "
+    "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; "
     "object-src 'none'; frame-ancestors 'none'; base-uri 'self'; form-action 'self'"
 )
-# Gradio's own components for pictures write files; this one sends what is dropped in the request.
-DROP_ZONE = f"""
-<label>
-  <b>Drop a picture here, or click to choose one</b><br>
-  {', '.join(FORMATS)}; at most {MAX_MEGABYTES} MB. It stays on this machine, and is kept nowhere.
-  <input type="file" accept=".bmp,.jpg,.jpeg,.png,.webp" aria-label="Picture">
-</label>
-"""
-DROP_STYLE = """
-label { display: block; padding: 2em; text-align: center; cursor: pointer;
-        border: 2px dashed var(--border-color-primary); border-radius: var(--radius-lg); }
-input { position: absolute; opacity: 0; }
-label:focus-within { border-color: var(--color-accent); }
-"""
-SEND = f"""
-const send = (file) => {{
-  if (!file) return;
-  if (file.size > {MAX_MEGABYTES}e6) return trigger('upload', {{url: ''}});
-  const reader = new FileReader();
-  reader.onload = () => trigger('upload', {{url: reader.result}});
-  reader.readAsDataURL(file);
-}};
-element.addEventListener('change', (event) => {{
-  send(event.target.files[0]);
-  event.target.value = '';
-}});
-element.addEventListener('dragover', (event) => event.preventDefault());
-element.addEventListener('drop', (event) => {{
-  event.preventDefault();
-  send(event.dataTransfer.files[0]);
-}});
-"""
-IMAGE = '${value ? `<img src="${value}" alt="${alt}">` : ""}'
-IMAGE_STYLE = 'img { width: 100%; }'
-POINT_AT = """
-element.addEventListener('click', (event) => {
-  if (event.target.tagName !== 'IMG') return;
-  const box = event.target.getBoundingClientRect();
-  const share = (position, start, size) => Math.min(Math.max((position - start) / size, 0), 1);
-  trigger('select', {
-    point: [share(event.clientX, box.left, box.width), share(event.clientY, box.top, box.height)],
-  });
-});
+INTRODUCTION = """# RSIR: what a model finds, and what each point sees
+
+**{model}**. Drop a picture: the page shows what the model finds in it. Click a point: the page
+shows which other patches this point attends to. Pictures stay on this machine. They are deleted
+after an hour, or when you stop the server.
 """
 
 
-def build_page(viewer: Viewer) -> gr.Blocks:
+def build_page(viewer: Viewer, model: str, score_thr: float | None) -> gr.Blocks:
     """Build the page.
 
     Args:
         viewer: What it shows.
+        model: Name of the model.
+        score_thr: Objects with a lower score are left out at first; None for a model that finds no
+            objects.
 
     Returns:
         The page.
     """
-    with gr.Blocks(title='RSIR', analytics_enabled=False) as page:
-        dropped = gr.HTML(
-            html_template=DROP_ZONE, css_template=DROP_STYLE, js_on_load=SEND, elem_id='drop'
+    with gr.Blocks(
+        title=f'RSIR: {model}',
+        analytics_enabled=False,
+        delete_cache=(KEPT_SECONDS // 6, KEPT_SECONDS),
+    ) as page:
+        gr.Markdown(INTRODUCTION.format(model=model))
+        uploaded = gr.File(
+            label=f'Picture, at most {MAX_MEGABYTES} MB',
+            file_types=list(image_suffixes()),
+            height=140,
+            elem_id='upload',
         )
-        message = gr.Markdown(elem_id='message')
-        with gr.Row():
-            with gr.Column():
-                gr.Markdown('### Click a point of the picture')
-                picture = _image('The picture', POINT_AT, 'picture')
-            with gr.Column():
-                gr.Markdown('### What the model finds')
-                drawn = _image('The picture with what was found', None, 'drawn')
-        block = gr.Slider(1, viewer.num_blocks, 1, step=1, label='Block of the backbone')
-        windows = _image('What the point sees in the block', None, 'windows')
-        found = gr.Markdown(elem_id='found')
+        picture = gr.State(time_to_live=KEPT_SECONDS)
         point = gr.State(MIDDLE)
+        with gr.Column(visible=False) as results:
+            with gr.Row():
+                with gr.Column(min_width=300):
+                    gr.Markdown('### Click a point of the picture')
+                    shown = _image('The picture, with the point', 'picture')
+                with gr.Column(min_width=300):
+                    gr.Markdown('### What the model finds')
+                    drawn = _image('The picture with what the model finds', 'drawn')
+            threshold = gr.Slider(
+                0,
+                1,
+                score_thr or 0,
+                step=0.05,
+                label='Show objects with at least this score',
+                visible=score_thr is not None,
+                elem_id='threshold',
+            )
+            found = gr.Dataframe(
+                interactive=False, show_label=False, max_height=240, elem_id='found'
+            )
+            block = gr.Slider(
+                1, viewer.num_blocks, 1, step=1, label='Block of the backbone', elem_id='block'
+            )
+            title = gr.Markdown(elem_id='title')
+            with gr.Row():
+                views = [_image(view.title, name, min_width=270) for name, view in VIEWS.items()]
 
-        def open_picture(number: int, event: gr.EventData) -> dict[Any, Any]:
+        def open_picture(path: str | None, score: float, number: int) -> dict[Any, Any]:
+            if path is None:
+                return {results: gr.Column(visible=False), picture: None}
             try:
-                opened = read_url(event.url, viewer.reading)
+                opened = read_upload(path, viewer.reading)
             except UnusablePictureError as error:
-                return {message: str(error)}
-            searched, table = viewer.search(opened)
+                raise gr.Error(str(error), print_exception=False) from error
             return {
-                message: '',
-                picture: to_url(shrink(opened, TRACED_SIDE)),
-                drawn: searched,
-                found: table,
-                point: MIDDLE,
-                windows: viewer.look(opened, MIDDLE, number),
+                results: gr.Column(visible=True),
+                picture: opened,
+                **search(opened, score),
+                **look(opened, MIDDLE, number),
             }
 
-        def look(url: str, number: int, event: gr.EventData) -> tuple[Any, str]:
-            return event.point, viewer.look(read_url(url), event.point, number)
+        def search(opened: Any, score: float) -> dict[Any, Any]:
+            image, (headings, *rows) = viewer.search(opened, score)
+            return {drawn: image, found: gr.Dataframe(rows, headers=headings)}
 
-        def look_again(url: str, chosen: tuple[float, float], number: int) -> Any:
-            return viewer.look(read_url(url), chosen, number) if url else gr.skip()
+        def look(opened: Any, at: tuple[float, float], number: int) -> dict[Any, Any]:
+            block_title, images = viewer.look(opened, at, number)
+            return {
+                point: at,
+                shown: mark(opened.pixels, at),
+                title: f'### {block_title}',
+                **{
+                    view: gr.Image(image, visible=image is not None)
+                    for view, image in zip(views, images, strict=True)
+                },
+            }
+
+        def click(opened: Any, number: int, event: gr.SelectData) -> dict[Any, Any]:
+            height, width = opened.pixels.shape[:2]
+            return look(opened, (event.index[0] / width, event.index[1] / height), number)
 
         # One after the other: the libraries' visualizers hold the picture that they draw.
         one_by_one: dict[str, Any] = dict(
@@ -137,17 +138,28 @@ def build_page(viewer: Viewer) -> gr.Blocks:
             trigger_mode='always_last',
             api_visibility='private',
         )
-        results = [message, picture, drawn, found, point, windows]
-        dropped.upload(open_picture, block, results, **one_by_one)
-        picture.select(look, [picture, block], [point, windows], **one_by_one)
-        block.change(look_again, [picture, point, block], windows, **one_by_one)
+        looked_at = [point, shown, title, *views]
+        uploaded.change(
+            open_picture,
+            [uploaded, threshold, block],
+            [results, picture, drawn, found, *looked_at],
+            **one_by_one,
+        )
+        threshold.change(search, [picture, threshold], [drawn, found], **one_by_one)
+        shown.select(click, [picture, block], looked_at, **one_by_one)
+        block.change(look, [picture, point, block], looked_at, **one_by_one)
     return page
 
 
-def _image(alt: str, script: str | None, name: str) -> gr.HTML:
-    """Return a component that shows the picture of a data URL."""
-    return gr.HTML(
-        html_template=IMAGE, css_template=IMAGE_STYLE, js_on_load=script, elem_id=name, alt=alt
+def _image(text: str, name: str, **settings: Any) -> gr.Image:
+    return gr.Image(
+        show_label=False,
+        format='png',
+        interactive=False,
+        buttons=['fullscreen'],
+        elem_id=name,
+        alt_text=text,
+        **settings,
     )
 
 
@@ -172,8 +184,7 @@ def build_app(page: gr.Blocks) -> FastAPI:
         return response
 
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=[HOST, 'localhost'])
-    # Base64 takes four bytes for three.
-    app.add_middleware(RequestBodyLimitMiddleware, max_body_size=MAX_MEGABYTES * 1_400_000)
+    app.add_middleware(RequestBodyLimitMiddleware, max_body_size=MAX_MEGABYTES * 1_010_000)
     return gr.mount_gradio_app(
         app,
         page,
@@ -182,7 +193,7 @@ def build_app(page: gr.Blocks) -> FastAPI:
         footer_links=[],
         run_history=False,
         show_error=False,
-        max_file_size=1,  # byte: the page uploads no files, and others shall not leave any
+        max_file_size=MAX_MEGABYTES * 1_000_000,
         ssr_mode=False,
         mcp_server=False,
     )
@@ -201,9 +212,16 @@ def main() -> None:
     parser.add_argument('--device', help='cpu, cuda or cuda:1 (default: cuda if there is one)')
     safe_loading.add_unsafe_flag(parser)
     args = parser.parse_args()
-    viewer = Viewer(Predictor(args.config, args.checkpoint, args.device, args.score_thr))
-    print(f'Open http://{HOST}:{args.port} in a browser; Ctrl-C ends.')
-    uvicorn.run(build_app(build_page(viewer)), host=HOST, port=args.port, log_level='warning')
+    predictor = Predictor(args.config, args.checkpoint, args.device, args.score_thr)
+    viewer = Viewer(predictor)
+    model = f'{Path(args.config).stem}, {Path(args.checkpoint).name}'
+    score_thr = args.score_thr if predictor.cfg.default_scope == 'mmdet' else None
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # which deletes the folder
+    with TemporaryDirectory(prefix='mmrsir-page-') as folder:
+        os.environ['GRADIO_TEMP_DIR'] = folder  # for uploads and drawn pictures
+        print(f'Open http://{HOST}:{args.port} in a browser; Ctrl-C ends.')
+        app = build_app(build_page(viewer, model, score_thr))
+        uvicorn.run(app, host=HOST, port=args.port, log_level='warning')
 
 
 if __name__ == '__main__':

@@ -44,7 +44,8 @@ def prepare(cfg: Config, meta: Mapping[str, Any]) -> None:
     pipeline = _test_pipeline(cfg)
     stand_in = dict(type=STAND_INS[cfg.default_scope], metainfo=kept, pipeline=pipeline)
     cfg.test_dataloader = ConfigDict(dataset=stand_in)
-    cfg.visualizer = visualizer_settings(cfg)
+    # Backends write to a folder of a run, and there is none.
+    cfg.visualizer = ConfigDict({**visualizer_settings(cfg), 'vis_backends': None})
 
 
 def _described_by_config(cfg: Config) -> dict[str, Any]:

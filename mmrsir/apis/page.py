@@ -1,104 +1,91 @@
-"""What the web page of ``demo/app.py`` answers, apart from the page.
+"""What the web page of ``demo/app.py`` answers, apart from the page."""
 
-Pictures come from the browser and go back to it as data URLs: nothing is written to disk, and
-nothing is kept between two requests.
-"""
-
-import base64
-from io import BytesIO
-from typing import Any
+import math
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageDraw
 
+from ..datasets.loading.headers import open_image
 from ..datasets.loading.reading import Reading, ValueRangeError
 from ..models import PyramidTransformer
 from ..utils.errors import InvalidTypeError, UserError
 from ..visualization.backbone import normalize
-from ..visualization.blocks import place, render_block
+from ..visualization.blocks import VIEWS, place, render_block
 from .predictor import Predictor
 
-FORMATS = ('BMP', 'JPEG', 'PNG', 'WEBP')
-MAX_MEGABYTES = 20
-MAX_MEGAPIXELS = 50
+MAX_MEGABYTES = 100
+MAX_MEGAPIXELS = 100
 SEARCHED_SIDE = 1600  # pixels of the longer side, to which larger pictures are shrunk
 TRACED_SIDE = 448
+_MARK = 0.02  # radius of the mark of a point, as a share of the longer side
 
 
 class UnusablePictureError(UserError, ValueError):
     """A picture that cannot be used; the message is for who chose it."""
 
 
-def read_url(url: str, reading: Reading | None = None) -> Image.Image:
-    """Read a picture that a browser sent.
+class Picture(NamedTuple):
+    """A picture as the page keeps it.
 
     Args:
-        url: Data URL of a file; empty where the browser found the file too large to be sent.
-        reading: How images are read; None: as by default.
+        pixels: RGB, uint8, (H, W, 3); the longer side has at most ``SEARCHED_SIDE`` pixels.
+        scale: Pixels of the file for one of these.
+    """
 
-    Returns:
-        The picture, with the pixels that training and tests see, RGB.
+    pixels: np.ndarray
+    scale: float
+
+
+def read_upload(path: str | Path, reading: Reading) -> Picture:
+    """Read a picture that a browser sent, with the pixels that training and tests see.
 
     Raises:
-        UnusablePictureError: It is too large, no picture, broken, or of an unknown range of values.
+        UnusablePictureError: It has too many pixels, is no picture, is broken, or its values of
+            black and white are unknown.
     """
-    if not url:
-        raise UnusablePictureError(f'The file has more than {MAX_MEGABYTES} megabytes.')
+    data = Path(path).read_bytes()
     try:
-        data = base64.b64decode(url.partition(',')[2])
-        with Image.open(BytesIO(data), formats=FORMATS) as header:
-            megapixels = header.width * header.height / 1e6
-        if megapixels <= MAX_MEGAPIXELS:
-            pixels = (reading or Reading()).decode(data)
-            return Image.fromarray(np.ascontiguousarray(pixels[..., ::-1]))
-    except Image.DecompressionBombError:
-        pass
+        header = open_image(data)
+        megapixels = 0 if header is None else header.width * header.height / 1e6
+        if megapixels > MAX_MEGAPIXELS:
+            raise UnusablePictureError(
+                f'The picture has {megapixels:.0f} megapixels; allowed: {MAX_MEGAPIXELS}. '
+                'Shrink it, or use demo/image_demo.py, which takes any size.'
+            )
+        pixels = np.ascontiguousarray(reading.decode(data)[..., ::-1])
+    except UnusablePictureError:
+        raise
     except ValueRangeError as error:
         raise UnusablePictureError(f'This picture cannot be shown: {error}.') from error
-    except Exception as error:  # what Pillow raises of broken files is not bounded
+    except Exception as error:  # what a broken file makes Pillow raise is not bounded
         raise UnusablePictureError(
-            f'This file is broken, or not a picture ({", ".join(FORMATS)}), or it is broken.'
+            f'This file is broken, or its format is unknown ({error}). '
+            'Save the picture as PNG or JPEG.'
         ) from error
-    raise UnusablePictureError(f'The picture has more than {MAX_MEGAPIXELS} megapixels.')
+    smaller = shrink(pixels, SEARCHED_SIDE)
+    return Picture(smaller, pixels.shape[1] / smaller.shape[1])
 
 
-def to_url(picture: np.ndarray) -> str:
-    """Return a picture as the data URL of a PNG, from which :func:`read_url` reads the same pixels.
-
-    Args:
-        picture: RGB, uint8, (H, W, 3).
-    """
-    content = BytesIO()
-    Image.fromarray(picture).save(content, 'PNG', compress_level=1)
-    return f'data:image/png;base64,{base64.b64encode(content.getvalue()).decode()}'
-
-
-def to_table(found: list[dict[str, Any]]) -> str:
-    """Return what was found as a table in Markdown.
-
-    Args:
-        found: As in :class:`.Prediction`.
-    """
-    if not found:
-        return 'Nothing was found.'
-    rows = [list(found[0]), ['---'] * len(found[0]), *(one.values() for one in found)]
-    return '\n'.join(f'| {" | ".join(map(str, row))} |' for row in rows)
-
-
-def shrink(picture: Image.Image, side: int) -> np.ndarray:
-    """Return a picture whose longer side has at most so many pixels.
-
-    Args:
-        picture: The picture, RGB.
-        side: Pixels.
-
-    Returns:
-        RGB, uint8, (H, W, 3).
-    """
-    smaller = picture.copy()
+def shrink(picture: np.ndarray, side: int) -> np.ndarray:
+    """Return a picture whose longer side has at most so many pixels."""
+    if max(picture.shape[:2]) <= side:
+        return picture
+    smaller = Image.fromarray(picture)
     smaller.thumbnail((side, side), Image.Resampling.BICUBIC)
     return np.array(smaller)
+
+
+def mark(picture: np.ndarray, point: tuple[float, float]) -> np.ndarray:
+    """Draw a ring around a point, (x, y) as shares of width and height, into a copy."""
+    marked = Image.fromarray(picture)
+    center = [share * size for share, size in zip(point, marked.size, strict=True)]
+    radius = max(_MARK * max(marked.size), 3)
+    for color, width in (('white', radius), ('red', radius / 2)):  # seen on any background
+        ImageDraw.Draw(marked).circle(center, radius, outline=color, width=math.ceil(width / 2))
+    return np.array(marked)
 
 
 class Viewer:
@@ -127,30 +114,35 @@ class Viewer:
         self._backbone = backbone
         self._predictor = predictor
 
-    def search(self, picture: Image.Image) -> tuple[str, str]:
+    def search(self, picture: Picture, score_thr: float) -> tuple[np.ndarray, list[list[Any]]]:
         """Predict for a picture.
 
         Args:
-            picture: The picture, RGB.
+            picture: The picture.
+            score_thr: Objects with a lower score are left out.
 
         Returns:
-            The picture with what was found, a data URL, and the table of it in Markdown.
+            The picture with what was found, and a table of it: a row of headings, then the others.
+            Boxes are in pixels of the file.
         """
-        prediction = self._predictor(shrink(picture, SEARCHED_SIDE))
-        return to_url(prediction.drawn), to_table(prediction.found)
+        prediction = self._predictor(picture.pixels, score_thr)
+        return prediction.drawn, to_table(prediction.found, picture.scale)
 
-    def look(self, picture: Image.Image, point: tuple[float, float], block: int) -> str:
+    def look(
+        self, picture: Picture, point: tuple[float, float], block: int
+    ) -> tuple[str, list[np.ndarray | None]]:
         """Draw what a point sees in a block.
 
         Args:
-            picture: The picture, RGB.
+            picture: The picture.
             point: (x, y) as shares of width and height, 0 to 1.
             block: Number of the block, from 1.
 
         Returns:
-            The block's windows, attention and importance over the picture, a data URL.
+            The title of the block, and a picture for each of :data:`.VIEWS`; None where the block
+            has nothing of that kind.
         """
-        pixels = shrink(picture, TRACED_SIDE)
+        pixels = shrink(picture.pixels, TRACED_SIDE)
         height, width = pixels.shape[:2]
         x, y = (
             min(int(share * size), size - 1)
@@ -160,4 +152,22 @@ class Viewer:
         with torch.no_grad():
             images = normalize(pixels, self._predictor.cfg).to(device)
             traces = self._backbone.trace(images, (x, y))
-        return to_url(render_block(pixels, place(traces)[block - 1]))
+        placed = place(traces)[block - 1]
+        return placed.title, [
+            None if view.paint(placed.trace) is None else render_block(pixels, placed, (name,))
+            for name, view in VIEWS.items()
+        ]
+
+
+def to_table(found: list[dict[str, Any]], scale: float = 1) -> list[list[Any]]:
+    """Return a row of headings and one for each of what was found, as in :class:`.Prediction`."""
+    if not found:
+        return [['nothing found']]
+    rows = [
+        [
+            ', '.join(f'{side * scale:.0f}' for side in cell) if isinstance(cell, list) else cell
+            for cell in one.values()
+        ]
+        for one in found
+    ]
+    return [list(found[0]), *rows]

@@ -128,27 +128,29 @@ class Predictor:
         batch = next(iter(self._inferencer.preprocess([bgr])))
         return batch[1] if self.cfg.default_scope == 'mmdet' else batch
 
-    def __call__(self, picture: np.ndarray) -> Prediction:
+    def __call__(self, picture: np.ndarray, score_thr: float | None = None) -> Prediction:
         """Predict for a picture.
 
         Args:
             picture: RGB, uint8, (H, W, 3).
+            score_thr: Objects with a lower score are left out; None: the predictor's.
 
         Returns:
             What the model finds.
         """
         (sample,) = self._inferencer.forward(self.preprocess(picture))
-        prediction = getattr(self, f'_show_{self.cfg.default_scope}')(picture, sample)
+        least = self.score_thr if score_thr is None else score_thr
+        prediction = getattr(self, f'_show_{self.cfg.default_scope}')(picture, sample, least)
         if 'uncertainty' not in sample:
             return prediction
         return prediction._replace(uncertainty=sample.uncertainty.data[0].cpu().numpy())
 
-    def _show_mmdet(self, picture: np.ndarray, sample: Any) -> Prediction:
+    def _show_mmdet(self, picture: np.ndarray, sample: Any, score_thr: float) -> Prediction:
         (drawn,) = self._inferencer.visualize(
-            [picture], [sample], return_vis=True, pred_score_thr=self.score_thr
+            [picture], [sample], return_vis=True, pred_score_thr=score_thr
         )
         instances = sample.pred_instances
-        instances = instances[instances.scores > self.score_thr].cpu()
+        instances = instances[instances.scores > score_thr].cpu()
         names = self.classes
         found = [
             dict(label=names[label], score=round(score, 4), box=[round(side, 1) for side in box])
@@ -161,7 +163,7 @@ class Predictor:
         ]
         return Prediction(drawn, found)
 
-    def _show_mmseg(self, picture: np.ndarray, sample: Any) -> Prediction:
+    def _show_mmseg(self, picture: np.ndarray, sample: Any, _: float) -> Prediction:
         (drawn,) = self._inferencer.visualize([picture], [sample], return_vis=True)
         label_map = sample.pred_sem_seg.data[0].cpu().numpy().astype(np.uint8)
         names = self.classes
@@ -173,7 +175,7 @@ class Predictor:
         ]
         return Prediction(drawn, found, label_map)
 
-    def _show_mmpretrain(self, picture: np.ndarray, sample: Any) -> Prediction:
+    def _show_mmpretrain(self, picture: np.ndarray, sample: Any, _: float) -> Prediction:
         from mmpretrain.visualization import UniversalVisualizer
 
         names = self.classes

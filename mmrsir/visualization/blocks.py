@@ -193,7 +193,8 @@ def render_block(
     height = picture.shape[0] / picture.shape[1] * 3.4 + 1.3
     figure = Figure(figsize=(3.6 * len(shown), height), dpi=90, layout='constrained')
     canvas = FigureCanvasAgg(figure)
-    figure.suptitle(placed.title, fontsize=11)
+    if len(shown) > 1:
+        figure.suptitle(placed.title, fontsize=11)
     for index, view in enumerate(shown, start=1):
         axes = figure.add_subplot(1, len(shown), index)
         draw_block(axes, picture, placed, view, VIEWS[view].title)
