@@ -13,6 +13,8 @@ So does :func:`enable`; :func:`disable` puts everything back. What is replaced, 
   is missing. Ours refuses them, and reads more formats.
 - ``CustomDataset`` of mmpretrain and ``BaseSegDataset`` of mmseg: they pass over images whose
   suffix they do not expect. ``LoadAnnotations`` of mmseg: it refuses large label maps.
+- ``Visualizer.draw_texts`` of mmengine and ``SegLocalVisualizer`` of mmseg: they draw boxes and
+  question marks for names of classes in other scripts.
 - ``CocoMetric`` of mmdet: it gives a wrong AP for some ids. Ours reports the same figures for any.
 - ``BaseInferencer._get_models_from_metafile`` of mmengine, and the entries of mmpretrain's
   ``ModelHub``: the libraries' inferencers then know our configs by name.
@@ -31,12 +33,14 @@ from pkgutil import resolve_name
 from typing import Any
 
 from mmengine.infer import BaseInferencer
-from mmengine.registry import DATASETS, METRICS, TRANSFORMS, Registry
+from mmengine.registry import DATASETS, METRICS, TRANSFORMS, VISUALIZERS, Registry
 from mmengine.runner import CheckpointLoader
+from mmengine.visualization import Visualizer
 
 from .checkpoints.remote import LOADERS
 from .engine.config_files import metafiles, models_of
 from .inheritance import root
+from .visualization.fonts import draw_texts
 
 # Of each library and root registry: the classes that take the place of those of a name.
 CLASSES = {
@@ -44,6 +48,7 @@ CLASSES = {
     ('mmdet', METRICS): {'CocoMetric': 'mmrsir.evaluation:CheckedCocoMetric'},
     ('mmseg', DATASETS): {'BaseSegDataset': 'mmrsir.datasets.loading.mmseg:BaseSegDataset'},
     ('mmseg', TRANSFORMS): {'LoadAnnotations': 'mmrsir.datasets.loading.mmseg:LoadAnnotations'},
+    ('mmseg', VISUALIZERS): {'SegLocalVisualizer': 'mmrsir.visualization.mmseg:SegLocalVisualizer'},
     ('mmpretrain', DATASETS): {'CustomDataset': 'mmrsir.datasets.loading.mmpretrain:CustomDataset'},
     ('mmpretrain', TRANSFORMS): {'LoadImageFromFile': 'mmrsir.datasets:LoadImageFromFile'},
 }
@@ -61,7 +66,8 @@ def enable() -> None:
         _put(lambda: CheckpointLoader._schemes, prefix, loader)
     _set(BaseInferencer, '_get_models_from_metafile', staticmethod(_read_models))
     _set(Registry, 'import_from_location', _fill)
-    for parent in (DATASETS, METRICS, TRANSFORMS):
+    _set(Visualizer, 'draw_texts', draw_texts)
+    for parent in (DATASETS, METRICS, TRANSFORMS, VISUALIZERS):
         for registry in (parent, *parent.children.values()):
             if registry is parent or registry._imported:
                 _replace_classes(registry)

@@ -46,7 +46,8 @@ def snapshot():
 def fill():
     for scope in FAMILY[2:]:
         registries = sys.modules[f'{scope}.registry']
-        for registry in (registries.DATASETS, registries.METRICS, registries.TRANSFORMS):
+        for registry in (registries.DATASETS, registries.METRICS, registries.TRANSFORMS,
+                         registries.VISUALIZERS):
             registry.get('Nothing')
 
 if sys.argv[1] == 'before':
@@ -97,12 +98,13 @@ def test_replacements_are_those_that_are_described(steps):
         'mmpretrain dataset CustomDataset',
         'mmseg dataset BaseSegDataset',
         'mmseg transform LoadAnnotations',
+        'mmseg visualizer SegLocalVisualizer',
         'mmdet metric CocoMetric',
     }
     names = {one.rpartition('.')[2] for one in changed - classes}
     loaders = {f'_schemes[{prefix}]'.rpartition('.')[2] for prefix in LOADERS}
     assert classes <= changed and loaders <= names
-    assert names - loaders == {'_get_models_from_metafile', 'import_from_location'}
+    assert names - loaders == {'_get_models_from_metafile', 'import_from_location', 'draw_texts'}
 
 
 def test_disabling_puts_everything_back(steps):

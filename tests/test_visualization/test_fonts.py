@@ -3,10 +3,18 @@
 from contextlib import nullcontext
 
 import matplotlib
+import numpy as np
 import pytest
 import torch
+from matplotlib.axes import Axes
+from mmdet.structures import DetDataSample
+from mmdet.visualization import DetLocalVisualizer
+from mmengine.registry import VISUALIZERS
+from mmengine.structures import InstanceData, PixelData
+from mmseg.structures import SegDataSample
 from PIL import Image
 
+from mmrsir import replacements
 from mmrsir.analysis.errors import confusion_chart as picture
 from mmrsir.visualization import contact_sheet, fonts
 
@@ -27,6 +35,7 @@ def test_letters_without_a_font_are_named_with_what_to_install(monkeypatch):
 
 def test_font_that_has_the_letters_is_added_inside_the_context(monkeypatch):
     letters = fonts._letters
+    fonts._families.cache_clear()
 
     def without_seven(path):
         return letters(path) - ({ord('7')} if 'DejaVuSans.ttf' in path else set())
@@ -49,3 +58,61 @@ def test_pictures_with_names_of_classes_ask_for_fonts(module, monkeypatch, tmp_p
         Image.new('RGB', (8, 8)).save(source)
         contact_sheet.contact_sheet([source], tmp_path / 'out.png', 1, 'beech', ['oak'])
     assert {'beech', 'oak'} <= set(asked)
+
+
+def test_letters_without_a_font_are_named_once(monkeypatch):
+    said = []
+    monkeypatch.setattr(fonts, 'print_log', lambda text, **_: said.append(text))
+    for _ in range(2):
+        fonts.fonts_for([chr(0x30001)])
+    assert len(said) == 1
+
+
+def drawn_texts(monkeypatch):
+    """The texts and families that visualizers hand to matplotlib from now on."""
+    found = []
+    text = Axes.text
+
+    def record(axes, x, y, written, **settings):
+        found.append((written, settings['family']))
+        return text(axes, x, y, written, **settings)
+
+    monkeypatch.setattr(Axes, 'text', record)
+    return found
+
+
+@pytest.fixture
+def another_font(monkeypatch):
+    """A font that is taken for the letters of other scripts."""
+    monkeypatch.setattr(
+        fonts, '_families', lambda letters, usual: ('Other',) if max(letters) > 127 else ()
+    )
+    replacements.enable()
+
+
+def test_detections_are_drawn_with_a_font_that_has_the_letters(monkeypatch, another_font):
+    drawn = drawn_texts(monkeypatch)
+    visualizer = DetLocalVisualizer()
+    visualizer.dataset_meta = dict(classes=['橡树', 'oak'], palette=[(9, 9, 9), (99, 9, 9)])
+    found = InstanceData(
+        bboxes=torch.tensor([[1.0, 1, 20, 20]] * 2),
+        labels=torch.tensor([0, 1]),
+        scores=torch.ones(2),
+    )
+    sample = DetDataSample(pred_instances=found)
+    visualizer.add_datasample('a', np.zeros((32, 32, 3), np.uint8), sample, draw_gt=False)
+    assert [(text[:3], family) for text, family in drawn] == [
+        ('橡树:', ['sans-serif', 'Other']),
+        ('oak', 'sans-serif'),
+    ]
+
+
+def test_label_maps_are_drawn_with_a_font_that_has_the_letters(monkeypatch, another_font):
+    drawn = drawn_texts(monkeypatch)
+    with VISUALIZERS.switch_scope_and_registry('mmseg') as registry:
+        visualizer = registry.build(dict(type='SegLocalVisualizer', name='maps', alpha=0.5))
+    visualizer.dataset_meta = dict(classes=['橡树', 'oak'], palette=[(9, 9, 9), (99, 9, 9)])
+    label_map = torch.tensor([[[0, 1], [1, 1]]]).repeat_interleave(16, 1).repeat_interleave(16, 2)
+    sample = SegDataSample(pred_sem_seg=PixelData(data=label_map))
+    visualizer.add_datasample('a', np.zeros((32, 32, 3), np.uint8), sample, draw_gt=False)
+    assert drawn == [(name, ['sans-serif', 'Other']) for name in ('橡树', 'oak')]
