@@ -8,6 +8,8 @@ import argparse
 import time
 from pathlib import Path
 
+import wait_policy  # noqa: F401 (before torch)
+
 from mmrsir import replacements
 from mmrsir.datasets.shapes.dataset import make_shapes
 from mmrsir.engine import launch

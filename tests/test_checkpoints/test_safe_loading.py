@@ -190,6 +190,7 @@ def test_tools_need_the_flag(tool, stranger, canary, shapes, tmp_path, monkeypat
     for flags in ([], ['--unsafe-load']):
         assert not canary.exists()
         monkeypatch.setattr(sys, 'argv', [tool, *flags, *arguments])
+        monkeypatch.syspath_prepend(ROOT / 'tools')  # as if run as a command
         with pytest.raises((Exception, SystemExit)) as caught:
             runpy.run_path(str(ROOT / 'tools' / tool), run_name='__main__')
         said = f'{caught.value}{capsys.readouterr().err.partition("error: ")[2]}'
