@@ -106,8 +106,6 @@ def config(layout, root: Path, classes=None, **settings):
         elif layout == 'maps':
             prefix = dict(img_path=f'images/{folder}', seg_map_path=f'labels/{folder}')
             dataset.update(type='BaseSegDataset', img_suffix='.png', data_prefix=prefix)
-            for transform in dataset.pipeline:
-                transform.pop('reduce_zero_label', None)  # the data set's counts
         else:
             dataset.update(type='CustomDataset', ann_file='', data_prefix=folder)
         dataset.metainfo = dict(classes=classes) if classes else None

@@ -2,9 +2,11 @@
 
 import pytest
 from mmengine.config import Config
+from mmengine.registry import DATASETS
 
 from mmrsir.datasets.check.configs import check_config
 from mmrsir.datasets.check.settings import ignored_label_problem
+from mmrsir.datasets.loading.mmseg import ZeroLabelError
 
 from ..helpers.checked_sets import InProcess
 from ..helpers.commands import ROOT
@@ -90,3 +92,15 @@ def test_channels_in_another_order_are_a_warning(cfg):
         normalize = dict(type='Normalize', mean=[0], std=[1], to_rgb=split == 'train')
         cfg[f'{split}_dataloader'].dataset.pipeline.append(normalize)
     assert found(cfg, 'other-reading') == ['to_rgb of Normalize is True in train, False here']
+
+
+@pytest.mark.parametrize('of_dataset', [True, False])
+def test_two_settings_of_the_zero_label_are_named_with_both_values(cfg, of_dataset):
+    cfg.train_dataloader.dataset.reduce_zero_label = of_dataset
+    assert not found(cfg, 'zero-setting')
+    transform(cfg, 'train', 'LoadAnnotations').reduce_zero_label = not of_dataset
+    (said,) = found(cfg, 'zero-setting')
+    assert f'reduce_zero_label={not of_dataset}, its data set {of_dataset}' in said
+    cfg.train_dataloader.dataset.lazy_init = False
+    with pytest.raises(ZeroLabelError, match=f'reduce_zero_label={not of_dataset}'):
+        DATASETS.build(cfg.train_dataloader.dataset)[0]

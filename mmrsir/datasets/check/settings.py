@@ -59,6 +59,27 @@ def _ignored_labels(cfg: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
                 yield f'{split}_evaluator.ignore_index', one.get('ignore_index', _IGNORED)
 
 
+def zero_label_problem(of_transform: bool | None, of_dataset: bool) -> str:
+    """Say that ``LoadAnnotations`` and its data set treat 0 differently; empty if they do not."""
+    if of_transform is None or bool(of_transform) == bool(of_dataset):
+        return ''
+    return (
+        f'LoadAnnotations has reduce_zero_label={of_transform}, its data set {of_dataset}. Delete '
+        'the first, and give the data set True if 0 in the label maps stands for no class, or '
+        'False if 0 is the first class'
+    )
+
+
+def zero_label_setting(settings: ConfigDict) -> bool | None:
+    """Return ``reduce_zero_label`` of the first ``LoadAnnotations`` of a data set that has one."""
+    for transform in _transforms(settings.get('pipeline')):
+        if str(transform.get('type')).rpartition('.')[2] == 'LoadAnnotations':
+            value = transform.get('reduce_zero_label')
+            if value is not None:
+                return bool(value)
+    return None
+
+
 def reading_settings(dataset: Any, settings: ConfigDict) -> dict[str, Any]:
     """How a data set reads images and labels, by the name of each setting."""
     reading = Reading.of(settings) or Reading()

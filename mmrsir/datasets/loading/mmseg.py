@@ -13,7 +13,13 @@ import mmseg.datasets
 from mmseg.datasets import transforms
 from PIL import Image
 
+from ...utils.errors import InvalidValueError, UserError
+from ..check.settings import zero_label_problem
 from .image_files import image_suffixes, walk
+
+
+class ZeroLabelError(UserError, ValueError):
+    """A transform and its data set say different things about the label 0."""
 
 
 class BaseSegDataset(mmseg.datasets.BaseSegDataset):
@@ -22,6 +28,16 @@ class BaseSegDataset(mmseg.datasets.BaseSegDataset):
     ``img_suffix='.jpg'`` names what is taken where several images have the same name. A suffix that
     is more than that of a format, such as ``'_leftImg8bit.png'``, is taken to the letter.
     """
+
+    def _update_palette(self) -> Any:
+        try:
+            return super()._update_palette()
+        except ValueError as error:
+            colors, classes = (self._metainfo.get(key) or () for key in ('palette', 'classes'))
+            raise InvalidValueError(
+                f'metainfo.palette has {len(colors)} colors for {len(classes)} classes: give each '
+                'class a color, or no palette: metainfo=dict(_delete_=True, classes=…)'
+            ) from error
 
     def load_data_list(self) -> list[dict[str, Any]]:
         """List the images: those of ``img_suffix``, and others that have a label map."""
@@ -79,9 +95,16 @@ class BaseSegDataset(mmseg.datasets.BaseSegDataset):
 
 
 class LoadAnnotations(transforms.LoadAnnotations):
-    """Loads a label map as mmseg does, also one that is too large for Pillow's taste."""
+    """Loads a label map as mmseg does, also one that is too large for Pillow's taste.
+
+    Raises:
+        ZeroLabelError: It and the data set say different things about the label 0.
+    """
 
     def _load_seg_map(self, results: dict[str, Any]) -> None:
+        problem = zero_label_problem(self.reduce_zero_label, results['reduce_zero_label'])
+        if problem:
+            raise ZeroLabelError(problem)
         limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
             super()._load_seg_map(results)
