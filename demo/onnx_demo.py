@@ -51,13 +51,25 @@ def main() -> None:
             f'{about.get("task")}; known: {", ".join(SHOW)})'
         )
     try:
-        picture = ImageOps.exif_transpose(Image.open(args.picture)).convert('RGB')
+        picture = read(args.picture)
         drawn, lines = show(session, about, picture, args.score_thr)
     except (OSError, ValueError) as error:
         parser.error(str(error))
     print('\n'.join(lines))
     drawn.save(out)
     print(f'wrote {out}')
+
+
+def read(path: str) -> Image.Image:
+    """Read a picture of 8 bits, however large it is, turned as its EXIF orientation says."""
+    Image.MAX_IMAGE_PIXELS = None
+    image = Image.open(path)
+    if image.mode[:1] in ('I', 'F'):
+        raise ValueError(
+            f'{path} has pixels of type {image.mode}; save it with 8 bits, values scaled as in '
+            'the training'
+        )
+    return ImageOps.exif_transpose(image).convert('RGB')
 
 
 KEYS = ('task', 'classes', 'palette', 'channels', 'mean', 'std', 'steps')

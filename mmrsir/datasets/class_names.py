@@ -95,7 +95,8 @@ def surplus(found: Collection[str], classes: Collection[str]) -> str:
         for text, names in (('the config does not have', more), ('the data does not have', less))
         if names
     ]
-    return '; '.join(said) or f'the data has {first_ten([repr(name) for name in found])}'
+    there_are = first_ten([repr(name) for name in found])
+    return '; '.join(said) or f'the data has {there_are or "no folder for a class"}'
 
 
 def leaves(dataset: Any) -> Iterator[Any]:

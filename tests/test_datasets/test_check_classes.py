@@ -124,6 +124,13 @@ def test_other_classes_of_label_maps_in_val_are_an_error(tmp_path):
     assert kinds(cfg) == [set(), {'other-classes'}]
 
 
+def test_palette_of_another_length_is_an_error_that_says_both_numbers(tmp_path):
+    cfg = config('maps', write_maps(tmp_path, train=[[1, 2]], val=[[1, 2]]), CLASSES)
+    cfg.train_dataloader.dataset.metainfo.palette = [[1, 2, 3]]
+    with pytest.raises(ValueError, match='palette has 1 colors for 3 classes'):
+        kinds(cfg)
+
+
 def test_binary_masks_of_0_and_255_are_an_error(tmp_path):
     root = write_maps(tmp_path, train=[[0, 0, 0, 255]] * 2, val=[[0, 255]])
     cfg = config('maps', root, ['ground', 'road'], reduce_zero_label=False)

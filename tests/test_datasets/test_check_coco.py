@@ -138,6 +138,7 @@ COCO_FAULTS = {
     'no such character': ('bad-rle', segment({'size': [256, 256], 'counts': 'é'})),
     'unfinished': ('bad-rle', segment({'size': [256, 256], 'counts': 'o'})),
     'no counts': ('bad-rle', segment({'size': [256, 256]})),
+    'from 0 to 1': ('bad-box', edit('annotations', bbox=[0.2, 0.2, 0.1, 0.2])),
     'no such class': ('missing-class', edit('categories', name='triangles')),
     'order': ('class-order', lambda c: c['categories'].reverse()),
 }
@@ -324,6 +325,25 @@ def test_data_set_without_masks_is_one_fault_that_says_what_to_do(coco):
     page, _, anchor = re.search(r'docs/\S+', ERRORS['no-mask'])[0].partition('#')
     headings = re.findall(r'^#+ (.*)', (ROOT / page).read_text(), flags=re.MULTILINE)
     assert anchor in [one.lower().replace(' ', '-') for one in headings]
+
+
+def test_category_that_the_config_lacks_is_named_with_its_objects(coco):
+    path = coco / COCO_FILE
+    content = json.loads(path.read_text())
+    last = content['categories'][-1]
+    number = sum(one['category_id'] == last['id'] for one in content['annotations'])
+    classes = [one['name'] for one in content['categories'][:-1]]
+    (report,) = check('coco', coco, metainfo=dict(_delete_=True, classes=classes))
+    (said,) = (fault.detail for fault in report.faults if fault.kind == 'unused-class')
+    assert f'{last["name"]!r} ({number} objects)' in said
+
+
+def test_class_that_is_written_otherwise_in_the_file_is_named_so(faults_of, coco):
+    faults_of(lambda content: content['categories'][3].update(name='TRI ANGLE'))
+    classes = ['cross', 'disc', 'star', 'tri_angle']
+    (report,) = check('coco', coco, metainfo=dict(_delete_=True, classes=classes))
+    said = [fault.detail for fault in report.faults if fault.kind == 'missing-class']
+    assert "no category is called 'tri_angle'; did you mean 'TRI ANGLE'?" in said
 
 
 def test_box_of_two_corners_that_reaches_out_is_named(coco):

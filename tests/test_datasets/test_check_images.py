@@ -191,7 +191,10 @@ def test_labels_of_a_map_are_its_bytes(tmp_path, mode):
     assert inspect_label_map(path, None) == expected
     assert inspect_label_map(path, frozenset({0, 1, 5, 7, 255})) == expected
     (fault,) = inspect_label_map(path, frozenset({0, 5})).faults
-    assert (fault.kind, fault.detail) == ('label-range', 'no class has 1, 7, 255')
+    assert (fault.kind, fault.detail) == (
+        'label-range',
+        'no class has 1, 7, 255; allowed: 0 to 0, and 5 for no class',
+    )
 
 
 def test_every_file_is_inspected_once(inspector):

@@ -25,6 +25,7 @@ from .records import (
     class_findings,
     reference_findings,
     sort_records,
+    unused_findings,
 )
 from .turned import explain_size, turned_faults
 
@@ -57,6 +58,7 @@ def check(dataset: Any, inspector: Inspector, reading: Reading, masks: bool) -> 
     findings = chain(
         records.findings,
         class_findings(records.sound['categories'], classes),
+        unused_findings(records, classes),
         reference_findings(records),
         _shape_findings(records, masks),
         repeated_images(records),

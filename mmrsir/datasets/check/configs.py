@@ -14,7 +14,7 @@ from ...utils.arguments import check_choice
 from ...utils.errors import InvalidValueError
 from ...utils.missing import nearest
 from ..class_counts import ClassCounts
-from ..class_names import Naming
+from ..class_names import declared_names
 from ..loading.passed_over import files_of, passed_over
 from ..loading.reading import Reading
 from . import classification, coco, segmentation
@@ -24,7 +24,14 @@ from .crowding import crowding_faults
 from .evaluators import evaluator_faults
 from .faults import Fault
 from .processes import Inspector
-from .settings import below_wrappers, ignored_label_problem, reading_difference, reading_settings
+from .settings import (
+    below_wrappers,
+    ignored_label_problem,
+    reading_difference,
+    reading_settings,
+    zero_label_problem,
+    zero_label_setting,
+)
 
 SPLITS = ('train', 'val', 'test')
 SUPPORTED = ('mmdet.CocoDataset', 'mmseg.BaseSegDataset', 'mmpretrain.CustomDataset')
@@ -100,6 +107,12 @@ def check_config(cfg: Config, splits: Sequence[str] | None, inspector: Inspector
         for split in part.splits:
             if split != TRAIN and _kind(part.dataset) == 'mmdet.CocoDataset':
                 report.faults += evaluator_faults(cfg.get(f'{split}_evaluator'), part.dataset)
+        if hasattr(part.dataset, 'reduce_zero_label'):
+            said = zero_label_problem(
+                zero_label_setting(part.settings), part.dataset.reduce_zero_label
+            )
+            if said:
+                report.faults.append(Fault('zero-setting', source, said))
         left_out = passed_over(part.dataset, used, listed=splits is None)
         if left_out and report.num_images is not None:
             report.faults.append(Fault('passed-over', source, left_out))
@@ -141,8 +154,9 @@ def _check_alone(
             report.faults.append(Fault('unreadable', error.filename or source, str(error)))
         _load(dataset, source, report)
     report.counts = content.counts
-    classes = dataset.metainfo.get('classes')
-    declared = Naming('the config', tuple(classes)) if classes else None
+    declared = declared_names(dataset, source)
+    if declared is not None:
+        declared = declared._replace(place=f'the config ({", ".join(splits)})')
     return _Part(splits, source, declared, content, dataset, settings, report)
 
 

@@ -132,9 +132,14 @@ def inspect_label_map(path: str, labels: frozenset[int] | None) -> Inspection:
     if labels is not None:
         wrong = sorted(values.keys() - labels)
         if wrong:
-            faults.append(
-                Fault('label-range', path, f'no class has {first_ten(list(map(str, wrong)))}')
+            allowed = sorted(labels)
+            said = (
+                f'no class has {first_ten(list(map(str, wrong)))}; allowed: '
+                f'0 to {len(allowed) - 2}, and {allowed[-1]} for no class'
             )
+            if header is not None and header.format == 'JPEG':
+                said += '. JPEG changes values: save label maps as PNG'
+            faults.append(Fault('label-range', path, said))
     return Inspection(path, size, tuple(faults), values=values)
 
 

@@ -88,9 +88,15 @@ def _polygon_finding(polygons: Any) -> Finding | None:
                 f'{polygon!r:.40} is a list of points; COCO has flat polygons: [x1, y1, x2, y2, …]',
             )
         if not isinstance(polygon, list) or not all(map(is_number, polygon)):
-            return 'bad-polygon', f'{polygon!r:.60} must be numbers'
+            return (
+                'bad-polygon',
+                f'{polygon!r:.60} must be a list of numbers, without quotes: [x1, y1, x2, y2, …]',
+            )
         if len(polygon) < _LEAST_COORDINATES or len(polygon) % 2:
-            return 'bad-polygon', f'a polygon has {len(polygon)} coordinates'
+            return (
+                'bad-polygon',
+                f'a polygon has {len(polygon)} numbers; it needs pairs of x and y, three or more',
+            )
     return None
 
 

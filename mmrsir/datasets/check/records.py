@@ -3,13 +3,15 @@
 A finding is a kind of fault and its detail.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from ...utils.listing import first_ten
 from ...utils.suggestions import did_you_mean
+from ..class_names import folded
 
 Record = dict[str, Any]
 Finding = tuple[str, str]
@@ -126,14 +128,26 @@ def _add(records: Records, part: str, position: int, record: Any) -> None:
 def class_findings(categories: Sequence[Record], classes: Sequence[str]) -> Iterator[Finding]:
     """Compare the categories with the classes of the config."""
     names = [category['name'] for category in categories]
-    missing = [name for name in classes if name not in names]
-    for name in missing:
-        yield 'missing-class', f'no category is called {name!r}{did_you_mean(name, names)}'
+    for name in classes:
+        if name not in names:
+            alike = [one for one in names if folded(one) == folded(name)]
+            near = did_you_mean(name, alike or names, cutoff=0 if alike else 0.6)
+            said = near or f'; the file has {first_ten([repr(one) for one in names]) or "none"}'
+            yield 'missing-class', f'no category is called {name!r}{said}'
     # mmdet's labels count the categories of these names in the order of the file.
     labels = [name for name in names if name in classes]
     twice = sorted({name for name in labels if labels.count(name) > 1})
     if twice:
         yield 'duplicate-id', f'several categories are called {", ".join(map(repr, twice))}'
+
+
+def unused_findings(records: Records, classes: Sequence[str]) -> Iterator[Finding]:
+    """Name the categories with objects that the config does not have."""
+    name_of = {one['id']: one['name'] for one in records.sound['categories']}
+    used = Counter(name_of.get(one['category_id']) for one in records.sound['annotations'])
+    unused = [f'{name!r} ({n} objects)' for name, n in used.items() if name not in {None, *classes}]
+    if unused and set(classes) <= set(name_of.values()):  # else the missing ones are named
+        yield 'unused-class', f'the config does not have {first_ten(unused)}'
 
 
 def reference_findings(records: Records) -> Iterator[Finding]:
@@ -155,6 +169,12 @@ def box_finding(annotation: Record, width: float, height: float) -> Finding | No
     x, y, w, h = box
     if w < 0 or h < 0:
         return 'bad-box', f'bbox={box} has a negative side'
+    if max(box) <= 1 < min(width, height):
+        return (
+            'bad-box',
+            f'bbox={box} has coordinates from 0 to 1: multiply them by width and height of the '
+            'image',
+        )
     if min(x, y) < -_TOLERANCE or x + w > width + _TOLERANCE or y + h > height + _TOLERANCE:
         corners = x < w <= width + _TOLERANCE and y < h <= height + _TOLERANCE
         hint = '; two corners? COCO has x, y, width, height' if corners else ''

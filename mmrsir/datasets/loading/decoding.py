@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from io import BytesIO
 from pathlib import Path
 from typing import TypeVar, cast
 
@@ -12,19 +11,26 @@ from rich.console import Console
 from ...utils.errors import InvalidValueError
 from ...utils.listing import first_ten
 from ...utils.progress import show_progress
+from .headers import open_image
 from .jpeg import check_jpeg
 
 T = TypeVar('T')
 
 
 def decode_strictly(data: bytes, formats: tuple[str, ...] | None = None) -> Image.Image:
-    """Decode an image to its last byte with Pillow."""
-    with Image.open(BytesIO(data), formats=formats) as image:
-        image.verify()  # the checksums of PNG, which decoding passes over
-    image = Image.open(BytesIO(data), formats=formats)
+    """Decode an image to its last byte with Pillow, however large it is."""
+    _open(data, formats).verify()  # the checksums of PNG, which decoding passes over
+    image = _open(data, formats)
     image.load()
     if image.format in ('JPEG', 'MPO'):  # Pillow is silent on what is missing
         check_jpeg(data)
+    return image
+
+
+def _open(data: bytes, formats: tuple[str, ...] | None) -> Image.Image:
+    image = open_image(data, formats)
+    if image is None:
+        raise UnidentifiedImageError(f'no {", ".join(formats) if formats else "image"}')
     return image
 
 
@@ -41,8 +47,6 @@ def decode_all(
     def decode(path: Path) -> T | None:
         try:
             return take(path, decode_strictly(path.read_bytes(), formats))
-        except UnidentifiedImageError:
-            broken[path] = f'no {", ".join(formats) if formats else "image"}'
         except Exception as error:  # what a broken file makes Pillow raise is not bounded
             broken[path] = str(error)
         return None

@@ -2,7 +2,7 @@
 
 import re
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from io import BytesIO
 from typing import Any
@@ -60,10 +60,10 @@ def num_frames(image: Image.Image | None) -> int:
     return int(getattr(image, 'n_frames', 1))
 
 
-def open_image(data: bytes) -> Image.Image | None:
-    """Open an image with Pillow, however large it is."""
+def open_image(data: bytes, formats: Sequence[str] | None = None) -> Image.Image | None:
+    """Open an image with Pillow, however large it is; None for what is of no known format."""
     Image.init()
-    for form in Image.ID:
+    for form in formats or Image.ID:
         factory, accept = Image.OPEN[form]
         if accept is not None and accept(data[:16]) is not True:
             continue

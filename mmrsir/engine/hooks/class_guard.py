@@ -74,7 +74,10 @@ class ClassGuardHook(Hook):
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         classes = _classes_of(checkpoint)
         loops = dict(_loops(runner))
-        if classes is None or ('train' in loops and not runner._resume):
+        if classes is None:
+            return
+        if 'train' in loops and not runner._resume:
+            _warn_of_order(runner, classes, loops['train'].dataloader.dataset)
             return
         learned = Naming('the checkpoint', classes)
         mistakes = []
@@ -87,6 +90,8 @@ class ClassGuardHook(Hook):
                 elif found is not None:
                     said = difference(learned, found, may_lack_last=True)
                 if said is not None:
+                    said += f'. The checkpoint has {first_ten([*map(repr, classes)])}: name these, '
+                    said += 'in this order, in metainfo of the data set, or take another checkpoint'
                     mistakes.append(Mistake(f'{split}_dataloader.{SETTING}', said))
         refuse(runner.cfg, 'has other classes than the checkpoint', mistakes)
 
@@ -198,6 +203,17 @@ def _evaluator_mistakes(split: str, loop: Any, dataset: Any, names: Naming) -> I
             said = f'{metric.ann_file} has no image {image["img_path"]}'
         if said:
             yield Mistake(setting, said)
+
+
+def _warn_of_order(runner: Runner, classes: Sequence[str], dataset: Any) -> None:
+    """Warn if a training starts from weights that have its classes in another order."""
+    names = class_names(dataset) or ()
+    if sorted(names) == sorted(classes) and list(names) != list(classes):
+        runner.logger.warning(
+            f'the checkpoint has the classes {first_ten([*map(repr, classes)])}, the training has '
+            f'{first_ten([*map(repr, names)])}: the same in another order, so the head starts with '
+            'the weights of other classes. Name them in the order of the checkpoint to keep them'
+        )
 
 
 def _classes_of(checkpoint: Mapping[str, Any]) -> Sequence[str] | None:
