@@ -83,7 +83,7 @@ def test_difficult_object_is_a_crowd(voc):
     ],
 )
 def test_box_that_is_none_is_named(corners, said, voc):
-    with pytest.raises(ValueError, match=f'1 things are wrong.*\n.*a\\.[a-z]*: .*{said}'):
+    with pytest.raises(ValueError, match=f'1 annotations are wrong.*\n.*a\\.[a-z]*: .*{said}'):
         voc(('cat', corners))
 
 
@@ -227,7 +227,7 @@ def test_masks_that_tell_no_objects_are_named(tmp_path):
 
 def test_no_mask_at_all_is_named_with_the_place_where_it_would_be(tmp_path):
     picture(tmp_path / 'a[1].png')
-    with pytest.raises(FileNotFoundError, match=r'needs .*masks/a\[\[\]1\]\.\*'):
+    with pytest.raises(FileNotFoundError, match=r'would be .*masks/a\[\[\]1\]\.\*'):
         read_masks(str(tmp_path), f'{tmp_path}/masks', ['cell'])
 
 

@@ -122,7 +122,7 @@ def test_wrong_masks_are_named(sources, tmp_path):
     (folder / 'cut.png').write_bytes((folder / 'turned.png').read_bytes()[:40])
     message = fails(sources, tmp_path)
     assert 'images that are broken (3): ' in message and 'cut.png (' in message
-    assert 'empty.png (the mask is empty)' in message
+    assert 'empty.png (the mask is empty' in message
     assert 'turned.png (50 x 60 pixels, but its image 60 x 50)' in message
 
 

@@ -40,7 +40,8 @@ def read_masks(
     found = {path: _masks_of(path, masks, classes) for path in paths}
     if not any(any(of_class.values()) for of_class in found.values()):
         raise FileNotFoundError(
-            f'no mask found: {paths[0]} needs {_pattern(paths[0], masks, classes[0])}'
+            f'no mask found: the masks of {paths[0]} would be '
+            f'{_pattern(paths[0], masks, classes[0])}. Change the pattern of the masks'
         )
     if values is None:
         several = any(len(files) > 1 for of_class in found.values() for files in of_class.values())
@@ -66,7 +67,7 @@ def read_masks(
     bare = [path.name for path, of_class in found.items() if not any(of_class.values())]
     said = [f'masks are read as {values}']
     if bare:
-        said.append(f'left out, as without a mask: {len(bare)} pictures: {first_ten(bare)}')
+        said.append(f'left out, because they have no mask: {len(bare)} pictures: {first_ten(bare)}')
     if values == 'objects' and all(len(one.objects) <= 1 for one in pictures):
         said.append(
             'no picture has more than one object: if masks have several regions of one value, '
@@ -87,7 +88,10 @@ def _find_pictures(images: str) -> tuple[list[Path], Path]:
         root = Path(*parts[:fixed])
     pictures = [path for path in found if path.suffix.lower() in SUFFIXES and path.is_file()]
     if not pictures:
-        raise FileNotFoundError(f'{images} is neither a folder with pictures nor their pattern')
+        raise FileNotFoundError(
+            f'{images} matches no picture: name a folder with pictures, or a pattern such as '
+            '"images/*.png"'
+        )
     return pictures, root
 
 
@@ -129,7 +133,9 @@ def _read(file: Path, size: tuple[int, int]) -> Values:
     if image.mode in ('LA', 'PA'):
         image = image.getchannel(0)
     if image.mode == 'F':
-        raise InvalidValueError('its values must be whole numbers')
+        raise InvalidValueError(
+            'its values are floats; they must be whole numbers: save it with 8 or 16 bits'
+        )
     values = np.asarray(image if image.mode != 'CMYK' else image.convert('RGB')).astype(np.int64)
     if values.ndim == 3:
         colours = values[..., :3]
@@ -152,7 +158,7 @@ def _each_value(values: Values, name: str, classes: Sequence[str]) -> Found:
 
 def _whole_file(values: Values, name: str, classes: Sequence[str]) -> Found:
     if not values.any():
-        raise InvalidValueError('the mask is empty')
+        raise InvalidValueError('the mask is empty: all of its values are 0')
     yield name, values != 0
 
 

@@ -33,7 +33,9 @@ def read_voc(
     check_exists(images)
     files = sorted(annotations.rglob('*.xml'))
     if not files:
-        raise InvalidValueError(f'{annotations} holds no XML file')
+        raise InvalidValueError(
+            f'{annotations} holds no XML file: name the folder with the annotations'
+        )
     of_name, of_stem = _pictures(images)
     problems: list[str] = []
     read: list[tuple[Path, tuple[int, int], list[dict[str, Any]]]] = []
@@ -59,7 +61,7 @@ def read_voc(
                 problems.append(f'{picture}: {one["name"]}: {error}')
     if problems:
         shown = '\n  '.join(problems[:10])
-        raise InvalidValueError(f'{len(problems)} things are wrong; the first are:\n  {shown}')
+        raise InvalidValueError(f'{len(problems)} annotations are wrong; the first are:\n  {shown}')
 
     names = sorted({one['name'] for one in objects}) if classes is None else list(classes)
     others = Counter(one['name'] for one in objects if one['name'] not in names)
@@ -88,7 +90,7 @@ def _pictures(folder: Path) -> tuple[dict[str, Path], dict[str, list[Path]]]:
                 of_name[str(path.relative_to(folder))] = path
                 of_stem[path.stem].append(path)
     if not of_name:
-        raise InvalidValueError(f'{folder} holds no picture')
+        raise InvalidValueError(f'{folder} holds no picture: name the folder with the pictures')
     return of_name, of_stem
 
 

@@ -17,6 +17,8 @@ from .headers import Pixels
 from .jpeg import BrokenImageError
 from .reading import Reading, ValueRangeError, describe_values, is_nearly_black
 
+_ALL_BROKEN = 'tools/misc/check_dataset.py lists all broken files'
+
 
 class CorruptImageError(UserError, ValueError):
     """An image that is cut or damaged."""
@@ -113,14 +115,17 @@ class LoadImageFromFile(transforms.LoadImageFromFile):
                 _warn_of_range(f'{path} is nearly black: {describe_values(pixels)}')
             return self.reading.to_eight_bits(pixels, exact=self.to_float32)
         except BrokenImageError as error:
-            raise CorruptImageError(f'{path} is broken: {error}') from error
+            raise CorruptImageError(
+                f'{path} is broken: {error}. Replace it; {_ALL_BROKEN}'
+            ) from error
         except ValueRangeError as error:
             raise ValueRangeError(f'{path}: {error}') from error
 
     def _skip(self, error: CorruptImageError, count: int) -> None:
         if count > self.max_skipped:
             raise CorruptImageError(
-                f'more than max_skipped={self.max_skipped} images are broken; the last: {error}'
+                f'more than max_skipped={self.max_skipped} images are broken; the last: {error}. '
+                f'{_ALL_BROKEN}; replace them, or raise max_skipped'
             ) from error
         print_log(
             f'skipped image {count} of at most {self.max_skipped}: {error}',

@@ -121,7 +121,9 @@ class Reading:
                 unchanged = partial(_opencv, data, cv2.IMREAD_UNCHANGED)
                 pixels, said = capture_standard_error(unchanged)
             if pixels is None and form == 'PNG':
-                raise BrokenImageError(_in_one_line(said.decode(errors='replace')) or 'cut')
+                raise BrokenImageError(
+                    _in_one_line(said.decode(errors='replace')) or 'it is cut off'
+                )
         if pixels is None:
             return self._with_pillow(data)
         if form in _NOT_TURNED and self.turns:
@@ -139,7 +141,9 @@ class Reading:
                 f'knows{type_of_tiff(data)}; the first are {data[:16]!r}'
             )
         if image.width * image.height > _MAX_PIXELS:
-            raise BrokenImageError(f'{image.width} x {image.height} pixels are too many')
+            raise BrokenImageError(
+                f'it has {image.width} x {image.height} pixels; at most 2^30 are read'
+            )
         stored = 1 if image.format == 'TIFF' else orientation(data)  # it is turned when loaded
         image.load()
         if image.mode in ('I', 'F') or image.mode.startswith('I;16'):
