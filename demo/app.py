@@ -95,7 +95,7 @@ def build_page(viewer: Viewer, model: str, score_thr: float | None) -> gr.Blocks
             )
             title = gr.Markdown(elem_id='title')
             with gr.Row():
-                views = [_image(view.title, name, min_width=270) for name, view in VIEWS.items()]
+                views = [_image(view.title, name, min_width=420) for name, view in VIEWS.items()]
 
         def open_picture(path: str | None, score: float, number: int) -> dict[Any, Any]:
             if path is None:
@@ -214,7 +214,8 @@ def main() -> None:
     args = parser.parse_args()
     predictor = Predictor(args.config, args.checkpoint, args.device, args.score_thr)
     viewer = Viewer(predictor)
-    model = f'{Path(args.config).stem}, {Path(args.checkpoint).name}'
+    names = [Path(args.config).stem, Path(args.checkpoint).name]
+    model = ', '.join(dict.fromkeys(names))
     score_thr = args.score_thr if predictor.cfg.default_scope == 'mmdet' else None
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # which deletes the folder
     with TemporaryDirectory(prefix='mmrsir-page-') as folder:
