@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from mmengine.registry import DATASETS, METRICS, TRANSFORMS, init_default_scope
+from mmengine.registry import DATASETS, METRICS, TRANSFORMS, VISUALIZERS, init_default_scope
 from mmengine.runner import CheckpointLoader
 
 from mmrsir import replacements
@@ -130,6 +130,7 @@ def test_what_another_project_replaced_since_stays():
         ('mmseg', TRANSFORMS, 'LoadImageFromFile', LoadImageFromFile.__module__),
         ('mmpretrain', TRANSFORMS, 'LoadImageFromFile', LoadImageFromFile.__module__),
         ('mmseg', TRANSFORMS, 'LoadAnnotations', 'mmrsir.datasets.loading.mmseg'),
+        ('mmseg', VISUALIZERS, 'SegLocalVisualizer', 'mmrsir.visualization.mmseg'),
         ('mmseg', DATASETS, 'BaseSegDataset', 'mmrsir.datasets.loading.mmseg'),
         ('mmpretrain', DATASETS, 'CustomDataset', 'mmrsir.datasets.loading.mmpretrain'),
         ('mmdet', METRICS, 'CocoMetric', CheckedCocoMetric.__module__),
