@@ -12,6 +12,7 @@ import runpy
 import shlex
 import sys
 from glob import glob
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -83,6 +84,7 @@ class Reader:
             words = [name for word in shlex.split(command) for name in expand(word)]
             assert words[0] == 'python', command
             self.monkeypatch.setattr(sys, 'argv', words[1:])
+            self.monkeypatch.syspath_prepend(Path(words[1]).parent)
             try:
                 runpy.run_path(words[1], run_name='__main__')
             except SystemExit as error:
