@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from .exporting import first_tokens
+from .fused_block import is_fused, run_fused
 from .linear import LinearSequential
 from .mixers import Mixer
 from .modes import has_hooks, is_transformed
@@ -32,10 +33,11 @@ CHUNK_ELEMENTS = 400_000
 class Block(BaseModule):
     """Pre-norm residual block: ``x += mixer(LN(x))``, then ``x += MLP(LN(x))`` (Eq. 1).
 
-    There are four ways through it, with one result:
+    There are five ways through it, with one result:
 
     - *plain*: the tokens are moved into the order of the mixer, all at once;
     - *indexed*: they stay in raster order, and the mixer's kernels read them through an index;
+    - *fused*: indexed, but all of it in two kernels (:mod:`.fused_block`), where you ask for it;
     - *chunked*: plain, but one chunk of windows after the other, in inference on the CPU;
     - *recomputed*: plain or indexed, and once more in the backward pass (``with_cp``).
 
@@ -86,6 +88,8 @@ class Block(BaseModule):
         Returns:
             Tokens in the mixer's order, or in raster order, (B, L, C).
         """
+        if indexed and places_BM is not None and is_fused(self, x_BLC, gate_BL):
+            return run_fused(self, x_BLC, places_BM)
         run = self._indexed if indexed else self._plain
         if self.with_cp and torch.is_grad_enabled() and not is_transformed(x_BLC):
             return checkpoint(run, x_BLC, places_BM, gate_BL, grid, use_reentrant=False)

@@ -84,8 +84,7 @@ class WindowAttention(BaseModule):
             return False
         if is_transformed(x_BLC):
             return False
-        amp = torch.is_autocast_enabled('cuda') and x_BLC.dtype != torch.float64
-        dtype = torch.get_autocast_dtype('cuda') if amp else x_BLC.dtype
+        dtype = product_dtype(x_BLC)
         return kernels.supports(x_BLC.device, dtype, self.window_tokens, self.head_dim)
 
     def attend_indexed(self, x_BLC: Tensor, order_BM: Tensor) -> Tensor:
@@ -108,6 +107,13 @@ class WindowAttention(BaseModule):
         q_BNhd, k_BNhd, _ = linear(self.qkv, x_BNC).unflatten(-1, (3, self.num_heads, -1)).unbind(2)
         samples = torch.arange(len(place_B), device=place_B.device)
         return query_weights(q_BNhd[samples, place_B], k_BNhd.transpose(1, 2))
+
+
+def product_dtype(x: Tensor) -> torch.dtype:
+    """Return the type in which linear layers multiply tokens on CUDA: autocast's under it."""
+    if torch.is_autocast_enabled('cuda') and x.dtype != torch.float64:
+        return torch.get_autocast_dtype('cuda')
+    return x.dtype
 
 
 def fused_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:

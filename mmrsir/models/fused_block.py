@@ -1,0 +1,118 @@
+"""The fused way through a block, for inference on NVIDIA GPUs: two kernels, one a half of it.
+
+It is off unless the environment variable ``MMRSIR_FUSED_KERNELS`` is 1 when this is imported:
+its speed is not measured yet (docs/performance.md).
+
+Shape suffixes: B batch, L tokens, M tokens of whole windows (:mod:`.order`), C channels.
+"""
+
+import os
+import warnings
+
+import torch
+from mmcv.cnn.bricks import DropPath
+from mmcv.cnn.bricks.transformer import FFN
+from torch import Tensor, nn
+from torch.overrides import has_torch_function_unary
+from torch.utils._python_dispatch import is_in_torch_dispatch_mode
+
+from ..utils.arguments import check_choice
+from .importance import MeanImportance
+from .linear import LinearSequential
+from .mixers import ImportantRegionWindows, RandomSamplingWindows
+from .modes import has_hooks
+from .windows import WindowAttention, product_dtype
+
+try:
+    from . import fused_kernels
+except ImportError:  # no Triton
+    fused_kernels = None  # type: ignore[assignment]
+
+SWITCH = 'MMRSIR_FUSED_KERNELS'
+# The modules of a block that the kernels replace, and others that compute nothing there.
+REPLACED = (
+    *(nn.LayerNorm, WindowAttention, nn.Linear, nn.Linear, DropPath),
+    *(nn.LayerNorm, FFN, LinearSequential, LinearSequential, nn.Linear, nn.GELU, nn.Dropout),
+    *(nn.Linear, nn.Dropout, DropPath),
+)
+IDLE = (RandomSamplingWindows, ImportantRegionWindows, MeanImportance, nn.Identity)
+
+
+def _is_switched_on() -> bool:
+    value = os.environ.get(SWITCH, '0')
+    check_choice(SWITCH, value, ('0', '1'))
+    if value == '1' and fused_kernels is None:
+        warnings.warn(f'{SWITCH}=1 has no effect: Triton is not installed', stacklevel=2)
+    return value == '1' and fused_kernels is not None
+
+
+enabled = _is_switched_on()
+
+
+def is_fused(block: nn.Module, x_BLC: Tensor, gate_BL: Tensor | None) -> bool:
+    """Return whether the kernels serve a block whose tokens stay in raster order.
+
+    They do in inference, in bfloat16 or float16, by autocast too, for up to 128 channels, and
+    where nothing but the layers that :class:`.blocks.Block` builds would run: no gate, no hooks,
+    no layer in place of another, no mode that looks on.
+    """
+    return (
+        enabled
+        and not torch.is_grad_enabled()
+        and gate_BL is None
+        and (torch.compiler.is_compiling() or not _is_watched(x_BLC))
+        and _is_as_built(block, x_BLC)
+        and fused_kernels.supports(
+            x_BLC.device,
+            product_dtype(x_BLC),
+            x_BLC.shape[2],
+            block.mixer.attn.num_heads,
+            block.mixer.window_tokens,
+        )
+    )
+
+
+def run_fused(block: nn.Module, x_BLC: Tensor, places_BM: Tensor) -> Tensor:
+    """Run a block on tokens in raster order; see :meth:`.blocks.Block.forward`."""
+    dtype = product_dtype(x_BLC)
+
+    def parameters(layer: nn.Module) -> tuple[Tensor, Tensor]:
+        return layer.weight.to(dtype), layer.bias.to(dtype)
+
+    attention, (hidden, output, _) = block.mixer.attn, block.ffn.layers
+    x_BLC = fused_kernels.add_attention(
+        x_BLC,
+        block.norm1.weight,
+        block.norm1.bias,
+        *parameters(attention.qkv),
+        *parameters(attention.proj),
+        places_BM,
+        attention.num_heads,
+        attention.window_tokens,
+        block.norm1.eps,
+    )
+    return fused_kernels.add_mlp(
+        x_BLC,
+        block.norm2.weight,
+        block.norm2.bias,
+        *parameters(hidden[0]),
+        *parameters(output),
+        block.norm2.eps,
+    )
+
+
+def _is_watched(x_BLC: Tensor) -> bool:
+    """Return whether a mode counts or records operators: it knows those of torch."""
+    return has_torch_function_unary(x_BLC) or is_in_torch_dispatch_mode()
+
+
+def _is_as_built(block: nn.Module, x_BLC: Tensor) -> bool:
+    modules = list(block.modules())
+    return (
+        tuple(type(one) for one in modules[1:] if type(one) not in IDLE) == REPLACED
+        and not any(one.training or has_hooks(one) for one in modules)
+        and all(type(one) is nn.Parameter for one in block.parameters())
+        and all(one.dtype == x_BLC.dtype for one in block.parameters())
+        # Autocast gives tokens of other types another type.
+        and (x_BLC.dtype == torch.float32 or not torch.is_autocast_enabled('cuda'))
+    )
