@@ -35,10 +35,12 @@ REPLACED = (
     *(nn.LayerNorm, FFN, LinearSequential, LinearSequential, nn.Linear, nn.GELU, nn.Dropout),
     *(nn.Linear, nn.Dropout, DropPath),
 )
+NUM_PARAMETERS = 12  # a weight and a bias of each norm and each linear layer
 IDLE = (RandomSamplingWindows, ImportantRegionWindows, MeanImportance, nn.Identity)
 
 
-def _is_switched_on() -> bool:
+def is_switched_on() -> bool:
+    """Read the environment variable."""
     value = os.environ.get(SWITCH, '0')
     check_choice(SWITCH, value, ('0', '1'))
     if value == '1' and fused_kernels is None:
@@ -46,7 +48,7 @@ def _is_switched_on() -> bool:
     return value == '1' and fused_kernels is not None
 
 
-enabled = _is_switched_on()
+enabled = is_switched_on()
 
 
 def is_fused(block: nn.Module, x_BLC: Tensor, gate_BL: Tensor | None) -> bool:
@@ -107,12 +109,13 @@ def _is_watched(x_BLC: Tensor) -> bool:
 
 
 def _is_as_built(block: nn.Module, x_BLC: Tensor) -> bool:
-    modules = list(block.modules())
+    modules, parameters = list(block.modules()), list(block.parameters())
     return (
         tuple(type(one) for one in modules[1:] if type(one) not in IDLE) == REPLACED
         and not any(one.training or has_hooks(one) for one in modules)
-        and all(type(one) is nn.Parameter for one in block.parameters())
-        and all(one.dtype == x_BLC.dtype for one in block.parameters())
+        and len(parameters) == NUM_PARAMETERS
+        and all(type(one) is nn.Parameter for one in parameters)
+        and all(one.dtype == x_BLC.dtype for one in parameters)
         # Autocast gives tokens of other types another type.
         and (x_BLC.dtype == torch.float32 or not torch.is_autocast_enabled('cuda'))
     )

@@ -33,9 +33,10 @@ from . import kernels
 
 DTYPES = (torch.float16, torch.bfloat16)  # exact products of float32 would be slow here
 MAX_CHANNELS = 128
+MAX_HEAD_DIM = 32  # 64 take more registers than there are
 CHANNEL_STEP = 16  # a multiple of it makes whole tiles of 4 C hidden channels
-_ROWS = 64  # tokens a program of the MLP, and hidden channels that it holds at a time
-_HIDDEN = 64
+_ROWS = 64  # tokens of a program of the MLP
+_HIDDEN = 32  # hidden channels that it holds at a time
 SQRT_HALF = tl.constexpr(math.sqrt(0.5))
 LOG2_E = tl.constexpr(math.log2(math.e))
 
@@ -48,6 +49,7 @@ def supports(
         dtype in DTYPES
         and channels <= MAX_CHANNELS
         and channels % CHANNEL_STEP == 0
+        and channels // num_heads <= MAX_HEAD_DIM
         and kernels.supports(device, dtype, window_tokens, channels // num_heads)
     )
 
@@ -108,7 +110,7 @@ def add_attention(
             BLOCK_N=max(kernels.MIN_TILE, triton.next_power_of_2(window_tokens)),
             BLOCK_D=max(kernels.MIN_TILE, triton.next_power_of_2(head_dim)),
             SCALE=head_dim**-0.5,
-            num_warps=4,
+            num_warps=_attention_warps(x_BLC.device, channels),
             num_stages=1,
         )
     return out_BLC
@@ -165,6 +167,15 @@ def add_mlp(
 @add_mlp.register_fake
 def _(x_BLC: Tensor, *_: Any) -> Tensor:
     return x_BLC.new_empty(x_BLC.shape)
+
+
+def _attention_warps(device: torch.device, channels: int) -> int:
+    """Return with how many warps no register is spilled."""
+    return 4 if channels <= 64 or _capability(device)[0] in (9, 10) else 8
+
+
+def _capability(device: torch.device) -> tuple[int, int]:
+    return torch.cuda.get_device_capability(device) if device.type == 'cuda' else (0, 0)
 
 
 def _contiguous(*tensors: Tensor) -> list[Tensor]:

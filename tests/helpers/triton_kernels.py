@@ -47,7 +47,7 @@ MULTIPROCESSORS = {  # by compute capability
 
 
 def run_interpreted(module: str) -> dict[str, Any]:
-    """Run a test file as a program in which Triton's kernels run on the CPU, and read its output."""
+    """Run a test file as a program in which Triton's kernels run on the CPU."""
     environment = {**os.environ, 'TRITON_INTERPRET': '1', 'CUDA_VISIBLE_DEVICES': ''}
     root = Path(__file__).parents[2]
     command = (sys.executable, '-m', module)

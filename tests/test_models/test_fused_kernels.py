@@ -218,30 +218,47 @@ def test_gpu_computes_halves_of_a_block(case):
     assert errors['input'] == 0
 
 
-# Programs that a multiprocessor holds at least, attention and MLP, by channels.
-PROGRAMS = {64: (4, 4), 128: (2, 2)}
-
-
-@pytest.mark.parametrize('capability', MULTIPROCESSORS)
-@pytest.mark.parametrize('channels', PROGRAMS)
-def test_kernels_fit_on_the_chip(monkeypatch, channels, capability):
-    case = Case(1, 98, 49, channels, 4, 'bfloat16')
-    for name, run, least in zip(
-        ('_attention_kernel', '_mlp_kernel'),
-        (
-            lambda: attend(case, draw_attention(case, 'cpu')),
-            lambda: run_mlp(draw_mlp(case, 'cpu')),
-        ),
-        PROGRAMS[channels],
-        strict=True,
+def fit_on_the_chip(monkeypatch, case, capability, least, spill=0):
+    """Compile both kernels; check what they need and how many programs run at a time."""
+    monkeypatch.setattr(fused_kernels, '_capability', lambda device: divmod(capability, 10))
+    for name, run in (
+        ('_attention_kernel', lambda: attend(case, draw_attention(case, 'cpu'))),
+        ('_mlp_kernel', lambda: run_mlp(draw_mlp(case, 'cpu'))),
     ):
         compiler = compile_launches(monkeypatch, fused_kernels, name, capability)
         run()
         limit = MULTIPROCESSORS[capability].shared_kib_a_program
         assert compiler.shared_bytes <= limit * 1024
         _registers, spilled = compiler.usage()
-        assert spilled == 0
-        assert compiler.programs() >= least
+        assert spilled <= spill
+        assert compiler.programs() * compiler.num_warps >= least
+
+
+# Warps that a multiprocessor holds at least, by channels and heads.
+WARPS = {(64, 4): 16, (128, 4): 8}
+
+
+@pytest.mark.parametrize('capability', MULTIPROCESSORS)
+@pytest.mark.parametrize(('channels', 'num_heads'), WARPS)
+def test_kernels_fit_on_the_chip(monkeypatch, channels, num_heads, capability):
+    case = Case(1, 98, 49, channels, num_heads, 'bfloat16')
+    fit_on_the_chip(monkeypatch, case, capability, WARPS[channels, num_heads])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('capability', MULTIPROCESSORS)
+@pytest.mark.parametrize(
+    'case',
+    [
+        *(Case(1, 98, 49, 128, 4, dtype, 'autocast') for dtype in ('float16', 'bfloat16')),
+        *(Case(1, 98, 49, *shape, 'bfloat16') for shape in ((32, 2), (48, 3), (96, 3), (96, 4))),
+        *(Case(1, 98, 64, 128, heads, 'float16') for heads in (4, 8, 16)),
+    ],
+    ids=str,
+)
+def test_kernels_of_other_shapes_fit_on_the_chip(monkeypatch, case, capability):
+    # For 32 channels the compiler spills 2 registers on 8.9, so that more programs run at a time.
+    fit_on_the_chip(monkeypatch, case, capability, 8, spill=8 if case.channels == 32 else 0)
 
 
 @pytest.mark.parametrize(
@@ -253,7 +270,7 @@ def test_kernels_fit_on_the_chip(monkeypatch, channels, capability):
         (dict(channels=256), False),
         (dict(channels=120), False),  # no whole tiles
         (dict(window_tokens=65), False),
-        (dict(num_heads=1), False),  # 128 channels a head
+        (dict(num_heads=2), False),  # 64 channels a head
     ],
 )
 def test_supports(monkeypatch, change, expected):
