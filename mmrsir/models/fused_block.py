@@ -8,6 +8,7 @@ Shape suffixes: B batch, L tokens, M tokens of whole windows (:mod:`.order`), C 
 
 import os
 import warnings
+from typing import Any
 
 import torch
 from mmcv.cnn.bricks import DropPath
@@ -51,7 +52,7 @@ def is_switched_on() -> bool:
 enabled = is_switched_on()
 
 
-def is_fused(block: nn.Module, x_BLC: Tensor, gate_BL: Tensor | None) -> bool:
+def is_fused(block: Any, x_BLC: Tensor, gate_BL: Tensor | None) -> bool:
     """Return whether the kernels serve a block whose tokens stay in raster order.
 
     They do in inference, in bfloat16 or float16, by autocast too, for up to 128 channels, and
@@ -74,11 +75,11 @@ def is_fused(block: nn.Module, x_BLC: Tensor, gate_BL: Tensor | None) -> bool:
     )
 
 
-def run_fused(block: nn.Module, x_BLC: Tensor, places_BM: Tensor) -> Tensor:
+def run_fused(block: Any, x_BLC: Tensor, places_BM: Tensor) -> Tensor:
     """Run a block on tokens in raster order; see :meth:`.blocks.Block.forward`."""
     dtype = product_dtype(x_BLC)
 
-    def parameters(layer: nn.Module) -> tuple[Tensor, Tensor]:
+    def parameters(layer: nn.Linear) -> tuple[Tensor, Tensor]:
         return layer.weight.to(dtype), layer.bias.to(dtype)
 
     attention, (hidden, output, _) = block.mixer.attn, block.ffn.layers

@@ -11,7 +11,7 @@ of its own, so the result is deterministic. A token that is repeated to fill up 
 row and added afterwards.
 
 Importing this needs Triton. With ``TRITON_INTERPRET=1`` the kernels run on the CPU, for tests,
-though not in bfloat16, which Triton's interpreter multiplies wrongly.
+though bfloat16 is multiplied wrongly there.
 
 Shape suffixes: B batch, L tokens, M tokens of a sequence of whole windows, C channels, N window
 tokens, h heads, d head dimension.
@@ -36,8 +36,6 @@ DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 MAX_WINDOW_TOKENS = 64
 MAX_HEAD_DIM = 64
 MIN_TILE = 16  # rows and columns that tl.dot takes at least
-# Not timed. Four warps for 64 tokens share a matrix instruction of Hopper.
-_TOKENS_PER_WARP = 16
 LOG2_E = tl.constexpr(math.log2(math.e))
 
 
@@ -164,10 +162,9 @@ def _launch(
     windows = places_BM.shape[1] // window_tokens
     head_dim = channels // (3 * num_heads)
     tile = max(MIN_TILE, triton.next_power_of_2(window_tokens))
+    head_tile = max(MIN_TILE, triton.next_power_of_2(head_dim))
     exact = not _allows_tf32()
-    # Exact products in float32 have no such instruction and with four warps run out of registers.
-    per_warp = 8 if exact and qkv_BLC3.dtype == torch.float32 else _TOKENS_PER_WARP
-    num_warps = max(1, tile // per_warp)
+    per_warp = _tokens_per_warp(kernel is _attend_kernel, qkv_BLC3.dtype, head_tile, exact)
     with torch.cuda.device_of(qkv_BLC3):  # Triton launches on the current device
         kernel[(batch_size * windows * num_heads,)](
             *operands,
@@ -179,11 +176,21 @@ def _launch(
             HEAD_DIM=head_dim,
             WINDOW_TOKENS=window_tokens,
             BLOCK_N=tile,
-            BLOCK_D=max(MIN_TILE, triton.next_power_of_2(head_dim)),
+            BLOCK_D=head_tile,
             SCALE=head_dim**-0.5,
             PRECISION='ieee' if exact else 'tf32',
-            num_warps=num_warps,
+            num_warps=max(1, tile // per_warp),
         )
+
+
+def _tokens_per_warp(forward: bool, dtype: torch.dtype, head_tile: int, exact: bool) -> int:
+    """Return for how many tokens a program has a warp. Chosen by compiling, and not timed."""
+    if dtype == torch.float32:
+        # Exact products have no matrix instruction and with 16 run out of registers.
+        return 8 if exact else 16
+    # Two warps for 64 tokens let 14 programs run on a multiprocessor, four let 8 to 10. With larger
+    # heads, and backward, fewer warps would run.
+    return 32 if forward and head_tile == MIN_TILE else 16
 
 
 def _allows_tf32() -> bool:

@@ -1,15 +1,11 @@
 """The kernels of window attention for GPUs.
 
-Whether Triton's interpreter runs a kernel, on the CPU, is settled when the kernel is defined. So
-one process of its own does all of it, this file as a program, and the tests look at what it prints.
-What the interpreter cannot tell is tested by compiling, which needs no GPU, and on GPUs.
+This file, as a program, runs them by Triton's interpreter, and the tests look at what it prints
+(tests/helpers/triton_kernels.py). What the interpreter cannot tell is tested by compiling, which
+needs no GPU, and on GPUs.
 """
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -21,16 +17,19 @@ from mmrsir.models.order import fill_windows
 
 pytest.importorskip('triton')
 
-import triton
-from triton.backends.compiler import GPUTarget
-
 from mmrsir.models import kernels
+
+from ..helpers.triton_kernels import (
+    MULTIPROCESSORS,
+    compile_launches,
+    run_interpreted,
+    teach_bfloat16,
+)
 
 HEADS = 2
 # Multiples of N, others, less than N and N + 1.
 LENGTHS = {4: (12, 10, 3, 5), 49: (98, 60, 30, 50)}
 TOLERANCE = {'float32': 1e-5, 'float16': 2e-3, 'bfloat16': 2e-2}
-SHARED_MEMORY = {89: 99, 90: 227}  # KiB a block by compute capability
 
 
 class Case(NamedTuple):
@@ -52,10 +51,11 @@ CASES = [
     for batch_size, head_dim in ((1, 8), (3, 16), (1, 24), (3, 32))
 ]
 CASES += [Case(3, 60, 49, 16, layout=layout) for layout in ('expanded', 'strided')]
-CASES += [Case(3, length, 49, 24, 'float16') for length in LENGTHS[49]]
+CASES += [
+    Case(3, length, 49, 24, dtype) for dtype in ('float16', 'bfloat16') for length in LENGTHS[49]
+]
 GPU_CASES = [
     *CASES,
-    *(Case(3, length, 49, 24, 'bfloat16') for length in LENGTHS[49]),
     *(Case(3, 150, 64, 64, dtype) for dtype in TOLERANCE),  # the largest tiles
 ]
 
@@ -127,6 +127,7 @@ def spread_of_nan() -> dict[str, list[int]]:
 
 def main() -> None:
     """Print all that the tests want to know of the interpreted kernels."""
+    teach_bfloat16()
     found: dict[str, Any] = {str(case): measure(case, 'cpu') for case in CASES}
     found['nan'] = spread_of_nan()
     qkv, places, _ = draw(Case(3, 10, 4, 8), 'cpu')
@@ -137,12 +138,7 @@ def main() -> None:
 @pytest.fixture(scope='module')
 def interpreted() -> dict[str, Any]:
     """What this file prints as a program."""
-    command = (sys.executable, '-m', 'tests.test_models.test_kernels')
-    environment = {**os.environ, 'TRITON_INTERPRET': '1', 'CUDA_VISIBLE_DEVICES': ''}
-    root = Path(__file__).parents[2]
-    ended = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True)
-    assert ended.returncode == 0, ended.stderr
-    return json.loads(ended.stdout)
+    return run_interpreted('tests.test_models.test_kernels')
 
 
 @pytest.mark.parametrize('case', CASES, ids=str)
@@ -173,26 +169,7 @@ def test_gpu_computes_window_attention(case):
     assert errors['input'] == 0
 
 
-class Compiler:
-    """Stands in for a kernel: compiles it for a GPU instead of launching it."""
-
-    def __init__(self, kernel: Any, capability: int) -> None:
-        self.kernel = kernel
-        self.target = GPUTarget('cuda', capability, 32)
-
-    def __getitem__(self, grid: tuple[int]) -> Any:
-        return self.compile
-
-    def compile(self, *args: Any, num_warps: int, **constants: Any) -> None:
-        names = {torch.float32: '*fp32', torch.bfloat16: '*bf16', torch.int64: '*i64'}
-        types = [names[arg.dtype] if isinstance(arg, Tensor) else 'i32' for arg in args]
-        types += ['constexpr'] * len(constants)
-        signature = dict(zip(self.kernel.arg_names, types, strict=True))
-        source = triton.compiler.ASTSource(self.kernel, signature, constants)
-        self.compiled = triton.compile(source, self.target, {'num_warps': num_warps})
-
-
-@pytest.mark.parametrize('capability', SHARED_MEMORY)
+@pytest.mark.parametrize('capability', [89, 90])
 @pytest.mark.parametrize(
     ('dtype', 'tf32'), [('bfloat16', True), ('float32', True), ('float32', False)]
 )
@@ -205,10 +182,21 @@ def test_largest_window_fits_on_the_chip(monkeypatch, dtype, tf32, capability):
         ('_attend_kernel', lambda: kernels.attend_indexed(*arguments)),
         ('_gradient_kernel', lambda: kernels._gradient(grad, *arguments)),
     ):
-        compiler = Compiler(getattr(kernels, name), capability)
-        monkeypatch.setattr(kernels, name, compiler)
+        compiler = compile_launches(monkeypatch, kernels, name, capability)
         run()
-        assert compiler.compiled.metadata.shared <= SHARED_MEMORY[capability] * 1024
+        assert compiler.shared_bytes <= MULTIPROCESSORS[capability].shared_kib_a_program * 1024
+
+
+@pytest.mark.parametrize('capability', MULTIPROCESSORS)
+@pytest.mark.parametrize(('head_dim', 'programs'), [(16, 14), (32, 7)])
+def test_many_windows_of_few_channels_run_at_a_time(monkeypatch, head_dim, programs, capability):
+    case = Case(1, 98, 49, head_dim, 'bfloat16')
+    qkv, places, _ = draw(case, 'cpu')
+    compiler = compile_launches(monkeypatch, kernels, '_attend_kernel', capability)
+    kernels.attend_indexed(qkv.detach(), places, HEADS, case.window_tokens)
+    _registers, spilled = compiler.usage()
+    assert spilled == 0
+    assert compiler.programs() >= programs
 
 
 def supports(device='cuda', dtype=torch.float16, window_tokens=49, head_dim=32) -> bool:
