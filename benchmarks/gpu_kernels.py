@@ -1,4 +1,5 @@
-"""Time the attention kernel with other numbers of warps, and list the kernels that take longest.
+"""Time the attention kernel with other numbers of warps, and fused blocks beside others; list the
+kernels that take longest.
 
 python benchmarks/gpu_kernels.py --out kernels.json
 TRITON_INTERPRET=1 python benchmarks/gpu_kernels.py --tiny    # in small, also on a CPU
@@ -6,19 +7,20 @@ TRITON_INTERPRET=1 python benchmarks/gpu_kernels.py --tiny    # in small, also o
 
 import argparse
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import torch
-from speed.timing import stopwatch
+from speed.timing import Contender, stopwatch, take_turns
 from torch import Tensor
 from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
-from mmrsir.models import ARCHS, RSIRTransformer
+from mmrsir.models import ARCHS, RSIRTransformer, fused_block
+from mmrsir.models.order import fill_windows
 from mmrsir.utils.errors import InvalidValueError, plain_errors
 
 WINDOW = 49  # tokens
@@ -54,6 +56,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     images = torch.randn(batch, 3, side, side).to(device, dtype)
     network: Callable[[Tensor], Any] = model if args.tiny else torch.compile(model)
     forward, training = _forward_of(model, network, images), _training_of(model, network, images)
+    keep(halves=time_halves(model, side, batch, dtype, device))
+    if device.type == 'cuda':  # where the fused way is taken
+        fused = partial(_fused, True, forward)
+        ways = dict(unfused=partial(_fused, False, forward), fused=fused)
+        keep(forward=time_in_turn(ways, device))
+        keep(fused_kernels=largest_kernels(fused, device))
     keep(forward_by_warps=time_by_warps({'forward': forward}, device))
     keep(forward_kernels=largest_kernels(forward, device))
     keep(training_kernels=largest_kernels(training, device))
@@ -85,37 +93,75 @@ def time_attention(
     return rows
 
 
-def time_by_warps(runs: dict[str, Callable[[], Any]], device: torch.device) -> list[dict[str, Any]]:
+@torch.inference_mode()
+def time_halves(
+    model: RSIRTransformer, side: int, batch: int, dtype: torch.dtype, device: torch.device
+) -> list[dict[str, Any]]:
+    """Time both halves of a block of each stage that can be fused, beside torch's operators."""
+    from mmrsir.models.fused_kernels import MAX_CHANNELS
+
+    rows = []
+    for index, stage in enumerate(model.eval().stages):
+        block, grid = stage.blocks[0], (side // 2 ** (index + 2),) * 2
+        channels = block.norm1.normalized_shape[0]
+        if channels > MAX_CHANNELS:
+            break
+        x = torch.randn(batch, grid[0] * grid[1], channels).to(device, dtype)
+        order = torch.rand(x.shape[:2]).argsort(1).to(device)
+        places = fill_windows(order, block.mixer.window_tokens)
+        operators: dict[str, Callable[..., Any]] = dict(attention=_attention, mlp=_mlp)
+        kernels = dict(attention=fused_block.add_attention, mlp=fused_block.add_mlp)
+        for half, operands in (('attention', (block, x, places)), ('mlp', (block, x))):
+            unfused = operators[half]
+            if device.type == 'cuda':
+                unfused = torch.compile(unfused)
+            ways = dict(
+                unfused=partial(unfused, *operands), fused=partial(kernels[half], *operands)
+            )
+            shape = dict(stage=index + 1, tokens=x.shape[1], channels=channels, half=half)
+            rows += [dict(**shape, **row) for row in time_in_turn(ways, device)]
+    return rows
+
+
+def time_by_warps(
+    runs: Mapping[str, Callable[[], Any]], device: torch.device
+) -> list[dict[str, Any]]:
     """Time computations with each number of warps in turn, and compare what comes out."""
     from mmrsir.models import kernels
 
-    default, rows, measure = kernels._TOKENS_PER_WARP, [], stopwatch(device)
+    def with_warps(number: int, run: Callable[[], Any]) -> Any:
+        kernels._tokens_per_warp = lambda *_: number
+        return run()
+
+    default, rows = kernels._tokens_per_warp, []
     try:
         for name, run in runs.items():
-            seconds: dict[int, list[float]] = {number: [] for number in TOKENS_PER_WARP}
-            results: dict[int, Any] = {}
-            warmup, repeats = (WARMUP, REPEATS) if device.type == 'cuda' else (1, 1)
-            for turn in range(warmup + repeats):
-                for number in TOKENS_PER_WARP:
-                    kernels._TOKENS_PER_WARP = number
-                    taken = measure(partial(_keep, results, number, run))
-                    if turn >= warmup:
-                        seconds[number].append(taken)
-            values = [
-                (one[-1] if isinstance(one, tuple) else one).float() for one in results.values()
-            ]
-            for number, value in zip(TOKENS_PER_WARP, values, strict=True):
-                error = (value - values[0]).norm() / values[0].norm()
-                rows.append(
-                    dict(
-                        run=name,
-                        warps=64 // number,
-                        milliseconds=1000 * median(seconds[number]),
-                        difference=error.item(),
-                    )
-                )
+            ways = {f'{64 // one} warps': partial(with_warps, one, run) for one in TOKENS_PER_WARP}
+            rows += [dict(run=name, **row) for row in time_in_turn(ways, device)]
     finally:
-        kernels._TOKENS_PER_WARP = default
+        kernels._tokens_per_warp = default
+    return rows
+
+
+def time_in_turn(
+    ways: Mapping[str, Callable[[], Any]], device: torch.device
+) -> list[dict[str, Any]]:
+    """Time ways to compute the same in turn; tell how far they are from the first."""
+    contenders = {name: Contender(run) for name, run in ways.items()}
+    warmup, repeats = (WARMUP, REPEATS) if device.type == 'cuda' else (1, 1)
+    for _ in take_turns(list(contenders.values()), warmup, repeats, stopwatch(device)):
+        pass
+    rows: list[dict[str, Any]] = []
+    first = None
+    for name, one in contenders.items():
+        row: dict[str, Any] = dict(way=name, failure=one.failure)
+        if one.failure is None:
+            result: Any = one.run()
+            value = (result[-1] if isinstance(result, tuple) else result).float()
+            first = value if first is None else first
+            row['milliseconds'] = 1000 * median(one.seconds)
+            row['difference'] = ((value - first).norm() / first.norm()).item()
+        rows.append(row)
     return rows
 
 
@@ -178,8 +224,20 @@ def _training_of(
     return training
 
 
-def _keep(results: dict[int, Any], number: int, run: Callable[[], Any]) -> None:
-    results[number] = run()
+def _attention(block: Any, x: Tensor, places: Tensor) -> Tensor:
+    return x + block.mixer.mix_indexed(block.norm1(x), (1, x.shape[1]), places)
+
+
+def _mlp(block: Any, x: Tensor) -> Tensor:
+    return block.ffn(block.norm2(x), identity=x)
+
+
+def _fused(on: bool, run: Callable[[], Any]) -> Any:
+    before, fused_block.enabled = fused_block.enabled, on
+    try:
+        return run()
+    finally:
+        fused_block.enabled = before
 
 
 if __name__ == '__main__':

@@ -39,12 +39,14 @@ AIMS = dict(
     forward_ratio='at least 2.2',
     training_ratio='at least 1.5',
     memory_ratio='at most 0.7',
+    fused_ratio='at least 1.05',
 )
 SAID = dict(
     floor_ratio='RSIR-T, forward / the larger of its layers alone and the time to move its bytes',
     forward_ratio='timm swin_tiny / RSIR-T, forward, each in its best mode',
     training_ratio='timm swin_tiny / RSIR-T, training step, each in its best mode',
     memory_ratio='peak memory, training step, RSIR-T / timm swin_tiny',
+    fused_ratio='RSIR-T compiled, forward: without fused kernels / with them',
 )
 
 
@@ -104,11 +106,18 @@ def plan(out: Path, tiny: bool) -> tuple[list[Part], list[Part]]:
     models = ['rsir_nano', SWIN] if tiny else [OURS, SWIN]
 
     def speed(
-        names: Sequence[str], step: str, mode: str, limit: float, rounds: tuple[int, int]
+        names: Sequence[str],
+        step: str,
+        mode: str,
+        limit: float,
+        rounds: tuple[int, int],
+        fused: bool = False,
     ) -> Part:
-        short = '' if len(names) > 1 else f'compile {names[0]} '
+        name = step if len(names) > 1 else f'compile {names[0]} {step}'
         command = [*python, str(FOLDER / 'benchmark.py'), *names, '--steps', step]
-        part = Part(f'{short}{step} {mode}', command, limit)
+        part = Part(f'{name} {mode}{" fused" if fused else ""}', command, limit)
+        if fused:
+            part.environment = {'MMRSIR_FUSED_KERNELS': '1'}
         part.result = part.file(work, '.json')
         command += ['--modes', 'eager' if tiny else mode, *size, '--out', str(part.result)]
         command += ['--warmup', str(rounds[0]), '--repeats', str(rounds[1])]
@@ -130,6 +139,7 @@ def plan(out: Path, tiny: bool) -> tuple[list[Part], list[Part]]:
             for step in steps
             for model in models
         ]
+        together.append(speed([OURS], 'forward', 'compiled', 110, (1, 1), fused=True))
     kernels = work / 'kernels.json'
     command = [*python, str(FOLDER / 'gpu_kernels.py'), '--out', str(kernels)]
     if tiny:
@@ -139,7 +149,7 @@ def plan(out: Path, tiny: bool) -> tuple[list[Part], list[Part]]:
     timed = [
         speed(models, 'forward', 'compiled', 75, rounds),
         speed(models, 'training', 'compiled', 90, rounds),
-        Part('kernels', command, 75, kernels, interpret),
+        Part('kernels', command, 110, kernels, interpret),
         speed(models, 'forward', 'reduce-overhead', 75, rounds),
         speed(models, 'forward', 'max-autotune-no-cudagraphs', 120, rounds),
         speed(models, 'training', 'max-autotune-no-cudagraphs', 120, rounds),
@@ -238,6 +248,10 @@ def summarize(parts: Mapping[str, Any]) -> dict[str, Any]:
             found[f'{step}_ratio'] = swin['spread']['median'] / ours['spread']['median']
             if step == 'training':
                 found['memory_ratio'] = ours['peak_bytes'] / swin['peak_bytes']
+    kernels = parts.get('kernels', {}).get('result') or {}
+    ways = {row['way']: row.get('milliseconds') for row in kernels.get('forward', [])}
+    if ways.get('fused') and ways.get('unfused'):
+        found['fused_ratio'] = ways['unfused'] / ways['fused']
     ours = best.get(('forward', 'ours'))
     if ours and ours['floor_spread']:
         case = ours['case']

@@ -77,31 +77,41 @@ def is_fused(block: Any, x_BLC: Tensor, gate_BL: Tensor | None) -> bool:
 
 def run_fused(block: Any, x_BLC: Tensor, places_BM: Tensor) -> Tensor:
     """Run a block on tokens in raster order; see :meth:`.blocks.Block.forward`."""
-    dtype = product_dtype(x_BLC)
+    return add_mlp(block, add_attention(block, x_BLC, places_BM))
 
-    def parameters(layer: nn.Linear) -> tuple[Tensor, Tensor]:
-        return layer.weight.to(dtype), layer.bias.to(dtype)
 
-    attention, (hidden, output, _) = block.mixer.attn, block.ffn.layers
-    x_BLC = fused_kernels.add_attention(
+def add_attention(block: Any, x_BLC: Tensor, places_BM: Tensor) -> Tensor:
+    """Run the first half of a block."""
+    norm, attention = block.norm1, block.mixer.attn
+    return fused_kernels.add_attention(
         x_BLC,
-        block.norm1.weight,
-        block.norm1.bias,
-        *parameters(attention.qkv),
-        *parameters(attention.proj),
+        norm.weight,
+        norm.bias,
+        *_parameters(attention.qkv, x_BLC),
+        *_parameters(attention.proj, x_BLC),
         places_BM,
         attention.num_heads,
         attention.window_tokens,
-        block.norm1.eps,
+        norm.eps,
     )
+
+
+def add_mlp(block: Any, x_BLC: Tensor) -> Tensor:
+    """Run the second half of a block."""
+    norm, ((hidden, *_), output, _) = block.norm2, block.ffn.layers
     return fused_kernels.add_mlp(
         x_BLC,
-        block.norm2.weight,
-        block.norm2.bias,
-        *parameters(hidden[0]),
-        *parameters(output),
-        block.norm2.eps,
+        norm.weight,
+        norm.bias,
+        *_parameters(hidden, x_BLC),
+        *_parameters(output, x_BLC),
+        norm.eps,
     )
+
+
+def _parameters(layer: nn.Linear, x_BLC: Tensor) -> tuple[Tensor, Tensor]:
+    dtype = product_dtype(x_BLC)
+    return layer.weight.to(dtype), layer.bias.to(dtype)
 
 
 def _is_watched(x_BLC: Tensor) -> bool:

@@ -8,6 +8,8 @@ import pytest
 import torch
 from gpu_report import OURS, SWIN, Part, markdown, minimal_bytes, plan, run_parts, summarize
 
+from mmrsir.models import RSIRTransformer, fused_block
+
 CASE = dict(step='forward', height=224, batch=256)
 
 
@@ -62,14 +64,22 @@ def test_each_model_is_compared_in_its_best_mode():
             row(OURS, 'compiled', 0.1, 'training', 70), row(SWIN, 'compiled', 0.2, 'training', 100)
         ),
         'compile rsir_tiny forward compiled': results(row(OURS, 'compiled', 0.001)),
-        'kernels': dict(state='done', result=dict(attention=[])),
+        'kernels': dict(
+            state='done',
+            result=dict(
+                forward=[
+                    dict(way='unfused', milliseconds=12.0),
+                    dict(way='fused', milliseconds=10.0),
+                ]
+            ),
+        ),
         'cut': dict(state='no time left'),
     }
     found = summarize(parts)
     assert found[f'forward, {OURS}']['mode'] == 'compiled'
     assert found[f'forward, {SWIN}']['mode'] == 'reduce-overhead'
     assert found['forward_ratio'] == pytest.approx(2) and found['training_ratio'] == 2
-    assert found['memory_ratio'] == 0.7
+    assert found['memory_ratio'] == 0.7 and found['fused_ratio'] == pytest.approx(1.2)
     moving = 256 * minimal_bytes('tiny', 224) / 4e12  # more than the 4 ms of the layers alone
     assert found['floor_ratio'] == pytest.approx(0.010 / moving)
     report = dict(device='a', torch='b', date='c', tiny=False, parts=parts, summary=found)
@@ -86,13 +96,13 @@ def test_what_failed_is_not_compared():
         device='a', torch='b', date='c', tiny=False, parts=parts, summary=summarize(parts)
     )
     assert 'forward_ratio' not in report['summary']
-    assert markdown(report).count('not measured') == 3
+    assert markdown(report).count('not measured') == 4
     assert 'aim' not in markdown({**report, 'tiny': True})
 
 
 def test_timed_parts_come_one_by_one_after_what_is_compiled(tmp_path):
     together, timed = plan(tmp_path, tiny=False)
-    assert together[0].name == 'tests' and len(together) == 7
+    assert together[0].name == 'tests' and len(together) == 8
     assert [one.name for one in timed[:3]] == ['forward compiled', 'training compiled', 'kernels']
     assert any(path.endswith('test_kernels.py') for path in together[0].command)
     names = [one.name for one in [*together, *timed]]
@@ -109,16 +119,37 @@ def test_largest_kernels_are_listed_first():
 
 def test_warps_are_tried_in_turn_and_the_default_comes_back():
     kernels = pytest.importorskip('mmrsir.models.kernels')
-    default, seen = kernels._TOKENS_PER_WARP, set()
+    default, seen = kernels._tokens_per_warp, set()
 
     def run():
-        seen.add(kernels._TOKENS_PER_WARP)
+        seen.add(kernels._tokens_per_warp())
         return torch.ones(2)
 
     rows = gpu_kernels.time_by_warps({'forward': run}, torch.device('cpu'))
-    assert seen == {16, 32} and [one['warps'] for one in rows] == [4, 2]
+    assert seen == {16, 32} and [one['way'] for one in rows] == ['4 warps', '2 warps']
     assert all(one['difference'] == 0 for one in rows)
-    assert default == kernels._TOKENS_PER_WARP
+    assert default is kernels._tokens_per_warp
+
+
+def test_halves_of_blocks_that_can_be_fused_are_timed_both_ways(monkeypatch):
+    pytest.importorskip('triton')
+    monkeypatch.setattr(gpu_kernels, '_attention', lambda block, x, places: x + 1)
+    monkeypatch.setattr(fused_block, 'add_attention', lambda block, x, places: x + 1)
+    monkeypatch.setattr(fused_block, 'add_mlp', lambda block, x: 2 * gpu_kernels._mlp(block, x))
+    size = (64, 1, torch.float32, torch.device('cpu'))
+    rows = gpu_kernels.time_halves(RSIRTransformer('nano'), *size)
+    assert [row['channels'] for row in rows] == [one for one in (32, 64, 128) for _ in range(4)]
+    assert [row['half'] for row in rows[:4]] == ['attention', 'attention', 'mlp', 'mlp']
+    assert [row['way'] for row in rows[:2]] == ['unfused', 'fused']
+    assert [round(row['difference'], 3) for row in rows[:4]] == [0, 0, 0, 1]
+    assert all(row['milliseconds'] > 0 for row in rows)
+
+
+def test_a_way_that_fails_says_why():
+    ways = dict(unfused=lambda: torch.ones(1), fused=lambda: torch.ones(2) @ torch.ones(3))
+    unfused, fused = gpu_kernels.time_in_turn(ways, torch.device('cpu'))
+    assert unfused['failure'] is None and 'RuntimeError' in fused['failure']
+    assert 'milliseconds' not in fused
 
 
 def test_each_stage_is_timed_forward_and_backward(monkeypatch):
