@@ -110,7 +110,9 @@ def time_halves(
         order = torch.rand(x.shape[:2]).argsort(1).to(device)
         places = fill_windows(order, block.mixer.window_tokens)
         operators: dict[str, Callable[..., Any]] = dict(attention=_attention, mlp=_mlp)
-        kernels = dict(attention=fused_block.add_attention, mlp=fused_block.add_mlp)
+        kernels: dict[str, Callable[..., Any]] = dict(
+            attention=fused_block.add_attention, mlp=fused_block.add_mlp
+        )
         for half, operands in (('attention', (block, x, places)), ('mlp', (block, x))):
             unfused = operators[half]
             if device.type == 'cuda':
