@@ -109,6 +109,8 @@ class LoadImageFromFile(transforms.LoadImageFromFile):
                 data = client.get(path)
         except FileNotFoundError as error:
             raise MissingImageError(f'{path} does not exist{nearest(path)}') from error
+        if data is None:  # LMDB's answer
+            raise MissingImageError(f'{path} is no key of the database {self.backend_args}')
         try:
             pixels = self.reading.pixels(data)
             if self.reading.value_range is None and is_nearly_black(pixels):
