@@ -19,7 +19,9 @@ from torch import Tensor
 try:
     from torch.fx.experimental.symbolic_shapes import has_static_value
 except ImportError:  # torch 2.7
-    from torch.fx.experimental.symbolic_shapes import is_concrete_int as has_static_value
+    from torch.fx.experimental.symbolic_shapes import (  # type: ignore[assignment]
+        is_concrete_int as has_static_value,
+    )
 
 # Modulo this prime x -> x**5 is one-to-one, and products fit into int64.
 PRIME = 2**31 - 1
