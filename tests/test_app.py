@@ -71,12 +71,15 @@ def test_pictures_are_read_upright(pixels, tmp_path):
         (b'no picture', 'This file is broken, or its format is unknown'),
         ('cut', 'This file is broken, or its format is unknown'),
         ('float', 'values of black and white'),
+        ('12 bits', 'nearly black'),
     ],
 )
 def test_what_cannot_be_read_gets_a_plain_message(pixels, tmp_path, data, message):
     path = tmp_path / 'a.jpg'
     if data == 'float':
         Image.fromarray(pixels[..., 0].astype(np.float32) * 9).save(path, 'TIFF')
+    elif data == '12 bits':
+        Image.fromarray(pixels[..., 0].astype(np.uint16) * 16).save(path, 'PNG')
     elif data == 'cut':
         Image.fromarray(pixels).save(path)
         path.write_bytes(path.read_bytes()[:-200])

@@ -9,7 +9,7 @@ import torch
 from PIL import Image, ImageDraw
 
 from ..datasets.loading.headers import open_image
-from ..datasets.loading.reading import Reading, ValueRangeError
+from ..datasets.loading.reading import Reading, ValueRangeError, describe_values, is_nearly_black
 from ..models import PyramidTransformer
 from ..utils.errors import InvalidTypeError, UserError
 from ..visualization.backbone import normalize
@@ -55,7 +55,10 @@ def read_upload(path: str | Path, reading: Reading) -> Picture:
                 f'The picture has {megapixels:.0f} megapixels; allowed: {MAX_MEGAPIXELS}. '
                 'Shrink it, or use demo/image_demo.py, which takes any size.'
             )
-        pixels = np.ascontiguousarray(reading.decode(data)[..., ::-1])
+        stored = reading.pixels(data)
+        if reading.value_range is None and is_nearly_black(stored):
+            raise ValueRangeError(f'it is nearly black: {describe_values(stored)}')
+        pixels = np.ascontiguousarray(reading.to_eight_bits(stored)[..., ::-1])
     except UnusablePictureError:
         raise
     except ValueRangeError as error:

@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..checkpoints.reading import load_pretrained
+from ..datasets.loading.images import warn_of_range
 from ..datasets.loading.reading import Reading
 from ..models import PyramidTransformer
 from ..utils.errors import InvalidTypeError, InvalidValueError
@@ -71,7 +72,10 @@ def read_picture(
     """
     check_file('picture', str(path))
     try:
-        pixels = (reading or Reading()).decode(Path(path).read_bytes())
+        reading = reading or Reading()
+        stored = reading.pixels(Path(path).read_bytes())
+        warn_of_range(path, stored, reading)
+        pixels = reading.to_eight_bits(stored)
     except ValueError as error:
         raise InvalidValueError(f'{path} is no picture that can be read: {error}') from error
     if max_size is not None and max(pixels.shape[:2]) > max_size:

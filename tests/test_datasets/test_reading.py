@@ -11,6 +11,8 @@ from PIL import Image
 from mmrsir.apis.page import read_upload
 from mmrsir.datasets import LoadImageFromFile
 from mmrsir.datasets.check.images import inspect_image
+from mmrsir.datasets.loading import images
+from mmrsir.datasets.loading.decoding import decode_strictly
 from mmrsir.datasets.loading.headers import orientation, turn
 from mmrsir.datasets.loading.reading import BrokenImageError, Reading, ValueRangeError
 from mmrsir.visualization.backbone import read_picture
@@ -159,3 +161,28 @@ def test_config_says_how_its_images_are_read():
     pipeline[0]['color_type'] = 'color_ignore_orientation'
     assert not Reading.of_config(Config(dict(train_dataloader=wrapped))).turns
     assert Reading.of_config(Config()) == Reading()
+
+
+def test_picture_of_twelve_bits_in_sixteen_is_warned_of_in_every_tool(tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr(images, 'print_log', lambda text, **_: said.append(text))
+    images._warned.cache_clear()
+    path = str(tmp_path / 'dark.png')
+    cv2.imwrite(path, np.full((8, 8, 3), 4000, np.uint16))
+    read_picture(path)
+    assert len(said) == 1 and 'nearly black' in said[0] and 'value_range=(0, 4095)' in said[0]
+    images._warned.cache_clear()
+    LoadImageFromFile()(dict(img_path=path))
+    assert len(said) == 2
+    read_picture(path, reading=Reading(value_range=(0, 4095)))
+    assert len(said) == 2
+
+
+@pytest.mark.slow
+def test_jpeg_of_more_pixels_than_pillow_likes_is_read_everywhere(tmp_path):
+    path = tmp_path / 'sheet.jpg'
+    size = (13500, 13500)  # 182 megapixels: Pillow refuses more than 179
+    Image.new('L', size, 90).save(path)
+    assert inspect_image(str(path), Reading()).faults == ()
+    assert read_picture(path, max_size=64).shape == (64, 64, 3)
+    assert decode_strictly(path.read_bytes()).size == size

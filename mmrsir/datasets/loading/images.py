@@ -3,6 +3,7 @@
 import logging
 import multiprocessing
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -113,8 +114,7 @@ class LoadImageFromFile(transforms.LoadImageFromFile):
             raise MissingImageError(f'{path} is no key of the database {self.backend_args}')
         try:
             pixels = self.reading.pixels(data)
-            if self.reading.value_range is None and is_nearly_black(pixels):
-                _warn_of_range(f'{path} is nearly black: {describe_values(pixels)}')
+            warn_of_range(path, pixels, self.reading)
             return self.reading.to_eight_bits(pixels, exact=self.to_float32)
         except BrokenImageError as error:
             raise CorruptImageError(
@@ -141,11 +141,15 @@ def _warned() -> set[str]:
     return set()
 
 
-def _warn_of_range(problem: str) -> None:
+def warn_of_range(path: str | Path, pixels: Pixels, reading: Reading) -> None:
     """Warn of the first image whose values are but a part of their range."""
-    if 'range' not in _warned():
+    if reading.value_range is None and is_nearly_black(pixels) and 'range' not in _warned():
         _warned().add('range')
-        print_log(problem, logger='current', level=logging.WARNING)
+        print_log(
+            f'{path} is nearly black: {describe_values(pixels)}',
+            logger='current',
+            level=logging.WARNING,
+        )
 
 
 class _SharedCount:
