@@ -1,8 +1,8 @@
 """Configs of mechanisms: one network and one recipe a task, in which only the mixers change."""
 
 import pytest
-from mmengine.config import Config
 
+from mmrsir.engine.config_files import read_file
 from mmrsir.models import ARCHS
 from mmrsir.models.mixers import MIXERS
 
@@ -13,7 +13,7 @@ ROWS = {name: (name,) for name in MIXERS if name not in ('rs', 'ir')} | {'rsir':
 
 
 def read(task, row):
-    return Config.fromfile(ROOT / f'configs/{task}/ablation/{row}_{RUNS[task]}.py').to_dict()
+    return read_file(ROOT / f'configs/{task}/ablation/{row}_{RUNS[task]}.py').to_dict()
 
 
 @pytest.mark.parametrize(
@@ -48,13 +48,13 @@ def test_small_rows_differ_from_nano_by_their_mixers_alone(task):
     data_set, expected = SMALL[task]
     paths = list(ROOT.glob(f'configs/{task}/ablation/*_n_{data_set}.py'))
     assert {path.name.split('_n_')[0] for path in paths} == expected
-    nano = Config.fromfile(ROOT / f'configs/{task}/rsir_n_{data_set}.py').to_dict()
+    nano = read_file(ROOT / f'configs/{task}/rsir_n_{data_set}.py').to_dict()
     nano.pop('work_dir', None)
     backbone = nano['model'].pop('backbone')
     assert backbone.pop('type') == 'RSIRTransformer'
     backbone.update(arch=ARCHS[backbone['arch']], type='PyramidTransformer')
     for path in paths:
-        row = Config.fromfile(path).to_dict()
+        row = read_file(path).to_dict()
         del row['work_dir'], row['backbone']
         mixed = row['model'].pop('backbone')
         assert mixed.pop('mixers') == ROWS[path.name.split('_n_')[0]]

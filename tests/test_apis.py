@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 from mmdet.apis import DetInferencer
-from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmpretrain.apis import ImageClassificationInferencer, ModelHub
 from mmseg.apis import MMSegInferencer
@@ -19,7 +18,7 @@ from PIL import Image
 import mmrsir.replacements  # noqa: F401  # gives the inferencers our names
 from mmrsir.apis import Predictor
 from mmrsir.checkpoints.reading import CheckpointMismatchError
-from mmrsir.engine.config_files import models_of
+from mmrsir.engine.config_files import models_of, read_file
 from mmrsir.models import RSIRTransformer
 from mmrsir.utils.errors import plain_errors
 
@@ -239,7 +238,7 @@ def test_demo_says_what_it_cannot_read(image_demo, tmp_path, capsys, name, conte
 
 
 def test_custom_configs_are_predicted_with_too(checkpoints, tmp_path):
-    cfg = Config.fromfile(ROOT / 'configs/cls/rsir_n_shapes.py')
+    cfg = read_file(ROOT / 'configs/cls/rsir_n_shapes.py')
     cfg.dump(tmp_path / 'my_own.py')
     predictor = Predictor(str(tmp_path / 'my_own.py'), str(checkpoints['cls']), 'cpu')
     assert predictor.classes == CLASSES['cls']

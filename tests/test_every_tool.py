@@ -2,8 +2,9 @@
 
 import pytest
 import torch
-from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
+
+from mmrsir.engine.config_files import read_file
 
 from .helpers.commands import ROOT, tool
 
@@ -40,7 +41,7 @@ PART = {'cls': ''}
 def task(request, tmp_path_factory):
     """A task: its folder of configs, and a checkpoint as a training writes it."""
     torch.manual_seed(0)
-    cfg = Config.fromfile(ROOT / f'configs/{request.param}/rsir_n_shapes.py')
+    cfg = read_file(ROOT / f'configs/{request.param}/rsir_n_shapes.py')
     init_default_scope(cfg.default_scope)
     classes = CLASSES[request.param]
     meta = dict(dataset_meta=dict(classes=classes, palette=[(9, 9, 9)] * len(classes)))

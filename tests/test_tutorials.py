@@ -17,13 +17,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from mmengine.config import Config
 from mmengine.model.utils import revert_sync_batchnorm
 from mmengine.registry import DATASETS, MODELS, init_default_scope
 from PIL import Image
 
 from mmrsir.apis import predictor
 from mmrsir.engine import launch
+from mmrsir.engine.config_files import read_file
 from mmrsir.models import PyramidTransformer
 from mmrsir.models.mixers import MIXERS
 
@@ -107,7 +107,7 @@ def expand(word):
 
 def check_pretrained(name):
     """The backbone of a page's config takes all weights that come with the package."""
-    cfg = Config.fromfile(f'{name}_pretrained.py')
+    cfg = read_file(f'{name}_pretrained.py')
     assert cfg.work_dir == f'work_dirs/{name}_pretrained'
     backbone = MODELS.build(cfg.model.backbone)
     before = backbone.state_dict()['patch_embed.projection.weight'].clone()
@@ -201,7 +201,7 @@ def test_detector_is_fine_tuned_on_own_data(reader, screws, other_formats, photo
     assert {one['label'] for one in found} <= {'screw'}
     assert reader.names['predictor'].model.roi_head.bbox_head.num_classes == 1
     check_pretrained('screws')
-    many = Config.fromfile(reader.folder / 'screws_many.py')
+    many = read_file(reader.folder / 'screws_many.py')
     assert many.test_evaluator.max_dets == many.model.test_cfg.rcnn.max_per_img == 500
     for name in ('bolts', 'pegs'):
         content = json.loads((reader.folder / f'data/{name}/annotations/val.json').read_text())
@@ -275,7 +275,7 @@ def test_variants_run(reader, monkeypatch, capsys):
     assert "did you mean 'shifted_window'?" in capsys.readouterr().out
     assert len(reader.names['levels']) == 4
     windows, rs_only = (
-        build_shapes(Config.fromfile(reader.folder / name)).backbone
+        build_shapes(read_file(reader.folder / name)).backbone
         for name in ('rsir_t_windows14_1x_coco.py', 'rs_only_t_1x_coco.py')
     )
     assert windows.stages[0].blocks[0].mixer.window_tokens == 14 * 14
@@ -294,7 +294,7 @@ def test_getting_started_runs(reader, photo, capsys):
     reader.make_checkpoint('configs/mask_rcnn/rsir_n_shapes.py', 'work_dirs/demo/epoch_8.pth')
     reader.follow('getting_started.md')
     assert '[(1, 64, 120, 160), (1, 128, 60, 80)' in capsys.readouterr().out
-    assert build_shapes(Config.fromfile('mask_rcnn_rsir_t.py')).backbone.out_channels[0] == 64
+    assert build_shapes(read_file('mask_rcnn_rsir_t.py')).backbone.out_channels[0] == 64
 
 
 @pytest.mark.slow

@@ -17,6 +17,7 @@ from mmengine.structures import PixelData
 from mmpretrain.structures import DataSample
 from mmseg.structures import SegDataSample
 
+from mmrsir.engine.config_files import read_file
 from mmrsir.models import ARCHS, RSIRTransformer
 
 from .helpers.commands import ROOT
@@ -67,7 +68,7 @@ def shrink(value, key=''):
 
 def build(path):
     """Build a config's model in small, as mmengine's runner does."""
-    cfg = Config.fromfile(path)
+    cfg = read_file(path)
     init_default_scope(cfg.default_scope)
     settings = shrink(cfg.model)
     if 'data_preprocessor' in cfg:

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from mmrsir.datasets.batch_transforms import BatchTransform, batch_transform
 from mmrsir.engine import ProgressiveResizeHook
-from mmrsir.engine.config_files import find_config
+from mmrsir.engine.config_files import find_config, read_file
 from mmrsir.models import ARCHS
 from mmrsir.utils.errors import InvalidValueError
 from mmrsir.utils.progress import show_progress
@@ -61,7 +61,7 @@ class Recipe:
     def __init__(self, config: str, epochs: int | None = None) -> None:
         self.path = find_config(config)
         self.name = self.path.stem
-        self.cfg = Config.fromfile(self.path)
+        self.cfg = read_file(self.path)
         if self.cfg.get('default_scope') != 'mmpretrain':
             raise InvalidValueError(
                 f'--config={config} is no config of mmpretrain; only classifiers are compared'

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml  # type: ignore[import-untyped]
-from mmengine.config import Config
 from speed.timing import describe
 
 from mmrsir.analysis.flops import count_config
+from mmrsir.engine.config_files import read_file
 
 NOTES = 'docs/paper_notes.csv'
 NOT_MEASURED = 'not measured'
@@ -222,7 +222,7 @@ def read_notes(root: Path, table: int) -> dict[str, str]:
 def count(row: PaperRow) -> Cost | str:
     """Count what the model of a row costs, or say why it cannot be counted."""
     try:
-        counted = count_config(Config.fromfile(row.config), *row.image_size)
+        counted = count_config(read_file(row.config), *row.image_size)
     except Exception as error:
         return describe(error)
     return Cost(counted.params, counted.flops)

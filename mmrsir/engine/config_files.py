@@ -71,13 +71,17 @@ def read_file(path: Path) -> Config:
     """Read a config file; an error names the file, of those it inherits from, that is broken."""
     try:
         with _bases_by_path():
-            return Config.fromfile(path)
+            cfg = Config.fromfile(path)
     except (SyntaxError, UnicodeDecodeError) as error:
         for one in _with_bases(path):
             problem = encoding_problem(one.read_bytes()) or _syntax_problem(one)
             if problem:
                 raise ConfigError(f'config {one} cannot be read: {problem}') from error
         raise
+    # A run prints its config six times, and yapf takes most of a second for each; mmengine has
+    # this switch, but fromfile does not pass it on.
+    object.__setattr__(cfg, '_format_python_code', False)
+    return cfg
 
 
 @contextmanager

@@ -81,9 +81,6 @@ def read_config(path: str, cfg_options: dict[str, Any] | None) -> Config:
         cfg = read_file(find_config(path))
         with suppress(ImportError):  # what is missing is told where it is needed
             import_module(f'{cfg.get("default_scope")}.datasets')
-    # A run prints its config six times, and yapf takes most of a second for each; mmengine has
-    # this switch, but fromfile does not pass it on.
-    object.__setattr__(cfg, '_format_python_code', False)
     if cfg_options is not None:
         cfg.merge_from_dict(cfg_options)
     scopes.check_scope(cfg)

@@ -4,9 +4,8 @@ import os
 from copy import deepcopy
 from functools import cache
 
-from mmengine.config import Config
-
 from mmrsir.datasets.check.configs import check_config
+from mmrsir.engine.config_files import read_file
 
 from .commands import ROOT
 from .small_sets import coco_record, config, write_coco
@@ -27,7 +26,7 @@ class InProcess:
 
 @cache
 def load(name):
-    return Config.fromfile(ROOT / name)
+    return read_file(ROOT / name)
 
 
 def check(layout, root, splits=('train',), **settings):

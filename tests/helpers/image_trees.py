@@ -7,11 +7,12 @@ from collections import Counter
 from functools import cache
 
 import numpy as np
-from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmpretrain.datasets import CustomDataset
 from mmpretrain.registry import DATASETS
 from PIL import Image
+
+from mmrsir.engine.config_files import read_file
 
 from .commands import ROOT
 
@@ -58,7 +59,7 @@ def tool(name):
 
 @cache
 def _config(path):
-    return Config.fromfile(ROOT / path)
+    return read_file(ROOT / path)
 
 
 def read(config, part, root):

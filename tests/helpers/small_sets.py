@@ -9,6 +9,8 @@ import numpy as np
 from mmengine.config import Config
 from PIL import Image
 
+from mmrsir.engine.config_files import read_file
+
 from .commands import ROOT
 
 SIZE = (40, 32)  # filters leave out images with a side under 32
@@ -87,7 +89,7 @@ def write_maps(root, **splits):
 
 @cache
 def _load(layout) -> Config:
-    return Config.fromfile(ROOT / CONFIGS[layout])
+    return read_file(ROOT / CONFIGS[layout])
 
 
 def config(layout, root: Path, classes=None, **settings):

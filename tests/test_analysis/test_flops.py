@@ -6,20 +6,20 @@ from math import ceil
 
 import pytest
 import torch
-from mmengine.config import Config
 from mmengine.hub import get_config
 from torch import nn
 from torch.nn import functional as F
 
 from mmrsir.analysis import flops
 from mmrsir.analysis.flops import count_config, count_module
+from mmrsir.engine.config_files import read_file
 from mmrsir.models import ARCHS, RSIRTransformer, fixed_order
 
 from ..helpers.commands import ROOT
 
 
 def shapes_config(task):
-    return Config.fromfile(ROOT / f'configs/{task}/rsir_n_shapes.py')
+    return read_file(ROOT / f'configs/{task}/rsir_n_shapes.py')
 
 
 def stages(arch, height, width):

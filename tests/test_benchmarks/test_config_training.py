@@ -13,13 +13,13 @@ from ablation.recipe import Recipe, Scores
 from ablation.results import read_csv
 from ablation.runs import keep_settings
 from ablation.variants import CONFIG_VARIANTS, MECHANISMS
-from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS, MODELS
 from PIL import Image
 
 from mmrsir.checkpoints.config_text import read_settings
 from mmrsir.engine import launch
+from mmrsir.engine.config_files import read_file
 
 from ..helpers.commands import ROOT, read_metrics, tool
 
@@ -48,7 +48,7 @@ def images(tmp_path_factory) -> Path:
 @pytest.fixture(scope='module')
 def config(images, tmp_path_factory) -> str:
     """The shipped config for these images, without what is drawn at random."""
-    cfg = Config.fromfile(CONFIG)
+    cfg = read_file(CONFIG)
     cfg.data_root = f'{images}/'
     for part in ('train', 'val', 'test'):
         loader = cfg[f'{part}_dataloader']
@@ -232,7 +232,7 @@ def test_an_average_of_the_weights_is_tested_and_kept(config, tmp_path):
     ],
 )
 def test_what_cannot_be_compared_is_refused(config, tmp_path, change, message):
-    cfg = Config.fromfile(config)
+    cfg = read_file(config)
     cfg.merge_from_dict(change)
     cfg.dump(tmp_path / 'other.py')
     with pytest.raises(ValueError, match=message):

@@ -15,6 +15,7 @@ import mmrsir.replacements  # noqa: F401  # as the configs and tools do
 from mmrsir.checkpoints import safe_loading
 from mmrsir.checkpoints.config_text import find_code
 from mmrsir.checkpoints.safe_loading import load_file
+from mmrsir.engine.config_files import read_file
 
 from ..helpers.commands import ROOT
 from ..helpers.configs import SHAPES
@@ -76,7 +77,7 @@ def test_mmengine_runs_it(kind, canary):
 @pytest.mark.parametrize(
     'text',
     [
-        *(Config.fromfile(ROOT / path).pretty_text for path in SHAPES.values()),
+        *(read_file(ROOT / path).pretty_text for path in SHAPES.values()),
         "custom_imports = dict(imports=['mmrsir', 'mmpretrain.models'])",
         "paramwise_cfg = dict(custom_keys=dict({'.bias': dict(decay_mult=0.0)}))",
         "strategy = dict(type='mmrsir.engine.strategies.fsdp.FSDP2Strategy')",

@@ -6,12 +6,12 @@ import sys
 import pytest
 import torch
 from mmdet.models.backbones import SwinTransformer as MMDetSwin
-from mmengine.config import Config
 from mmpretrain.models.backbones import SwinTransformer as MMPretrainSwin
 from timm.models.swin_transformer import SwinTransformer as TimmSwin
 
 from mmrsir.checkpoints.reading import CheckpointMismatchError, load_pretrained
 from mmrsir.checkpoints.swin import NoSwinError, convert_file, convert_swin
+from mmrsir.engine.config_files import read_file
 from mmrsir.models import PyramidTransformer
 
 from ..helpers.commands import ROOT
@@ -114,7 +114,7 @@ def test_random_windows_take_all_but_the_bias_and_the_early_norms(tmp_path, suff
 
 
 def test_configs_of_the_ablation_have_swins_shape():
-    backbone = Config.fromfile(
+    backbone = read_file(
         ROOT / 'configs/mask_rcnn/ablation/shifted_window_1x_coco.py'
     ).model.backbone
     with torch.device('meta'):

@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 from mmengine.runner import load_checkpoint
 from safetensors.torch import save_file
 
+from mmrsir.engine.config_files import read_file
 from mmrsir.models import RSIRTransformer
 from mmrsir.weights import PACKAGED, UnknownWeightsError, available
 
@@ -57,7 +57,7 @@ def test_an_unknown_name_says_what_there_is_and_where_others_go(downloads):
 
 @pytest.mark.parametrize('scope', NANO)
 def test_a_model_of_each_library_starts_from_them(scope):
-    cfg = Config.fromfile(ROOT / NANO[scope])
+    cfg = read_file(ROOT / NANO[scope])
     cfg.model.backbone.init_cfg = dict(type='Pretrained', checkpoint=f'mmrsir://{NAME}')
     with DefaultScope.overwrite_default_scope(scope):
         model = MODELS.build(cfg.model)
@@ -74,7 +74,7 @@ def test_a_model_of_each_library_starts_from_them(scope):
 
 
 def test_they_classify_and_name_their_classes():
-    cfg = Config.fromfile(ROOT / NANO['mmpretrain'])
+    cfg = read_file(ROOT / NANO['mmpretrain'])
     with DefaultScope.overwrite_default_scope('mmpretrain'):
         model = MODELS.build(cfg.model)
     checkpoint = load_checkpoint(model, f'mmrsir://{NAME}', strict=True)

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from mmengine.config import Config
 from mmengine.registry import DATASETS, init_default_scope
 from PIL import Image
 
 from mmrsir.datasets.converters.camvid import _COLOURS, CLASSES, VOID, convert, read_split
+from mmrsir.engine.config_files import read_file
 from mmrsir.utils.errors import UserError
 
 from ..helpers.commands import ROOT
@@ -29,7 +29,7 @@ def pixels(path):
 
 def test_config_reads_each_part(tree, tmp_path):
     convert(tree, tmp_path / 'out', CAMVID_SPLIT)
-    cfg = Config.fromfile(ROOT / 'configs/upernet/rsir_n_camvid.py')
+    cfg = read_file(ROOT / 'configs/upernet/rsir_n_camvid.py')
     init_default_scope('mmseg')
     for part, names in CAMVID_SPLIT.items():
         settings = dict(cfg[f'{part}_dataloader'].dataset, data_root=str(tmp_path / 'out'))

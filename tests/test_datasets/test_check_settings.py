@@ -1,12 +1,12 @@
 """Settings that must agree: the ignored label, and how training and evaluation read."""
 
 import pytest
-from mmengine.config import Config
 from mmengine.registry import DATASETS
 
 from mmrsir.datasets.check.configs import check_config
 from mmrsir.datasets.check.settings import ignored_label_problem
 from mmrsir.datasets.loading.mmseg import ZeroLabelError
+from mmrsir.engine.config_files import read_file
 
 from ..helpers.checked_sets import InProcess
 from ..helpers.commands import ROOT
@@ -37,7 +37,7 @@ def transform(cfg, split, kind):
 
 @pytest.mark.parametrize('path', SEGMENTORS)
 def test_every_segmentor_ignores_one_label(path):
-    assert ignored_label_problem(Config.fromfile(ROOT / path)) is None
+    assert ignored_label_problem(read_file(ROOT / path)) is None
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,11 @@ import zipfile
 
 import numpy as np
 import pytest
-from mmengine.config import Config
 from mmengine.registry import DATASETS, init_default_scope
 from PIL import Image
 
 from mmrsir.datasets.converters.dsb2018 import decode_runs
+from mmrsir.engine.config_files import read_file
 from mmrsir.utils.errors import UserError
 
 from ..helpers.commands import ROOT
@@ -36,7 +36,7 @@ def convert(train, test, out, *arguments):
 
 def test_config_reads_masks_as_they_are(sources, tmp_path):
     convert(*sources, tmp_path / 'out')
-    cfg = Config.fromfile(ROOT / 'configs/mask_rcnn/rsir_n_dsb2018.py')
+    cfg = read_file(ROOT / 'configs/mask_rcnn/rsir_n_dsb2018.py')
     init_default_scope('mmdet')
     settings = dict(cfg.test_dataloader.dataset, data_root=f'{tmp_path / "out"}/')
     sample = DATASETS.build(settings)[0]['data_samples']

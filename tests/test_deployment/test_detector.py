@@ -8,7 +8,6 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 
 from mmrsir.apis import Predictor
@@ -19,6 +18,7 @@ from mmrsir.deployment.export import describe
 from mmrsir.deployment.onnx_graphs import Preprocessing, preprocessing_of
 from mmrsir.deployment.parts import take_part
 from mmrsir.deployment.pictures import prepare
+from mmrsir.engine.config_files import read_file
 
 from ..helpers.commands import ROOT
 
@@ -141,7 +141,7 @@ def test_no_object_is_no_error(tmp_path):
     ],
 )
 def test_a_detector_of_other_steps_is_refused(change, message):
-    cfg = Config.fromfile(CONFIG)
+    cfg = read_file(CONFIG)
     cfg.merge_from_dict({f'model.{key}': value for key, value in map(parse, change.split())})
     init_default_scope('mmdet')
     model = MODELS.build(cfg.model)

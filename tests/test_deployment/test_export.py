@@ -7,7 +7,6 @@ from math import isnan
 
 import pytest
 import torch
-from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 from mmpretrain.models import ClsHead, ImageClassifier
 from mmpretrain.structures import DataSample
@@ -16,6 +15,7 @@ from torch import nn
 from mmrsir.apis import Predictor
 from mmrsir.deployment import comparison, export
 from mmrsir.deployment.parts import Backbone, take_part
+from mmrsir.engine.config_files import read_file
 from mmrsir.models import RSIRTransformer
 
 from ..helpers.commands import ROOT
@@ -164,7 +164,7 @@ def test_scores_that_cannot_be_exported_are_refused():
 
 @pytest.mark.parametrize('channels', [1, 2])
 def test_maps_are_what_the_segmentor_predicts(channels):
-    cfg = Config.fromfile(ROOT / 'configs/upernet/rsir_n_shapes.py').model
+    cfg = read_file(ROOT / 'configs/upernet/rsir_n_shapes.py').model
     cfg.backbone.arch = dict(ARCH)
     cfg.decode_head.update(in_channels=[16, 32, 64, 128], num_classes=2, out_channels=channels)
     cfg.decode_head.loss_decode = dict(type='CrossEntropyLoss', use_sigmoid=True)

@@ -8,11 +8,11 @@ import sys
 import numpy as np
 import onnx
 import pytest
-from mmengine.config import Config
 from mmengine.registry import TRANSFORMS, init_default_scope
 from PIL import Image
 
 from mmrsir.deployment.export import LEFT_OUT
+from mmrsir.engine.config_files import read_file
 
 from ..helpers.commands import ROOT
 
@@ -112,7 +112,7 @@ def test_a_file_of_a_backbone_is_refused(tmp_path):
 )
 @pytest.mark.parametrize('size', [(83, 61), (300, 400)])
 def test_pictures_are_read_as_in_tests(demo, config, level, size):
-    cfg = Config.fromfile(ROOT / f'configs/{config}.py')
+    cfg = read_file(ROOT / f'configs/{config}.py')
     init_default_scope(cfg.default_scope)
     steps = [
         dict(step)

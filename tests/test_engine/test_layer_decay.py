@@ -2,12 +2,12 @@
 
 import pytest
 import torch
-from mmengine.config import Config
 from mmengine.model.utils import revert_sync_batchnorm
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, init_default_scope
 from torch import nn
 
+from mmrsir.engine.config_files import read_file
 from mmrsir.models import PyramidTransformer, RSIRTransformer
 
 from ..helpers.commands import ROOT
@@ -38,7 +38,7 @@ def settings(optimizer, model):
 
 @pytest.mark.parametrize('path', CONFIGS)
 def test_each_block_learns_slower_than_the_next_by_the_rate(path):
-    cfg = Config.fromfile(ROOT / path)
+    cfg = read_file(ROOT / path)
     init_default_scope(cfg.default_scope)
     with torch.device('meta'):
         model = revert_sync_batchnorm(MODELS.build(cfg.model))

@@ -3,8 +3,9 @@
 import pytest
 import torch
 from mmdet.structures import DetDataSample
-from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
+
+from mmrsir.engine.config_files import read_file
 
 from ..helpers.commands import ROOT
 
@@ -13,7 +14,7 @@ SIZE = (96, 128)
 
 @pytest.fixture(scope='module')
 def model():
-    cfg = Config.fromfile(ROOT / 'configs/mask_rcnn/rsir_n_shapes.py')
+    cfg = read_file(ROOT / 'configs/mask_rcnn/rsir_n_shapes.py')
     init_default_scope('mmdet')
     cfg.model.backbone.init_cfg = None
     cfg.model.test_cfg.rcnn.score_thr = 0.0
