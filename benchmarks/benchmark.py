@@ -20,6 +20,7 @@ from rich.console import Console
 from speed import subjects
 from speed.cases import PRECISIONS, STEPS, Case
 from speed.environment import describe_environment
+from speed.loading import measure_loading, render_loading
 from speed.results import Results
 from speed.runs import MODES, run_case
 from speed.timings_chart import plot_timings
@@ -72,6 +73,12 @@ def argument_parser() -> argparse.ArgumentParser:
         const=SCALING_SIZES,
         help=f'short for --sizes {" ".join(SCALING_SIZES)}; with three sizes or more the growth '
         'of time with tokens is fitted',
+    )
+    parser.add_argument(
+        '--loading',
+        metavar='CONFIG',
+        help='time nothing but the training pipeline of a config, on its own images, beside a '
+        'step of its model: says how many workers the training needs',
     )
     parser.add_argument('--steps', nargs='+', choices=STEPS, default=STEPS, help='(default: both)')
     parser.add_argument(
@@ -135,6 +142,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     if device.type == 'cuda':
         torch.cuda.set_device(device.index or 0)
         torch.backends.cudnn.benchmark = True
+    console = Console(width=None if sys.stdout.isatty() else WIDTH)
+    if args.loading:
+        loading = measure_loading(args.loading, args.precision, device, args.warmup, args.repeats)
+        console.print(render_loading(loading))
+        return
     begun = datetime.now().astimezone()
     out = args.out or Path(f'work_dirs/benchmark/{begun:%Y%m%d_%H%M%S}.json')
     results = Results(
@@ -143,7 +155,6 @@ def main(argv: Sequence[str] | None = None) -> None:
         date=begun.isoformat(timespec='seconds'),
         environment=describe_environment(device),
     )
-    console = Console(width=None if sys.stdout.isatty() else WIDTH)
     console.print(describe_machine(results), highlight=False)
     progress = Console(stderr=True)
     for case in cases:

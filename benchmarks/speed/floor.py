@@ -62,7 +62,9 @@ class _Recorder(TorchFunctionMode):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         kwargs = kwargs or {}
-        if func in (F.linear, product):
+        if func is product:  # without what is done to its result
+            self._keep_rows(func, *args[:3])
+        elif func is F.linear:
             self._keep_rows(func, *args, **kwargs)
         elif func in CONVOLUTIONS:
             self._keep(func, *args, **kwargs)

@@ -93,8 +93,8 @@ def _enter(model: str, modes: Sequence[str], case: Case) -> list[Entry]:
     entries = []
     for mode in modes:
         network = _in_mode(subject.module, mode)
-        step = Contender(partial(_step, subject, network, case))
-        entries.append(Entry(model, mode, step, floor, subject.resident_bytes))
+        timed = Contender(partial(step, subject, network, case))
+        entries.append(Entry(model, mode, timed, floor, subject.resident_bytes))
     return entries
 
 
@@ -110,7 +110,8 @@ def forward(subject: Subject, network: Callable[..., Any], case: Case) -> Any:
         return subject.forward(network)
 
 
-def _step(subject: Subject, network: Callable[..., Any], case: Case) -> None:
+def step(subject: Subject, network: Callable[..., Any], case: Case) -> None:
+    """Run a step of a case: forward pass, in training backward pass."""
     outputs = forward(subject, network, case)
     if case.training:
         subject.backward(outputs)

@@ -20,7 +20,7 @@ from torch.utils.checkpoint import checkpoint
 
 from .exporting import first_tokens
 from .fused_block import is_fused, run_fused
-from .linear import LinearSequential
+from .linear import LinearSequential, feed_forward
 from .mixers import Mixer
 from .modes import has_hooks, is_transformed
 from .order import permute
@@ -142,7 +142,7 @@ class Block(BaseModule):
         if gate_BL is not None:
             mixed_BLC = mixed_BLC * gate_BL.unsqueeze(-1).to(mixed_BLC.dtype)
         x_BLC = x_BLC + self.drop_path(mixed_BLC)
-        return self.ffn(self.norm2(x_BLC), identity=x_BLC)
+        return feed_forward(self.ffn, self.norm2(x_BLC), x_BLC)
 
     def _is_chunked(self, x_BLC: Tensor) -> bool:
         """Return whether chunks pay: on the CPU, without gradients, where an input is large.

@@ -3,7 +3,8 @@
 torch.export, torch.jit and ONNX record a single run: a branch, a view or a memory layout then
 holds for the sizes of that run. Where nothing is exported, these functions are the plain ones.
 
-Shape suffixes: B batch, L tokens, M tokens of whole windows (:mod:`.order`), C channels, H W grid.
+Shape suffixes: B batch, L tokens, M tokens of whole windows (:mod:`.order`), N window tokens,
+C channels, H W grid.
 """
 
 import torch
@@ -21,26 +22,9 @@ def importance_order(importance_BL: Tensor) -> Tensor:
     return order.importance_order(importance_BL)
 
 
-def fill_windows(order_BL: Tensor, window_tokens: int) -> Tensor:
-    """Return :func:`.order.fill_windows`; when exporting, fewer tokens than N are filled up to N.
-
-    :func:`are_keys` tells what fills them up.
-    """
-    if not is_exporting():
-        return order.fill_windows(order_BL, window_tokens)
-    places_M = order.filled_places(order_BL.shape[1], window_tokens, order_BL.device)
-    return order_BL.index_select(1, places_M.clamp(min=0))
-
-
-def are_keys(num_tokens: int, num_slots: int, window_tokens: int, device: torch.device) -> Tensor:
-    """Return which of the M tokens of an exported sequence are attended to, bool, (M,)."""
-    slots_M = torch.arange(num_slots, device=device)
-    return (slots_M < num_tokens) | (slots_M >= window_tokens)
-
-
 def first_tokens(x_BMC: Tensor, num_tokens: int) -> Tensor:
     """Return the first L tokens, without what fills the last window, (B, L, C)."""
-    if is_exporting():
+    if is_exporting() and not isinstance(num_tokens, int):
         return x_BMC.index_select(1, torch.arange(num_tokens, device=x_BMC.device))
     return x_BMC[:, :num_tokens]
 

@@ -15,6 +15,7 @@ from functools import cache
 from typing import Any, TypeGuard
 
 import torch
+from mmcv.cnn.bricks.transformer import FFN
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import handle_torch_function, has_torch_function_unary
@@ -44,12 +45,45 @@ class LinearSequential(nn.Sequential):
         return x
 
 
-def product(x_LC: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """Multiply float32 tokens with weights, (C', C), by oneDNN, forwards and backwards."""
+def feed_forward(ffn: FFN, x: Tensor, identity: Tensor) -> Tensor:
+    """Return ``ffn(x, identity)``, (…, C).
+
+    Inference through oneDNN makes GELU and the addition part of the products: they take no passes
+    of their own through memory.
+    """
+    (first, activation, _), second, _ = ffn.layers
+    if (
+        torch.is_grad_enabled()
+        or not (_goes_through_onednn(first, x) and _goes_through_onednn(second, x))
+        or type(activation) is not nn.GELU
+        or activation.approximate != 'none'
+        or any(module.training or has_hooks(module) for module in ffn.modules())
+    ):
+        return ffn(x, identity=identity)
+    x_LC, identity_LC = x.flatten(0, -2), identity.flatten(0, -2)
+    hidden_LC = product(x_LC, first.weight, first.bias, gelu=True)
+    return product(hidden_LC, second.weight, second.bias, add_LC=identity_LC).view(identity.shape)
+
+
+def product(
+    x_LC: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    gelu: bool = False,
+    add_LC: Tensor | None = None,
+) -> Tensor:
+    """Multiply float32 tokens with weights, (C', C), by oneDNN, forwards and backwards.
+
+    Without gradients, GELU of the result or a sum with other tokens can be part of it.
+    """
     if has_torch_function_unary(x_LC):  # a mode that records calls
-        return handle_torch_function(product, (x_LC,), x_LC, weight, bias)
+        return handle_torch_function(product, (x_LC,), x_LC, weight, bias, gelu, add_LC)
     if is_in_torch_dispatch_mode():  # one that counts or traces operators knows torch's
-        return F.linear(x_LC, weight, bias)
+        out_LC = F.linear(x_LC, weight, bias)
+        out_LC = F.gelu(out_LC) if gelu else out_LC
+        return out_LC if add_LC is None else out_LC + add_LC
+    if gelu or add_LC is not None:
+        return _multiply(x_LC, weight, bias, gelu, add_LC)
     return _Product.apply(x_LC, weight, bias)
 
 
@@ -69,7 +103,7 @@ class _Product(torch.autograd.Function):
         multiply = F.linear if torch.is_grad_enabled() else _multiply
         grad_x = grad_weight = grad_bias = None
         if ctx.needs_input_grad[0]:
-            grad_x = multiply(grad_LC, weight.t().contiguous())
+            grad_x = multiply(grad_LC, weight.t())
         if ctx.needs_input_grad[1]:
             # oneDNN is fastest with the shorter side first.
             if weight.shape[0] > weight.shape[1]:
@@ -81,8 +115,18 @@ class _Product(torch.autograd.Function):
         return grad_x, grad_weight, grad_bias
 
 
-def _multiply(x_LC: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    return torch.ops.mkldnn._linear_pointwise(x_LC, weight, bias, 'none', [], '')
+def _multiply(
+    x_LC: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    gelu: bool = False,
+    add_LC: Tensor | None = None,
+) -> Tensor:
+    multiply = torch.ops.mkldnn._linear_pointwise
+    if add_LC is not None:
+        return multiply.binary(x_LC, add_LC, weight, bias, 'add')
+    activation, form = ('gelu', 'none') if gelu else ('none', '')
+    return multiply(x_LC, weight, bias, activation, [], form)
 
 
 @cache
@@ -92,8 +136,13 @@ def _has_product() -> bool:
         return False
     with torch.device('cpu'):
         x, weight, bias = torch.ones(2, 3), torch.eye(3)[:2], torch.ones(2)
+    right = F.linear(x, weight, bias)
     try:
-        return torch.equal(_multiply(x, weight, bias), F.linear(x, weight, bias))
+        return (
+            torch.equal(_multiply(x, weight, bias), right)
+            and torch.equal(_multiply(x, weight, bias, add_LC=bias.expand(2, 2)), right + 1)
+            and torch.allclose(_multiply(x, weight, bias, gelu=True), F.gelu(right))
+        )
     except (AttributeError, RuntimeError, TypeError):
         return False
 

@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .modes import is_transformed
+from .modes import is_exporting, is_transformed
 
 
 def random_order(batch_size: int, num_tokens: int, device: torch.device) -> Tensor:
@@ -67,6 +67,16 @@ def invert(order_BL: Tensor) -> Tensor:
     return inverse_BL.scatter_(1, order_BL, places)
 
 
+def window_length(num_tokens: int, window_tokens: int) -> int:
+    """Return the tokens of a window: N, or all L where these are fewer."""
+    if isinstance(num_tokens, Tensor):  # of torch.jit's tracer
+        return num_tokens.clamp(max=window_tokens)
+    if is_exporting():
+        return torch.sym_min(num_tokens, window_tokens)
+    # Not min(), which would stay in a compiler's sizes.
+    return num_tokens if num_tokens < window_tokens else window_tokens
+
+
 def fill_windows(order_BL: Tensor, window_tokens: int) -> Tensor:
     """Repeat tokens at the end of a sequence until it consists of whole windows.
 
@@ -78,20 +88,11 @@ def fill_windows(order_BL: Tensor, window_tokens: int) -> Tensor:
         The sequence, (B, M): M is the next multiple of min(N, L).
     """
     num_tokens = order_BL.shape[1]
-    if num_tokens < window_tokens:  # not min(), which would stay in a compiler's sizes
-        window_tokens = num_tokens
-    return order_BL.index_select(1, filled_places(num_tokens, window_tokens, order_BL.device))
-
-
-def filled_places(num_tokens: int, window_tokens: int, device: torch.device) -> Tensor:
-    """Return the places of a sequence's tokens, those before the last window repeated, (M,).
-
-    Places below 0 stand where L tokens do not fill a single window.
-    """
+    window_tokens = window_length(num_tokens, window_tokens)
     num_windows = (num_tokens + window_tokens - 1) // window_tokens
     # An index rather than a slice: no size is then a special case to a compiler.
-    slots_M = torch.arange(num_windows * window_tokens, device=device)
-    return slots_M - window_tokens * (slots_M >= num_tokens)
+    slots_M = torch.arange(num_windows * window_tokens, device=order_BL.device)
+    return order_BL.index_select(1, slots_M - window_tokens * (slots_M >= num_tokens))
 
 
 def compose(inverse_BL: Tensor, target_BM: Tensor) -> Tensor:

@@ -18,9 +18,9 @@ from mmengine.model import BaseModule, ModuleList
 from torch import Tensor, nn
 
 from .blocks import Block
-from .exporting import fill_windows, to_image
+from .exporting import to_image
 from .mixers import Arrangement, Mixer
-from .order import compose, invert, permute
+from .order import compose, fill_windows, invert, permute
 
 
 class PositionalEncodingGenerator(BaseModule):

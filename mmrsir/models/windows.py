@@ -20,6 +20,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from .linear import linear
 from .modes import is_exporting, is_transformed
+from .order import window_length
 
 try:
     from . import kernels
@@ -49,33 +50,26 @@ class WindowAttention(BaseModule):
         self.qkv = nn.Linear(embed_dims, 3 * embed_dims)
         self.proj = nn.Linear(embed_dims, embed_dims)
 
-    def forward(self, x_BMC: Tensor, is_key_M: Tensor | None = None) -> Tensor:
+    def forward(self, x_BMC: Tensor, window_tokens: int | None = None) -> Tensor:
         """Attend inside windows.
 
         Args:
-            x_BMC: Normalized tokens in window order, (B, M, C); M is a multiple of N, or
-                less than N for a single, smaller window.
-            is_key_M: Which tokens are attended to, (M,), M a multiple of N; None for all.
+            x_BMC: Normalized tokens in window order, (B, M, C).
+            window_tokens: Tokens of a window, min(N, L); None: min(N, M), which is the same,
+                but not to an export for any size.
 
         Returns:
             Attention output in the same order, (B, M, C).
         """
-        is_one_window = is_key_M is None and x_BMC.shape[1] < self.window_tokens
-        shape = (1, -1) if is_one_window else (-1, self.window_tokens)
-        qkv_WN = linear(self.qkv, x_BMC).unflatten(1, shape).flatten(0, 1)
-        q_WhNd, k_WhNd, v_WhNd = qkv_WN.unflatten(-1, (3, self.num_heads, -1)).permute(
-            2, 0, 3, 1, 4
-        )
-        if is_key_M is not None:
-            is_key_W11N = is_key_M.repeat(x_BMC.shape[0]).reshape(-1, 1, 1, self.window_tokens)
-            # The fused kernel does not take a mask of one window alone when exporting.
-            attended_WhNd = attend_by_products(q_WhNd, k_WhNd, v_WhNd, is_key_W11N)
-        elif x_BMC.device.type == 'cpu' and not torch.is_grad_enabled():
-            # For windows as small as these two products are faster on the CPU than the fused
-            # kernel, which in training is as fast and saves memory (docs/performance.md).
-            attended_WhNd = attend_by_products(q_WhNd, k_WhNd, v_WhNd, None)
-        else:
-            attended_WhNd = fused_attention(q_WhNd, k_WhNd, v_WhNd)
+        if window_tokens is None:
+            window_tokens = window_length(x_BMC.shape[1], self.window_tokens)
+        qkv_WN = linear(self.qkv, x_BMC).unflatten(1, (-1, window_tokens)).flatten(0, 1)
+        # Unbound where they stand together: the gradient is then put together by a single copy.
+        parts_WNhd = qkv_WN.unflatten(-1, (3, self.num_heads, -1)).unbind(-3)
+        q_WhNd, k_WhNd, v_WhNd = (part.transpose(1, 2) for part in parts_WNhd)
+        # ONNX has no fused attention; torch would write it with two scalings in place of one.
+        attend = attend_by_products if torch.onnx.is_in_onnx_export() else fused_attention
+        attended_WhNd = attend(q_WhNd, k_WhNd, v_WhNd)
         return linear(self.proj, attended_WhNd.transpose(1, 2).reshape(x_BMC.shape))
 
     def supports_indexed(self, x_BLC: Tensor) -> bool:
@@ -150,7 +144,7 @@ def attend_in_parts(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None)
     return attended[0] if len(attended) == 1 else torch.cat(attended, dim)
 
 
-def attend_by_products(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
+def attend_by_products(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
     """Attend by two products of matrices, see :func:`fused_attention`."""
     return softmax((q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1), mask) @ v
 

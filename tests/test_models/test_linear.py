@@ -9,7 +9,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from mmrsir.models import PyramidTransformer, RSIRTransformer
 from mmrsir.models import linear as module
-from mmrsir.models.linear import LinearSequential, linear
+from mmrsir.models.blocks import Block
+from mmrsir.models.linear import LinearSequential, feed_forward, linear
 from mmrsir.models.mixers import MIXERS
 
 ARCH = dict(embed_dims=8, depths=(2, 2), num_heads=(2, 2))
@@ -191,3 +192,36 @@ def test_what_others_put_on_a_layer_is_called(products, change):
     change(layer)
     assert torch.equal(linear(layer, x), layer(x))
     assert not products
+
+
+def build_ffn():
+    torch.manual_seed(0)
+    return Block(nn.Identity(), 8, 0.5, with_cp=False).ffn.eval()
+
+
+@torch.no_grad()
+def test_an_mlp_in_inference_is_two_products_alone(products, monkeypatch):
+    ffn = build_ffn()
+    x, identity = torch.randn(2, 3, 5, 8)
+    expected = ffn(x, identity=identity)
+    products.clear()
+    monkeypatch.setattr(F, 'gelu', None)
+    torch.testing.assert_close(feed_forward(ffn, x, identity), expected, rtol=1e-5, atol=1e-5)
+    assert len(products) == 2
+
+
+@torch.no_grad()
+@pytest.mark.parametrize('name', ['', 'layers.0.0', 'layers.0.1', 'layers.2', 'dropout_layer'])
+def test_whoever_looks_on_in_an_mlp_sees_its_layers(name):
+    ffn, seen = build_ffn(), []
+    ffn.get_submodule(name).register_forward_hook(lambda *args: seen.append(args))
+    feed_forward(ffn, *torch.randn(2, 3, 5, 8))
+    assert len(seen) == 1
+
+
+@torch.no_grad()
+def test_paths_that_a_user_drops_in_evaluation_are_dropped():
+    ffn = build_ffn()
+    ffn.dropout_layer.train().drop_prob = 1 - 1e-9
+    x, identity = torch.randn(2, 3, 5, 8)
+    assert torch.equal(feed_forward(ffn, x, identity), identity)

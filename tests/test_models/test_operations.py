@@ -74,10 +74,8 @@ SIZES = pytest.mark.parametrize('size', [(56, 112), (60, 100)])  # whole and par
 @SIZES
 def test_inference(size):
     operations = count(size, training=False)
-    expected = Counter(ORDERS, bmm=2 * BLOCKS)  # two products are attention
-    expected['index_select'] += MOVES
-    # Queries (scaled), keys and values, and what comes out, between channels and heads.
-    expected['clone'] = IMAGE + 3 * BLOCKS
+    expected = Counter(ORDERS)
+    expected.update({SDPA: BLOCKS, 'index_select': MOVES, 'clone': IMAGE + OUTPUTS})
     assert operations.calls <= expected  # of each no more
     assert operations.gathered < 2 * BATCH * size[0] * size[1] // 16  # no index over channels
 

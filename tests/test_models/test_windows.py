@@ -25,13 +25,10 @@ def attend(attn, x):
 
 @pytest.mark.parametrize('num_tokens', [1, 3, 4, 5, 8, 11])
 @pytest.mark.parametrize('batch_size', [1, 3])
-@pytest.mark.parametrize('with_gradient', [False, True])  # without, attention is two products
-def test_attention_equals_the_explicit_one(num_tokens, batch_size, with_gradient):
+def test_attention_equals_the_explicit_one(num_tokens, batch_size):
     attn = WindowAttention(8, num_heads=2, window_tokens=4).double()
     x = torch.randn(batch_size, num_tokens, 8, dtype=torch.float64)
-    with torch.set_grad_enabled(with_gradient):
-        actual = attend(attn, x)
-    torch.testing.assert_close(actual, window_attention(x, attn), rtol=0, atol=1e-12)
+    torch.testing.assert_close(attend(attn, x), window_attention(x, attn), rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize('num_tokens', [3, 8, 10])

@@ -12,9 +12,7 @@ import torch
 from mmengine.model import BaseModule
 from torch import Tensor
 
-from ..exporting import are_keys
-from ..modes import is_exporting
-from ..order import permute
+from ..order import permute, window_length
 from ..partition import Partition, PartitionAttention
 from ..windows import WindowAttention
 
@@ -165,10 +163,7 @@ class OrderedWindows(Mixer):
 
     def forward(self, x_BMC: Tensor, grid: tuple[int, int]) -> Tensor:
         """Attend inside windows; see :meth:`Mixer.forward`."""
-        if not is_exporting():
-            return self.attn(x_BMC)
-        num_tokens, num_slots = grid[0] * grid[1], x_BMC.shape[1]
-        return self.attn(x_BMC, are_keys(num_tokens, num_slots, self.window_tokens, x_BMC.device))
+        return self.attn(x_BMC, window_length(grid[0] * grid[1], self.window_tokens))
 
     def supports_indexed(self, x_BLC: Tensor) -> bool:
         """Return whether there is a kernel for it."""
