@@ -82,6 +82,14 @@ def test_folder_that_val_lacks_is_an_error_if_labels_move(tmp_path):
     assert kinds(cfg) == [set(), {'other-classes'}]
 
 
+def test_last_folder_that_val_lacks_is_a_warning_with_its_name(tmp_path):
+    cfg = config('folders', write_folders(tmp_path, train=TREES, val=TREES[:-1]))
+    cfg.model = dict(head=dict(num_classes=3))
+    assert kinds(cfg) == [set(), {'empty-class'}]
+    assert details(cfg, 'empty-class') == [f'it has no folder {TREES[-1]!r}, a class of training']
+    assert list(reports(cfg)[1].counts.names) == TREES
+
+
 def test_folders_with_codes_are_not_compared_with_names(tmp_path):
     codes = ['n01', 'n02', 'n03']
     cfg = config('folders', write_folders(tmp_path, train=codes, val=codes), TREES[::-1])

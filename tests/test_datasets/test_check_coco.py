@@ -174,6 +174,35 @@ def test_what_training_takes_is_no_fault(faults_of, change):
     assert faults_of(change) == set()
 
 
+@pytest.mark.parametrize('value', [None, 'absent'])
+@pytest.mark.parametrize('key', ['id', 'image_id', 'category_id', 'area', 'bbox'])
+def test_field_that_all_annotations_lack_is_one_fault(coco, key, value):
+    path = coco / COCO_FILE
+    content = json.loads(path.read_text())
+    for one in content['annotations']:
+        one.update({key: None})
+        if value:
+            one.pop(key)
+    path.write_text(json.dumps(content))
+    (report,) = check('coco', coco)
+    (fault,) = (fault for fault in report.faults if fault.kind == 'bad-record')
+    assert f'annotations have no {key!r}' in fault.detail
+    others = {(one.kind, one.path) for one in report.faults if one is not fault}
+    assert others <= {('no-images', str(path)), ('no-annotations', str(coco / EMPTY))}
+
+
+@pytest.mark.parametrize('key', ['image_id', 'category_id'])
+def test_annotations_of_unknown_ids_leave_no_image_empty(coco, key):
+    path = coco / COCO_FILE
+    content = json.loads(path.read_text())
+    for one in content['annotations']:
+        one[key] = str(one[key])
+    path.write_text(json.dumps(content))
+    (report,) = check('coco', coco)
+    found = {fault.kind for fault in report.faults if not fault.path.endswith(EMPTY)}
+    assert found <= {f'dangling-{key.removesuffix("_id")}', 'no-images'}
+
+
 def test_number_of_run_lengths_that_does_not_end_costs_no_time(faults_of):
     begun = time.process_time()
     found = faults_of(segment({'size': [256, 256], 'counts': 'o' * 1_000_000}))

@@ -380,12 +380,21 @@ def test_heads_with_other_classes_than_the_data_are_named(caplog):
     numbers = dict(rpn_head=1, backbone=7, semantic_head=54, agnostic_head=80)
     model = heads(bbox_head=80, mask_head=1, **numbers)
     MMLogger.get_instance('classes').addHandler(caplog.handler)
-    check_classes(model, 'val_dataloader', ('screw',))
-    check_classes(model, 'val_dataloader', None)
+    check_classes(model, 'train_dataloader', ('screw',))
+    check_classes(model, 'train_dataloader', None)
     (warning,) = (one for one in caplog.records if one.levelno == logging.WARNING)
     assert warning.getMessage() == (
-        'model.bbox_head.num_classes=80, but the data set of val_dataloader has 1 classes: screw. '
-        'If this head predicts them, set num_classes=1'
+        'model.bbox_head.num_classes=80, but the data set of train_dataloader has 1 classes: '
+        'screw. If this head predicts them, set num_classes=1'
+    )
+
+
+def test_validation_that_lacks_classes_gives_no_reason_to_change_the_head(caplog):
+    MMLogger.get_instance('classes').addHandler(caplog.handler)
+    check_classes(heads(head=2), 'val_dataloader', ('screw',))
+    (warning,) = (one for one in caplog.records if one.levelno == logging.WARNING)
+    assert warning.getMessage().endswith(
+        'Make sure that its labels stand for the same classes as in training'
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from ...utils.encoding import encoding_problem
 from ..class_counts import ClassCounts
-from ..class_names import Naming, names_of_folders, surplus
+from ..class_names import Naming, difference, names_of_folders, surplus
 from ..loading.reading import Reading
 from .content import Content, Findings
 from .faults import Fault
@@ -23,16 +23,25 @@ class _Labels(NamedTuple):
 
 
 def check(
-    dataset: Any, inspector: Inspector, reading: Reading, num_classes: int | None
+    dataset: Any,
+    inspector: Inspector,
+    reading: Reading,
+    num_classes: int | None,
+    trained: Naming | None = None,
 ) -> Findings:
+    """Check a data set; ``trained`` has the classes of another that is trained on."""
     content = Content()
     if not dataset.with_label:
         paths = [sample['img_path'] for sample in dataset.load_data_list()]
     else:
-        read = _check_list if dataset.ann_file else _check_folders
-        labels = yield from read(dataset, num_classes)
+        known = dataset.CLASSES
+        if dataset.ann_file:
+            labels = yield from _check_list(dataset, num_classes)
+        else:
+            labels, lacking = yield from _check_folders(dataset, num_classes, trained)
+            known = [*labels.found.names, *lacking] if lacking else known
         paths = list(labels.of_image)
-        names = _names(dataset.CLASSES, labels, num_classes)
+        names = _names(known, labels, num_classes)
         content.found, content.counts = labels.found, _count(labels, names)
         called = _names(None, labels, num_classes)
         content.labels = {
@@ -98,18 +107,31 @@ def _check_list(dataset: Any, num_classes: int | None) -> Generator[Fault, None,
     return _Labels(labels, found)
 
 
-def _check_folders(dataset: Any, num_classes: int | None) -> Generator[Fault, None, _Labels]:
+def _check_folders(
+    dataset: Any, num_classes: int | None, trained: Naming | None
+) -> Generator[Fault, None, tuple[_Labels, list[str]]]:
+    """Return the labels, and the last classes of training if only their folders lack."""
     from mmpretrain.datasets.custom import find_folders, get_samples
 
     root, names = dataset.img_prefix, dataset.CLASSES
     folders, label_of = find_folders(root)
-    counts = {'model': num_classes, 'config': names and len(names), 'data': len(folders)}
+    found = Naming(f'the folders of {root}', tuple(folders))
+    lacking: list[str] = []
+    if names is None and trained and not difference(trained, found, may_lack_last=True):
+        lacking = [name for name in trained.names[len(folders) :] if name is not None]
+    for name in lacking:  # the labels of the others stay the same
+        yield Fault('empty-class', root, f'it has no folder {name!r}, a class of training')
+    counts = {
+        'model': num_classes,
+        'config': names and len(names),
+        'data': len(folders) + len(lacking),
+    }
     yield from _count_faults(root, counts, surplus(folders, names or ()))
     samples, empty = get_samples(root, label_of, dataset.is_valid_file)
     for folder in sorted(empty):
         yield Fault('empty-class', os.path.join(root, folder), 'it holds no readable image')
     labels = {os.path.join(root, name): label for name, label in samples}
-    return _Labels(labels, Naming(f'the folders of {root}', tuple(folders)))
+    return _Labels(labels, found), lacking
 
 
 def _count_faults(path: str, counts: dict[str, int | None], more: str = '') -> Iterator[Fault]:

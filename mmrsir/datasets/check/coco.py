@@ -119,14 +119,11 @@ def _image_faults(
     reading: Reading,
     blind: bool,
 ) -> Generator[Fault, None, dict[str, Inspection]]:
-    class_ids = {c['id'] for c in records.sound['categories'] if c['name'] in classes}
     listed = {os.path.join(folder, one['file_name']): one for one in records.sound['images']}
     labels_of = {path: (one, records.of_image[one['id']]) for path, one in listed.items()}
-    for image in records.sound['images']:
-        of_classes = (one['category_id'] in class_ids for one in records.of_image[image['id']])
-        if not blind and not any(of_classes):
-            path = os.path.join(folder, image['file_name'])
-            yield Fault('no-annotations', path, f'image {image["id"]!r}')
+    for image in () if blind else records.empty_images(classes):
+        path = os.path.join(folder, image['file_name'])
+        yield Fault('no-annotations', path, f'image {image["id"]!r}')
     found = yield from check_images(inspector, list(listed), reading, folder)
     yield from turned_faults(found, partial(draw_objects, labels_of), inspector, reading, folder)
     for inspection in found.values():

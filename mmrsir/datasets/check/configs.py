@@ -14,7 +14,7 @@ from ...utils.arguments import check_choice
 from ...utils.errors import InvalidValueError
 from ...utils.missing import nearest
 from ..class_counts import ClassCounts
-from ..class_names import declared_names
+from ..class_names import Naming, declared_names
 from ..loading.passed_over import files_of, passed_over
 from ..loading.reading import Reading
 from . import classification, coco, segmentation
@@ -94,13 +94,15 @@ def check_config(cfg: Config, splits: Sequence[str] | None, inspector: Inspector
                 names.append(split)
     head = cfg.get('model', {}).get('head')
     num_classes = head.get('num_classes') if isinstance(head, dict) else None
-    parts = [
-        _check_alone(_build(settings), settings, names, num_classes, inspector)
-        for settings, names in found
-    ]
+    parts: list[_Part] = []
+    for settings, names in found:
+        trained = next((part.content.found for part in parts if part.is_trained_on), None)
+        parts.append(
+            _check_alone(_build(settings), settings, names, num_classes, trained, inspector)
+        )
     used = {path for part in parts for path in files_of(part.dataset.data_list)}
     readings = [reading_settings(part.dataset, part.settings) for part in parts]
-    trained = next((r for r, part in zip(readings, parts, strict=True) if part.is_trained_on), {})
+    usual = next((r for r, part in zip(readings, parts, strict=True) if part.is_trained_on), {})
     for part, reading in zip(parts, readings, strict=True):
         report, source = part.report, part.source
         report.faults += crowding_faults(cfg, part.splits, source, part.content.objects)
@@ -116,7 +118,7 @@ def check_config(cfg: Config, splits: Sequence[str] | None, inspector: Inspector
         left_out = passed_over(part.dataset, used, listed=splits is None)
         if left_out and report.num_images is not None:
             report.faults.append(Fault('passed-over', source, left_out))
-        said = reading_difference(trained, reading)
+        said = reading_difference(usual, reading)
         if said and not part.is_trained_on:
             report.faults.append(Fault('other-reading', source, said))
     for part, fault in [*compare_names(parts), *compare_images(parts)]:
@@ -141,6 +143,7 @@ def _check_alone(
     settings: ConfigDict,
     splits: list[str],
     num_classes: int | None,
+    trained: Naming | None,
     inspector: Inspector,
 ) -> _Part:
     source = dataset.ann_file or next(iter(dataset.data_prefix.values()))
@@ -149,7 +152,7 @@ def _check_alone(
     content = Content()
     if not report.faults:
         try:
-            content = _collect(_check(dataset, settings, num_classes, inspector), report)
+            content = _collect(_check(dataset, settings, num_classes, trained, inspector), report)
         except OSError as error:
             report.faults.append(Fault('unreadable', error.filename or source, str(error)))
         _load(dataset, source, report)
@@ -209,7 +212,11 @@ def _missing(dataset: Any) -> Iterator[Fault]:
 
 
 def _check(
-    dataset: Any, settings: ConfigDict, num_classes: int | None, inspector: Inspector
+    dataset: Any,
+    settings: ConfigDict,
+    num_classes: int | None,
+    trained: Naming | None,
+    inspector: Inspector,
 ) -> Findings:
     kind = _kind(dataset)
     reading = Reading.of(settings) or Reading()
@@ -217,7 +224,7 @@ def _check(
         return coco.check(dataset, inspector, reading, masks=loads_masks(settings))
     if kind == 'mmseg.BaseSegDataset':
         return segmentation.check(dataset, inspector, reading)
-    return classification.check(dataset, inspector, reading, num_classes)
+    return classification.check(dataset, inspector, reading, num_classes, trained)
 
 
 def loads_masks(settings: Any) -> bool:

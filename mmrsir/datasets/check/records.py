@@ -70,6 +70,7 @@ class Records:
     sound: dict[str, list[Record]] = field(default_factory=lambda: {part: [] for part in _FIELDS})
     ids: dict[str, set[Any]] = field(default_factory=lambda: {part: set() for part in _FIELDS})
     findings: list[Finding] = field(default_factory=list)
+    broken: list[Record] = field(default_factory=list)  # annotations that are not sound
 
     @cached_property
     def of_image(self) -> dict[Any, list[Record]]:
@@ -78,6 +79,24 @@ class Records:
         for annotation in self.sound['annotations']:
             found[annotation['image_id']].append(annotation)
         return found
+
+    def empty_images(self, classes: Sequence[str]) -> list[Record]:
+        """Return the images that surely have no annotation of the classes.
+
+        An annotation that is found to be wrong may be of any image and class that it does not name.
+        """
+        names = {one['id']: one['name'] for one in self.sound['categories']}
+        allowed = {None, *classes}
+        are_known = set(classes) <= set(names.values())
+        meant: set[Any] = set()
+        for annotation in self.sound['annotations'] + self.broken:
+            image_id = annotation.get('image_id')
+            if not _is_id(image_id) or image_id not in self.ids['images']:
+                return []
+            category = annotation.get('category_id')
+            if not are_known or names.get(category if _is_id(category) else None) in allowed:
+                meant.add(image_id)
+        return [image for image in self.sound['images'] if image['id'] not in meant]
 
 
 def sort_records(content: Record) -> Records:
@@ -92,7 +111,9 @@ def sort_records(content: Record) -> Records:
 def _missing_fields(part: str, records: Sequence[Any]) -> Iterator[Finding]:
     """Name each field that records of a part lack, once."""
     for key in _FIELDS[part]:
-        lacking = [i for i, one in enumerate(records) if isinstance(one, dict) and key not in one]
+        lacking = [
+            i for i, one in enumerate(records) if isinstance(one, dict) and one.get(key) is None
+        ]
         if lacking:
             what_to_do = _REMEDIES.get(key, 'write it into each')
             detail = f'{len(lacking)} of {len(records)} {part} have no {key!r}: {what_to_do}'
@@ -104,23 +125,24 @@ def _add(records: Records, part: str, position: int, record: Any) -> None:
     if not isinstance(record, dict):
         records.findings.append(('bad-record', f'{name} is {record!r:.60}'))
         return
+    record = {key: value for key, value in record.items() if value is not None}
     wrong = [
-        f'{key}={record.get(key)!r:.60}'
+        f'{key}={record[key]!r:.60}'
         for key, is_right in _FIELDS[part].items()
         if key in record and not is_right(record[key])
     ]
+    if part == 'annotations':  # all else can be checked without these
+        record = {'id': name, 'area': 1, **record}
     lacking = _FIELDS[part].keys() - record.keys()
-    if lacking == {'area'} and not wrong:  # all else can be checked
-        record = {**record, 'area': 1}
     identity, ids = record.get('id'), records.ids[part]
     if _is_id(identity) and identity in ids:
         records.findings.append(('duplicate-id', f'{name} has id={identity!r} again'))
-    elif lacking - {'area'} or (lacking and wrong):
-        pass  # named with the others of its kind
     elif wrong:
         records.findings.append(('bad-record', f'{name} has {", ".join(wrong)}'))
-    else:
+    elif not lacking:  # else it is named with the others of its kind
         records.sound[part].append(record)
+    if part == 'annotations' and (wrong or lacking):
+        records.broken.append(record)
     if _is_id(identity):
         ids.add(identity)
 

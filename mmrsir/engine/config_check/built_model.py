@@ -49,10 +49,12 @@ def check_classes(model: nn.Module, loader: str, classes: Sequence[str] | None) 
         return
     for place, head in class_heads(model).items():
         if head.num_classes != len(classes):
+            what_to_do = f'If this head predicts them, set num_classes={len(classes)}'
+            if loader != 'train_dataloader':  # it may just lack some of those of training
+                what_to_do = 'Make sure that its labels stand for the same classes as in training'
             print_log(
                 f'model.{place}.num_classes={head.num_classes}, but the data set of {loader} has '
-                f'{len(classes)} classes: {first_ten([str(one) for one in classes])}. If '
-                f'this head predicts them, set num_classes={len(classes)}',
+                f'{len(classes)} classes: {first_ten([str(one) for one in classes])}. {what_to_do}',
                 logger='current',
                 level=logging.WARNING,
             )
