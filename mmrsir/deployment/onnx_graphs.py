@@ -51,7 +51,8 @@ def preprocessing_of(cfg: Any, model: nn.Module) -> Preprocessing:
             scale, keep_ratio = tuple(step['scale']), step.get('keep_ratio', False)
             if step.get('interpolation', 'bilinear') != 'bilinear':
                 raise InvalidValueError(
-                    f'Resize.interpolation={step["interpolation"]}; known: bilinear'
+                    f'the test pipeline resizes with interpolation={step["interpolation"]!r}; an '
+                    "exported file only knows 'bilinear'. Change it in the config"
                 )
         elif kind not in PASSED_OVER and not kind.startswith('Load'):
             raise InvalidValueError(

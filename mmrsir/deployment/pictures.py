@@ -26,7 +26,10 @@ def config_pictures(cfg: Config, split: str, number: int) -> Iterator[np.ndarray
     """
     loader = cfg.get(f'{split}_dataloader')
     if loader is None:
-        raise InvalidValueError(f'the config has no {split}_dataloader to take pictures from')
+        raise InvalidValueError(
+            f'the config has no {split}_dataloader: the export needs its pictures. Add one, or use '
+            '--part backbone'
+        )
     init_default_scope(cfg.default_scope)
     with redirect_stdout(StringIO()):  # pycocotools tells what it does
         dataset: Any = DATASETS.build(loader.dataset)
@@ -34,7 +37,10 @@ def config_pictures(cfg: Config, split: str, number: int) -> Iterator[np.ndarray
     for index in np.linspace(0, len(dataset) - 1, count).round().astype(int).tolist():
         path = dataset.get_data_info(index).get('img_path')
         if path is None:
-            raise InvalidValueError(f'{type(dataset).__name__} of {split}_dataloader has no files')
+            raise InvalidValueError(
+                f'{type(dataset).__name__} of {split}_dataloader has no image files: the export '
+                'needs some. Name another data set in the config'
+            )
         yield read_picture(path, reading=Reading.of_config(cfg))
 
 

@@ -7,6 +7,7 @@ from mmengine.model import BaseModule, PretrainedInit
 
 from ..checkpoints.config_text import read_settings
 from ..checkpoints.reading import NOTHING, load_pretrained, read_checkpoint
+from ..utils.errors import InvalidValueError
 from ..utils.run_log import has_run_log, log_information
 
 Built = TypeVar('Built', bound='PretrainedModule')
@@ -92,11 +93,13 @@ def _find_settings(name: str, checkpoint: str) -> dict[str, Any]:
     backbone = model.get('backbone') or {}
     found = str(backbone.get('type')).rpartition('.')[2]
     if not backbone:
-        raise ValueError(
+        raise InvalidValueError(
             f'{checkpoint} does not say how its backbone is built: it has no config of a model. '
             f"Build it yourself: {name}(…, init_cfg=dict(type='Pretrained', "
             f'checkpoint={checkpoint!r})), then call init_weights()'
         )
     if found != name:
-        raise ValueError(f'{checkpoint} holds a {found}, not a {name}')
+        raise InvalidValueError(
+            f'{checkpoint} holds a {found}, not a {name}: call {found}.from_pretrained'
+        )
     return {key: value for key, value in backbone.items() if key not in ('type', 'init_cfg')}
