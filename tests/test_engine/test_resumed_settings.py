@@ -103,6 +103,10 @@ def other_optimizer(cfg, state):
     cfg.optim_wrapper.optimizer = dict(type='SGD', lr=0.1, momentum=0.9, weight_decay=0.1)
 
 
+def optimizer_that_takes_the_state_of_another(cfg, state):
+    cfg.optim_wrapper.optimizer.type = 'RAdam'
+
+
 def other_groups(cfg, state):
     cfg.model.backbone.frozen_stages = 1
     cfg.optim_wrapper.paramwise_cfg = None
@@ -129,6 +133,10 @@ def shorter(cfg, state):
             r'fc.weight is \(7, 256\) in the config, \(4, 256\) .* has 4 classes: cross, disc',
         ),
         (other_optimizer, 'the checkpoint has another kind of optimizer'),
+        (
+            optimizer_that_takes_the_state_of_another,
+            'another kind of optimizer, AdamW; the config has RAdam',
+        ),
         (other_groups, 'trains other parameters, or its paramwise_cfg differs'),
         (other_kind_of_schedule, 'is a CosineAnnealingLR, but the checkpoint has another kind'),
         (fewer_schedules, 'has 1 schedules, but the checkpoint 2'),

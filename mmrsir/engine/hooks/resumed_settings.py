@@ -12,6 +12,7 @@ from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import EpochBasedTrainLoop, Runner
 from torch import nn
 
+from ...checkpoints.config_text import read_settings
 from ...checkpoints.reading import match_weights, strip_wrapper
 from ...utils.arguments import check_choice
 from ...utils.errors import UserError
@@ -117,7 +118,15 @@ def _check_optimizers(runner: Runner, checkpoint: dict[str, Any]) -> None:
             'the checkpoint cannot be resumed: it holds no optimizer state. Best and published '
             f'checkpoints hold none. {START_ANEW}'
         )
+    configured = _optimizer_types(runner.cfg.get('optim_wrapper'))
+    learned = _optimizer_types(_read_config(checkpoint).get('optim_wrapper'))
     for place, wrapper, state in _optimizers(runner, checkpoint):
+        kind, before = configured.get(place), learned.get(place)
+        if kind and before and before != kind:  # some take another's state without a word
+            raise CannotResumeError(
+                f'{place}: the checkpoint has another kind of optimizer, {before}; the config has '
+                f'{kind}. {START_ANEW}'
+            )
         fresh, saved = wrapper.optimizer.param_groups, state['param_groups']
         sizes = [[len(group['params']) for group in groups] for groups in (fresh, saved)]
         if sizes[0] != sizes[1]:
@@ -134,6 +143,30 @@ def _check_optimizers(runner: Runner, checkpoint: dict[str, Any]) -> None:
                 f'{place}: the checkpoint has another kind of optimizer; only one of the two has '
                 f'{differ}. {START_ANEW}'
             )
+
+
+def _read_config(checkpoint: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return read_settings(checkpoint['meta'].get('cfg', ''))
+    except (SyntaxError, TypeError, ValueError):  # others write it in another way
+        return {}
+
+
+def _optimizer_types(settings: Any) -> dict[str, str]:
+    """Return the type of each optimizer that ``optim_wrapper`` names, by its place."""
+    if not isinstance(settings, dict):
+        return {}
+    wrappers = {'': settings} if 'optimizer' in settings else settings
+    types = {
+        f'optim_wrapper.{name}'.rstrip('.'): one['optimizer'].get('type')
+        for name, one in wrappers.items()
+        if isinstance(one, dict) and isinstance(one.get('optimizer'), dict)
+    }
+    return {
+        place: str(getattr(kind, '__name__', kind)).rpartition('.')[2]
+        for place, kind in types.items()
+        if kind is not None
+    }
 
 
 def _compare_length(runner: Any, checkpoint: dict[str, Any]) -> str:
