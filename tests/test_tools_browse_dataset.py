@@ -1,5 +1,6 @@
 """Pictures of what a training sees show its images and annotations, in their colours."""
 
+import json
 import runpy
 import sys
 
@@ -9,6 +10,7 @@ import pytest
 from matplotlib.image import imread
 
 from mmrsir.engine import launch
+from mmrsir.utils.errors import UserError
 from mmrsir.visualization.dataset import draw_training_images
 
 from .helpers.commands import ROOT, on_data
@@ -54,6 +56,17 @@ def test_what_is_random_comes_from_the_seed(shapes, tmp_path):
         for name, seed in (('first', 0), ('again', 0), ('other', 1))
     )
     assert first == again != other
+
+
+def test_objects_without_masks_are_one_clear_error(shapes, tmp_path):
+    cfg = load('mmdet', shapes)
+    content = json.loads((shapes / 'coco/annotations/instances_train.json').read_text())
+    for one in content['annotations']:
+        one['segmentation'] = []
+    (tmp_path / 'boxes.json').write_text(json.dumps(content))
+    cfg.train_dataloader.dataset.ann_file = f'{tmp_path}/boxes.json'
+    with pytest.raises(UserError, match='have no mask.* train Faster R-CNN'):
+        next(draw_training_images(cfg, 1, tmp_path / 'pictures'))
 
 
 def test_number_is_checked(tmp_path):

@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 from mmengine.config import Config, DictAction
+from mmengine.device import get_device
 from mmengine.registry import RUNNERS
 from mmengine.runner import FlexibleRunner, Runner
 
@@ -96,6 +97,8 @@ def build_runner(
     that the run uses, of ``'train'``, ``'val'`` and ``'test'``.
     """
     check_settings(cfg, splits)
+    if 'train' in splits:
+        _check_amp(cfg.get('optim_wrapper'))
     if cfg.launcher != 'none' and not torch.cuda.is_available():
         _distribute_on_cpu(cfg)
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
@@ -108,6 +111,17 @@ def build_runner(
     if 'train' in splits and isinstance(runner.model, torch.nn.Module):  # some build it later
         check_model(runner.model, cfg)
     return runner
+
+
+def _check_amp(settings: Any) -> None:
+    kind = settings.get('type') if isinstance(settings, dict) else None
+    name = str(getattr(kind, '__name__', kind)).rpartition('.')[2]
+    if name == 'AmpOptimWrapper' and get_device() in ('cpu', 'mps'):
+        raise InvalidValueError(
+            'optim_wrapper.type=AmpOptimWrapper needs a GPU, and there is none: use '
+            'CPUAmpOptimWrapper without dtype and loss_scale, or OptimWrapper and the flag --amp, '
+            'which suits the machine'
+        )
 
 
 def enable_amp(cfg: Config, dtype: str = 'auto') -> None:

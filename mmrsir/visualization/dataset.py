@@ -9,6 +9,7 @@ from mmengine.config import Config, ConfigDict
 from mmengine.registry import DATASETS, VISUALIZERS, init_default_scope
 from mmengine.runner import set_random_seed
 
+from ..datasets.missing_masks import check_masks
 from ..utils.arguments import check_int
 from .samples import draw_sample
 
@@ -34,7 +35,9 @@ def draw_training_images(cfg: Config, number: int, out_dir: Path, seed: int = 0)
     check_int('number', number, minimum=1)
     init_default_scope(cfg.default_scope)
     set_random_seed(seed)
-    dataset = DATASETS.build(cfg.train_dataloader.dataset)
+    settings = cfg.train_dataloader.dataset
+    dataset = DATASETS.build(settings)
+    check_masks(settings, dataset, 'train_dataloader')
     visualizer = VISUALIZERS.build({**visualizer_settings(cfg), 'vis_backends': None})
     visualizer.dataset_meta = dataset.metainfo
     out_dir.mkdir(parents=True, exist_ok=True)

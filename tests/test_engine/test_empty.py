@@ -15,9 +15,10 @@ from mmengine.registry import MODELS, init_default_scope
 from mmengine.runner import Runner
 from torch.nn.utils import parameters_to_vector
 
+from mmrsir.datasets.missing_masks import MissingMasksError
 from mmrsir.engine import launch
 from mmrsir.engine.config_check import ConfigError
-from mmrsir.engine.loops.checked import MissingMasksError, checked_dataloader
+from mmrsir.engine.loops.checked import checked_dataloader
 
 from ..helpers.configs import read
 from ..helpers.forks import run_in_two_processes

@@ -193,3 +193,12 @@ def test_drawing_needs_the_hook():
     del cfg.default_hooks.visualization
     with pytest.raises(UserError, match='default_hooks.visualization'):
         scopes.enable_windows(cfg)
+
+
+def test_mixed_precision_of_gpus_is_refused_without_one(monkeypatch):
+    monkeypatch.setattr(launch, 'get_device', lambda: 'cpu')
+    monkeypatch.setattr(launch, 'check_settings', lambda cfg, splits: None)  # there are no data
+    options = ('--cfg-options', 'optim_wrapper.type=AmpOptimWrapper')
+    cfg = load('configs/mask_rcnn/rsir_n_shapes.py', *options)
+    with pytest.raises(UserError, match='needs a GPU.* CPUAmpOptimWrapper'):
+        launch.build_runner(cfg, splits=('train',))

@@ -5,6 +5,8 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 from mmengine.config import Config
@@ -197,3 +199,12 @@ def test_git_state_names_what_changed(repository):
 def test_folder_without_a_repository_is_said_to_have_none(repository):
     shutil.rmtree(repository / '.git')
     assert 'unknown: git tells none for' in git_state(repository)['commit']
+
+
+def test_training_that_logs_nothing_leaves_one_line_and_no_report(tmp_path):
+    hook, logger = run_report.RunReportHook(), Mock()
+    hook._facts = {}
+    hook.after_train(SimpleNamespace(work_dir=str(tmp_path), iter=2, logger=logger))
+    (said,) = (call.args[0] for call in logger.method_calls)
+    assert 'shorter than default_hooks.logger.interval' in said
+    assert not (tmp_path / REPORT).exists()

@@ -17,6 +17,7 @@ from ..class_counts import ClassCounts
 from ..class_names import Naming, declared_names
 from ..loading.passed_over import files_of, passed_over
 from ..loading.reading import Reading
+from ..missing_masks import loads_masks
 from . import classification, coco, segmentation
 from .across import TRAIN, Part, compare_images, compare_names
 from .content import Content, Findings
@@ -225,13 +226,6 @@ def _check(
     if kind == 'mmseg.BaseSegDataset':
         return segmentation.check(dataset, inspector, reading)
     return classification.check(dataset, inspector, reading, num_classes, trained)
-
-
-def loads_masks(settings: Any) -> bool:
-    """Return whether a pipeline somewhere in the settings loads masks."""
-    if isinstance(settings, dict):
-        return bool(settings.get('with_mask')) or any(map(loads_masks, settings.values()))
-    return isinstance(settings, (list, tuple)) and any(map(loads_masks, settings))
 
 
 def _load(dataset: Any, source: str, report: Report) -> None:

@@ -59,6 +59,12 @@ class RunReportHook(Hook):
     def _write(self, runner: Runner, state: str) -> None:
         if self._facts is None:  # not the main process, or a validation without a training
             return
+        if not any(Path(runner.work_dir).glob('*/vis_data/scalars.json')):
+            runner.logger.warning(
+                f'{REPORT} is not written, because nothing was logged: the training is shorter '
+                'than default_hooks.logger.interval'
+            )
+            return
         with errors_logged(runner, f'{REPORT} could not be written'):
             notes = runner.message_hub.runtime_info
             page = render_report(

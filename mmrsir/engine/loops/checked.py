@@ -13,11 +13,9 @@ from mmengine.runner import BaseLoop, Runner, TestLoop, ValLoop
 from torch import nn
 from torch.utils.data import DataLoader
 
-from ...datasets.check.configs import loads_masks
-from ...datasets.check.faults import BOXES_ONLY
-from ...datasets.class_counts import MOST_RECORDS
 from ...datasets.class_names import leaves, surplus
 from ...datasets.loading.passed_over import files_of, passed_over
+from ...datasets.missing_masks import check_masks
 from ...utils.encoding import encoding_problem
 from ...utils.errors import InvalidValueError, UserError
 from ...utils.listing import first_ten
@@ -31,10 +29,6 @@ class UnreadableDatasetError(UserError, ValueError):
 
 class EmptyDatasetError(UserError, ValueError):
     """A data set has no images, or none that its filters leave."""
-
-
-class MissingMasksError(UserError, ValueError):
-    """Objects of a data set have no mask, and its pipeline loads masks."""
 
 
 def checked_dataloader(runner: Runner, settings: DataLoader | dict, name: str) -> DataLoader:
@@ -65,9 +59,7 @@ def checked_dataloader(runner: Runner, settings: DataLoader | dict, name: str) -
         raise
     if loader is None or len(loader.dataset) == 0:
         raise EmptyDatasetError(f'{name}: {_what_is_left(settings["dataset"])}')
-    if loads_masks(settings):
-        for part in leaves(loader.dataset):
-            _check_masks(part, name)
+    check_masks(settings, loader.dataset, name)
     if isinstance(runner.model, nn.Module):  # FlexibleRunner builds it later
         check_classes(runner.model, name, class_names(loader.dataset))
     if is_main_process():
@@ -174,20 +166,6 @@ def _innermost(settings: dict[str, Any]) -> Iterator[dict[str, Any]]:
             yield from _innermost(one)
     else:
         yield settings
-
-
-def _check_masks(dataset: Any, name: str) -> None:
-    """Look for a mask of each object, in at most some thousand images spread over the data set."""
-    step = -(-len(dataset) // MOST_RECORDS)
-    records = (dataset.get_data_info(index) for index in range(0, len(dataset), step))
-    objects = [one for record in records for one in record.get('instances') or ()]
-    num_bare = sum('mask' not in one for one in objects)
-    if num_bare:
-        raise MissingMasksError(
-            f'{name}: {num_bare} of {len(objects)} objects in {dataset.ann_file} have no mask, and '
-            f'the pipeline loads masks (with_mask=True). For boxes alone train Faster R-CNN, see '
-            f'{BOXES_ONLY}'
-        )
 
 
 def _check_skips_nothing(settings: Any, name: str) -> None:
