@@ -1,5 +1,6 @@
 """Errors that a user can mend, and the one way in which commands print them."""
 
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,6 +9,12 @@ SINGLE_VALUE = (
     'batch normalization needs more than one value in a channel, but got one image in a batch: set '
     'train_dataloader.batch_size to 2 or more, and drop_last=True if the last batch of an epoch '
     "has one image; or use norm_cfg=dict(type='GN', num_groups=32)"
+)
+
+NO_CLASS = (
+    'a label of the data stands for no class; labels go from 0 to num_classes - 1, and 255 is '
+    'ignored. tools/misc/check_dataset.py names the files; reduce_zero_label=True takes 1 from '
+    'each label first'
 )
 
 
@@ -41,6 +48,10 @@ def plain_errors(status: int = 1) -> Iterator[None]:
         if 'Expected more than 1 value per channel' not in str(error):
             raise
         said = f'{SINGLE_VALUE} ({error})'
+    except IndexError as error:  # of a loss on the CPU
+        if not re.fullmatch(r'Target -?\d+ is out of bounds\.', str(error)):
+            raise
+        said = f'{NO_CLASS} ({error})'
     else:
         return
     print(f'error: {said}', file=sys.stderr)

@@ -57,6 +57,13 @@ def test_a_wrong_argument_comes_with_the_nearest_one(capsys):
     assert said.startswith("error: arch='tinny' is unknown") and "did you mean 'tiny'?" in said
 
 
+def test_label_of_no_class_in_a_loss_is_told_in_one_line(capsys):
+    with pytest.raises(SystemExit), plain_errors():
+        torch.nn.functional.cross_entropy(torch.zeros(1, 4), torch.tensor([199]))
+    said = capsys.readouterr().err
+    assert 'stands for no class' in said and 'Target 199' in said and said.count('\n') == 1
+
+
 def test_errors_of_programs_keep_their_traceback():
     with pytest.raises(ValueError, match='other'), plain_errors():
         raise ValueError('other')
