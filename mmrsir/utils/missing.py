@@ -1,6 +1,7 @@
 """Paths that do not exist, and the file or folder that was probably meant."""
 
 import os
+import re
 import unicodedata
 from collections.abc import Callable, Iterator
 from functools import lru_cache
@@ -14,6 +15,8 @@ from .suggestions import did_you_mean
 # Names of a folder, which may hold millions: so many are read, and compared letter by letter.
 MAX_LISTED = 100_000
 MAX_COMPARED = 1000
+# At the ends of a name and before its suffix.
+_BLANKS = re.compile(r'^\s+|\s+(?=(\.\w+)?$)')
 _INVISIBLE = dict.fromkeys(map(ord, '\ufeff\u200b\u200e\u200f'))
 
 
@@ -22,7 +25,7 @@ class MissingPathError(UserError, FileNotFoundError):
 
 
 def _strip_parts(path: str) -> str:
-    return '/'.join(part.strip() for part in path.split('/'))
+    return '/'.join(_BLANKS.sub('', part) for part in path.split('/'))
 
 
 def _drop_repeated(path: str) -> str:
@@ -54,7 +57,7 @@ def nearest(path: str | Path, folder: str | Path | None = None) -> str:
         found = _resolve(candidate)
         if found is not None:
             return f'; did you mean {found}?{_reasons(wanted, found)}'
-    parts = [part for part in _alike(wanted).split('/') if part]
+    parts = [part for part in alike(wanted).split('/') if part]
     for start in range(1, len(parts)) if folder is not None else ():
         found = _resolve(os.path.join(str(folder), *parts[start:]))
         if found is not None:
@@ -79,7 +82,7 @@ def _readings(path: str) -> Iterator[str]:
         yield one
         parts = one.split('/')
         for at in range(1, len(parts)):
-            if parts[at] and _alike(parts[at]) == _alike(parts[at - 1]):
+            if parts[at] and alike(parts[at]) == alike(parts[at - 1]):
                 yield '/'.join(parts[:at] + parts[at + 1 :])
 
 
@@ -89,15 +92,15 @@ def _resolve(path: str) -> str | None:
     for part in filter(None, path.split('/')):
         joined = os.path.join(found, part)
         if not os.path.exists(joined):
-            alike = _listing(found)[1].get(_alike(part), ())
-            if len(alike) != 1:
+            names = _listing(found)[1].get(alike(part), ())
+            if len(names) != 1:
                 return None
-            joined = os.path.join(found, alike[0])
+            joined = os.path.join(found, names[0])
         found = joined
     return found
 
 
-def _alike(path: str, but: str = '') -> str:
+def alike(path: str, but: str = '') -> str:
     """Return a path without the differences that programs and systems make, but for one."""
     for difference, drop in _DIFFERENCES.items():
         if difference != but:
@@ -107,7 +110,7 @@ def _alike(path: str, but: str = '') -> str:
 
 def _reasons(wanted: str, found: str) -> str:
     """Name the differences between a path and the one that is there."""
-    reasons = [one for one in _DIFFERENCES if _alike(wanted, one) != _alike(found, one)]
+    reasons = [one for one in _DIFFERENCES if alike(wanted, one) != alike(found, one)]
     return f' ({"; ".join(reasons)})' if reasons else ''
 
 
@@ -124,7 +127,7 @@ def _read_listing(folder: str, changed: int) -> tuple[list[str], dict[str, list[
     """Read a folder again only where its time of change is another."""
     with os.scandir(folder) as entries:
         names = sorted(entry.name for entry in islice(entries, MAX_LISTED))
-    alike: dict[str, list[str]] = {}
+    of_alike: dict[str, list[str]] = {}
     for name in names:
-        alike.setdefault(_alike(name), []).append(name)
-    return names, alike
+        of_alike.setdefault(alike(name), []).append(name)
+    return names, of_alike

@@ -1,6 +1,7 @@
 """Boxes in XML files and pictures of masks become the COCO files that they mean."""
 
 import json
+import re
 from fractions import Fraction
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from PIL import Image
 from pycocotools import mask as coco_mask
 
-from mmrsir.datasets.converters.coco_files import parts_of
+from mmrsir.datasets.converters.coco_files import LabelledImage, parts_of
 from mmrsir.datasets.converters.mask_pictures import read_masks
 from mmrsir.datasets.converters.voc import read_voc
 from mmrsir.utils.errors import UserError
@@ -125,6 +126,80 @@ def test_objects_of_other_classes_are_left_out_and_counted(voc):
     assert any("('cat', 2)" in line for line in said)
 
 
+@pytest.mark.parametrize(
+    ('named', 'there'),
+    [('img1', 'IMG1.JPG'), ('a%20b', 'a b.png'), ('\u00e9', 'e\u0301.png'), ('a', 'a .png')],
+)
+def test_picture_whose_name_is_written_in_another_way_is_found(named, there, tmp_path):
+    picture(tmp_path / 'images' / there, format='PNG')
+    xml(tmp_path / f'xml/{named}.xml', ('cat', (1, 1, 9, 9)))
+    (one,), *_ = read_voc(tmp_path / 'xml', tmp_path / 'images')
+    assert one.path.name == there
+
+
+@pytest.mark.parametrize('encoding', ['gb2312', 'utf-16', 'utf-8-sig'])
+def test_encodings_and_name_spaces_of_xml_are_read(encoding, tmp_path):
+    picture(tmp_path / 'images/a.png')
+    path = tmp_path / 'xml/a.xml'
+    xml(path, ('狗', (1, 1, 9, 9)))
+    text = path.read_text('utf-8').replace('<annotation>', '<annotation xmlns="http://voc">')
+    declared = 'utf-8' if encoding == 'utf-8-sig' else encoding
+    path.write_bytes(f'<?xml version="1.0" encoding="{declared}"?>{text}'.encode(encoding))
+    _, classes, *_ = read_voc(tmp_path / 'xml', tmp_path / 'images')
+    assert classes == ['狗']
+
+
+@pytest.mark.parametrize(
+    ('content', 'said'),
+    [
+        (b'<annotations/>', 'its root is <annotations>, but VOC writes <annotation>'),
+        (b'<annotation>\xf6</annotation>', 'the encoding of the file is not .* save it as UTF-8'),
+        (b'<?xml version="1.0" encoding="foo"?><annotation/>', 'unknown encoding: foo'),
+        (
+            b'<annotation><object><name>x</name><polygon/></object></annotation>',
+            'object 1 has no bndbox, but name, polygon',
+        ),
+    ],
+)
+def test_xml_that_holds_no_boxes_of_voc_is_named(content, said, tmp_path):
+    picture(tmp_path / 'images/a.png')
+    (tmp_path / 'xml').mkdir()
+    (tmp_path / 'xml/a.xml').write_bytes(content)
+    with pytest.raises(UserError, match=said):
+        read_voc(tmp_path / 'xml', tmp_path / 'images')
+
+
+def test_picture_of_two_xml_files_is_an_error(tmp_path):
+    picture(tmp_path / 'images/a.png')
+    for name in ('a', 'deep/a'):
+        xml(tmp_path / f'xml/{name}.xml', ('cat', (1, 1, 9, 9)))
+    (tmp_path / 'xml/._a.xml').write_bytes(b'\0')  # macOS leaves such files
+    with pytest.raises(UserError, match=r'xml/a.xml is of .*a.png too: remove one'):
+        read_voc(tmp_path / 'xml', tmp_path / 'images')
+
+
+def test_file_of_two_bytes_is_no_picture(tmp_path):
+    picture(tmp_path / 'images/a.png').write_bytes(b'xx')
+    xml(tmp_path / 'xml/a.xml', ('cat', (1, 1, 9, 9)))
+    with pytest.raises(UserError, match=r'a.png is not a picture'):
+        read_voc(tmp_path / 'xml', tmp_path / 'images')
+
+
+def test_parts_of_a_picture_are_no_pixels(voc):
+    with pytest.raises(UserError, match='from 0 to 1, as parts of the picture'):
+        voc(('cat', (0.1, 0.1, 0.5, 0.5)))
+
+
+def test_classes_of_no_object_or_of_one_name_are_named(voc):
+    box = (1, 1, 9, 9)
+    with pytest.raises(UserError, match='no object is of the classes Cat; there are cat'):
+        voc(('cat', box), classes=['Cat'])
+    with pytest.raises(UserError, match='must be different names'):
+        voc(('cat', box), classes=['cat', 'cat'])
+    *_, said = voc(('cat', box), ('dog', box), classes=['cat', 'Dog'])
+    assert any("of the classes Dog; did you mean 'dog'?" in line for line in said)
+
+
 def write_mask(path, values, mode=np.uint8):
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(np.asarray(values).astype(mode)).save(path)
@@ -225,6 +300,68 @@ def test_masks_that_tell_no_objects_are_named(tmp_path):
         assert said in str(caught.value)
 
 
+def test_void_behind_numbered_objects_is_no_object(tmp_path):
+    values = disc_and_square()
+    values[10:12] = 255
+    picture(tmp_path / 'images/a.png')
+    write_mask(tmp_path / 'masks/a.png', values)
+    (one,), *_, said = read_masks(f'{tmp_path}/images', f'{tmp_path}/masks', ['cell'])
+    assert len(one.objects) == 2
+    assert any('255 is the border of objects' in line for line in said)
+
+
+def test_mask_without_background_is_named(tmp_path):
+    picture(tmp_path / 'images/a.png')
+    write_mask(tmp_path / 'masks/a.png', disc_and_square() + 3)
+    *_, said = read_masks(f'{tmp_path}/images', f'{tmp_path}/masks', ['cell'])
+    assert any('1 masks have no background, which is 0 or black: a.png' in line for line in said)
+
+
+def test_colours_pages_and_transparency_are_no_numbers_of_classes(tmp_path):
+    for name in ('colours', 'alpha'):
+        picture(tmp_path / f'images/{name}.png')
+    picture(tmp_path / 'images/pages.png')
+    values = disc_and_square()
+    red = np.array([[0, 0, 0], [255, 0, 0], [255, 0, 0]])[values]  # 255 would be of no class
+    write_mask(tmp_path / 'masks/colours.png', red)
+    white = np.full((*values.shape, 3), 255)
+    write_mask(tmp_path / 'masks/alpha.png', np.dstack([white, values * 100]))
+    page = Image.fromarray(values.astype(np.uint8))
+    page.save(tmp_path / 'masks/pages.tif', save_all=True, append_images=[page])
+    with pytest.raises(UserError, match='3 masks are wrong') as caught:
+        read_masks(f'{tmp_path}/images', f'{tmp_path}/masks', ['peg', 'hole'], 'classes')
+    for said in ('it is in colours', 'in the transparency', 'holds 2 pages'):
+        assert said in str(caught.value)
+
+
+def test_masks_without_any_object_are_an_error(tmp_path):
+    picture(tmp_path / 'images/a.png')
+    write_mask(tmp_path / 'masks/a.png', (disc_and_square() > 0) * 255)
+    with pytest.raises(UserError, match='no mask holds an object'):
+        read_masks(f'{tmp_path}/images', f'{tmp_path}/masks', ['peg', 'hole'], 'classes')
+
+
+def test_mask_that_two_names_begin_belongs_to_the_longer(tmp_path):
+    for name in ('a', 'a_1'):
+        picture(tmp_path / f'images/{name}.png')
+        write_mask(tmp_path / f'masks/{name}_0.png', disc_and_square())
+        write_mask(tmp_path / f'masks/{name}_x.png', disc_and_square())
+    pattern = f'{tmp_path}/masks/{{stem}}_*.png'
+    pictures, *_, said = read_masks(f'{tmp_path}/images', pattern, ['cell'])
+    assert [len(one.objects) for one in pictures] == [2, 2]
+    assert any('2 masks match several pictures' in line for line in said)
+    picture(tmp_path / 'images/a.jpg')
+    with pytest.raises(UserError, match=r'belongs to .*a.(png|jpg) and to .*a.(png|jpg)'):
+        read_masks(f'{tmp_path}/images', pattern, ['cell'])
+
+
+def test_mask_whose_name_is_written_in_another_way_is_offered(tmp_path):
+    picture(tmp_path / 'images/IMG_1.png')
+    write_mask(tmp_path / 'masks/img_1.png', disc_and_square())
+    with pytest.raises(FileNotFoundError, match=r'did you mean .*masks/img_1.png\?'):
+        read_masks(f'{tmp_path}/images', f'{tmp_path}/masks', ['cell'])
+
+
 def test_no_mask_at_all_is_named_with_the_place_where_it_would_be(tmp_path):
     picture(tmp_path / 'a[1].png')
     with pytest.raises(FileNotFoundError, match=r'would be .*masks/a\[\[\]1\]\.\*'):
@@ -268,6 +405,41 @@ def test_lists_name_the_pictures_of_each_file(tmp_path, capsys):
     (tmp_path / 'first.txt').write_text('z\n')
     with pytest.raises((UserError, OSError), match='names 1 pictures that are not there: z'):
         masks_to_coco.main([*command, str(tmp_path / 'first.txt')])
+
+
+def test_lists_that_name_nothing_or_two_things_are_errors(tmp_path):
+    images = [LabelledImage(tmp_path / name, *SIZE, []) for name in ('a.png', 'b.png', 'b.jpg')]
+    (tmp_path / 'deep').mkdir()
+    for name, text in (
+        ('empty', ''),
+        ('case', 'A.png'),
+        ('two', 'b'),
+        ('one', 'a'),
+        ('deep/one', 'a'),
+    ):
+        (tmp_path / f'{name}.txt').write_text(text)
+    for names, said in (
+        (['empty'], 'names no picture'),
+        (['case'], "A.png; did you mean 'a.png'?"),
+        (['two'], 'names what several pictures are called: b'),
+        (['one', 'deep/one'], 'two lists are called one'),
+    ):
+        with pytest.raises(UserError, match=re.escape(said)):
+            parts_of(images, [tmp_path / f'{name}.txt' for name in names], Fraction(0))
+
+
+def test_pictures_without_any_object_are_an_error(tmp_path):
+    picture(tmp_path / 'images/a.png')
+    xml(tmp_path / 'xml/a.xml')
+    folders = [f'{tmp_path}/xml', f'{tmp_path}/images', '--out-dir', f'{tmp_path}/coco']
+    with pytest.raises(UserError, match='the 1 pictures of .* have no object'):
+        voc_to_coco.main(folders)
+
+
+def test_share_of_no_number_is_a_line(capsys):
+    with pytest.raises(SystemExit):
+        voc_to_coco.main(['xml', 'images', '--out-dir', 'coco', '--val-share', '1/0'])
+    assert "invalid share value: '1/0'" in capsys.readouterr().err
 
 
 def test_without_a_share_all_is_for_training():

@@ -29,6 +29,7 @@ def folder(tmp_path):
         ('two%20words.jpg', 'two words.jpg', '%20 and its like'),
         (' train_003.jpg', 'train_003.jpg', 'begins or ends with a blank'),
         ('train_003.jpg ', 'train_003.jpg', 'begins or ends with a blank'),
+        ('train_003 .jpg', 'train_003.jpg', 'begins or ends with a blank'),
         ('train/train_003.jpg', 'train_003.jpg', 'a folder is named twice'),
         ('\ufefftrain_003.jpg', 'train_003.jpg', 'an invisible mark'),
         ('C:\\data\\Train_003.jpg', 'train_003.jpg', 'of another folder or computer'),

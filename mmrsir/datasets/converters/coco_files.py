@@ -1,7 +1,7 @@
 """COCO files of images whose objects are known from elsewhere."""
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -15,6 +15,8 @@ from pycocotools import mask as coco_mask
 
 from ...utils.errors import InvalidValueError
 from ...utils.listing import first_ten
+from ...utils.missing import alike
+from ...utils.suggestions import did_you_mean
 from ..loading.headers import open_image, orientation
 from ..splits import split_images
 from .sources import check_exists
@@ -31,6 +33,12 @@ class LabelledImage:
     width: int  # in pixels, as it is loaded
     height: int
     objects: Sequence[dict[str, Any]]  # COCO annotations without ids, and the name of the class
+
+
+def check_classes(classes: Sequence[str]) -> None:
+    """Raise InvalidValueError for a name that is empty, or that two classes have."""
+    if '' in classes or len(set(classes)) < len(classes):
+        raise InvalidValueError(f'classes={list(classes)} must be different names, none empty')
 
 
 def loaded_size(path: Path) -> tuple[int, int]:
@@ -68,19 +76,39 @@ def parts_of(
         for name, image in zip(names, images, strict=True):
             chosen['val' if name in val else 'train'].append(image)
         return chosen
-    known = {key: one for one in images for key in (one.path.stem, one.path.name)}
-    parts = {}
+    known: dict[str, set[Path]] = defaultdict(set)
+    for image in images:
+        for key in (image.path.stem, image.path.name):
+            known[key].add(image.path)
+    of_path = {image.path: image for image in images}
+    parts: dict[str, list[LabelledImage]] = {}
     for path in lists:
         check_exists(path)
         lines = [line.strip() for line in path.read_text(encoding='utf-8-sig').splitlines()]
         # A list of VOC may have a number behind the name.
         found = {line: known.get(line) or known.get(line.split()[0]) for line in lines if line}
-        missing = [line for line, image in found.items() if image is None]
+        missing = [line for line, paths in found.items() if not paths]
         if missing:
+            same = [name for name in known if alike(name) == alike(missing[0])]
+            hint = did_you_mean(missing[0], same or known, cutoff=0 if same else 0.6)
             raise InvalidValueError(
                 f'{path} names {len(missing)} pictures that are not there: {first_ten(missing)}'
+                f'{hint}'
             )
-        parts[path.stem] = [image for image in found.values() if image is not None]
+        several = [line for line, paths in found.items() if paths and len(paths) > 1]
+        if several:
+            raise InvalidValueError(
+                f'{path} names what several pictures are called: {first_ten(several)}. Add the '
+                'suffix, or give pictures of different folders different names'
+            )
+        if not found:
+            raise InvalidValueError(f'{path} names no picture: write one name a line')
+        if path.stem in parts:
+            raise InvalidValueError(
+                f'two lists are called {path.stem}: both would be written to {path.stem}.json. '
+                'Rename one'
+            )
+        parts[path.stem] = [of_path[one] for paths in found.values() for one in paths or ()]
     return parts
 
 

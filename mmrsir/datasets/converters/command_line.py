@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
 
+from ...utils.errors import InvalidValueError
 from ...utils.files import write_whole
 from .coco_files import LabelledImage, coco_json, parts_of, summary
 from .conversion import convert
@@ -57,6 +58,13 @@ def convert_images(
     convert(image_set, args.source, args.out_dir, args.manifest, args.workers, True)
 
 
+def share(text: str) -> Fraction:
+    try:
+        return Fraction(text)
+    except ZeroDivisionError as error:
+        raise ValueError from error
+
+
 def new_coco_parser(description: str | None) -> argparse.ArgumentParser:
     """Return a parser of where COCO files go, and how images are split."""
     parser = _new_parser(description)
@@ -71,7 +79,7 @@ def new_coco_parser(description: str | None) -> argparse.ArgumentParser:
     )
     parser.add_argument(
         '--val-share',
-        type=Fraction,
+        type=share,
         default=Fraction(1, 5),
         metavar='SHARE',
         help='without lists: share of the pictures for val.json, 0 for none (default: %(default)s)',
@@ -85,6 +93,11 @@ def write_coco(
 ) -> None:
     """Read images, their classes and folder, write COCO files, and say what was done."""
     images, classes, root, said = read()
+    if not any(image.objects for image in images):
+        raise InvalidValueError(
+            f'the {len(images)} pictures of {root} have no object, so there is '
+            'nothing to learn. Name the folder with their annotations'
+        )
     parts = parts_of(images, args.lists, args.val_share)
     write_whole(
         {args.out_dir / f'{part}.json': coco_json(parts[part], classes, root) for part in parts}

@@ -1,5 +1,7 @@
 """Objects from pictures of their masks."""
 
+import re
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from glob import escape, glob
 from pathlib import Path
@@ -12,12 +14,15 @@ from numpy.typing import NDArray
 from ...utils.arguments import check_choice
 from ...utils.errors import InvalidValueError
 from ...utils.listing import first_ten
+from ...utils.missing import alike, nearest
 from ..loading.decoding import decode_strictly
-from .coco_files import SUFFIXES, LabelledImage, encode_mask, loaded_size
+from ..loading.headers import num_frames
+from .coco_files import SUFFIXES, LabelledImage, check_classes, encode_mask, loaded_size
 
 VALUES = ('objects', 'files', 'classes')
 VOID = 255  # pixels of no class
 _SMOOTHED = 40  # so many values, most of them of few pixels, are no objects
+_COLOUR = 256**3  # is added to the number of a colour, which is then no number of a class
 _FEW_PIXELS = 20
 Values = NDArray[np.int64]
 Found = Iterator[tuple[str, NDArray[np.bool_]]]
@@ -27,6 +32,7 @@ def read_masks(
     images: str, masks: str, classes: Sequence[str], values: str | None = None
 ) -> tuple[list[LabelledImage], list[str], Path, list[str]]:
     """Read the objects of pictures."""
+    check_classes(classes)
     if values is not None:
         check_choice('values', values, VALUES)
     if values == 'classes' and '{class}' in masks:
@@ -38,15 +44,18 @@ def read_masks(
         )
     paths, root = _find_pictures(images)
     found = {path: _masks_of(path, masks, classes) for path in paths}
+    said = _give_to_longest_name(found)
     if not any(any(of_class.values()) for of_class in found.values()):
         raise FileNotFoundError(
             f'no mask found: the masks of {paths[0]} would be '
-            f'{_pattern(paths[0], masks, classes[0])}. Change the pattern of the masks'
+            f'{_pattern(paths[0], masks, classes[0])}{_near(paths[0], masks, classes[0])}. '
+            'Change the pattern of the masks'
         )
     if values is None:
         several = any(len(files) > 1 for of_class in found.values() for files in of_class.values())
         values = 'files' if several else 'objects'
     pictures, problems = [], []
+    void, full = 0, []
     for path, of_class in found.items():
         if not any(of_class.values()):
             continue
@@ -56,6 +65,9 @@ def read_masks(
             for file in files:
                 try:
                     pixels = _read(file, size)
+                    if values == 'objects':
+                        void += _has_void(pixels)
+                        full += [file.name] if pixels.all() else []
                     for label, mask in _TAKE[values](pixels, name, classes):
                         objects.append(dict(encode_mask(mask), name=label))
                 except (OSError, ValueError) as error:
@@ -64,10 +76,29 @@ def read_masks(
     if problems:
         shown = '\n  '.join(problems[:10])
         raise InvalidValueError(f'{len(problems)} masks are wrong; the first are:\n  {shown}')
-    bare = [path.name for path, of_class in found.items() if not any(of_class.values())]
-    said = [f'masks are read as {values}']
+    counts = Counter(one['name'] for picture in pictures for one in picture.objects)
+    if not counts:
+        raise InvalidValueError(
+            'no mask holds an object: all pixels are background (0) or of no class '
+            f'({VOID} with values={values!r})'
+        )
+    said.insert(0, f'masks are read as {values}')
+    absent = [name for name in classes if not counts[name]]
+    if absent:
+        near = _near(paths[0], masks, absent[0]) if '{class}' in masks else ''
+        said.append(f'no object is of the classes {first_ten(absent)}{near}')
+    if void:
+        said.append(f'{VOID} is the border of objects, and no object, in {void} masks')
+    if full:
+        said.append(
+            f'{len(full)} masks have no background, which is 0 or black: {first_ten(full)}. If '
+            'another value is the background, its object covers the picture: change it to 0'
+        )
+    bare = [path for path, of_class in found.items() if not any(of_class.values())]
     if bare:
-        said.append(f'left out, because they have no mask: {len(bare)} pictures: {first_ten(bare)}')
+        names = first_ten([path.name for path in bare])
+        near = _near(bare[0], masks, classes[0])
+        said.append(f'left out, because they have no mask: {len(bare)} pictures: {names}{near}')
     if values == 'objects' and all(len(one.objects) <= 1 for one in pictures):
         said.append(
             'no picture has more than one object: if masks have several regions of one value, '
@@ -86,10 +117,15 @@ def _find_pictures(images: str) -> tuple[list[Path], Path]:
         parts = Path(images).parent.parts
         fixed = next((i for i, part in enumerate(parts) if _is_pattern(part)), len(parts))
         root = Path(*parts[:fixed])
-    pictures = [path for path in found if path.suffix.lower() in SUFFIXES and path.is_file()]
+    pictures = [
+        path
+        for path in found
+        if path.suffix.lower() in SUFFIXES and path.is_file() and not path.name.startswith('.')
+    ]
     if not pictures:
+        hint = nearest(images) if not root.exists() else ''
         raise FileNotFoundError(
-            f'{images} matches no picture: name a folder with pictures, or a pattern such as '
+            f'{images} matches no picture{hint}: name a folder with pictures, or a pattern such as '
             '"images/*.png"'
         )
     return pictures, root
@@ -118,6 +154,52 @@ def _masks_of(picture: Path, masks: str, classes: Sequence[str]) -> dict[str, li
     }
 
 
+def _near(picture: Path, masks: str, name: str) -> str:
+    """Return the end of a message: the path of a mask that is written in another way."""
+    path = Path(masks if '{stem}' in masks else Path(masks, '{stem}.*'))
+    folder = Path(str(path.parent).replace('{stem}', picture.stem).replace('{class}', name))
+    if _is_pattern(str(folder)):
+        return ''
+    if not folder.is_dir():
+        return nearest(folder)
+    wanted = re.escape(alike(path.name)).replace(r'\{stem\}', re.escape(alike(picture.stem)))
+    wanted = wanted.replace(r'\{class\}', re.escape(alike(name))).replace(r'\*', '.*')
+    found = [
+        one
+        for one in sorted(folder.iterdir())
+        if one.suffix.lower() in SUFFIXES and re.fullmatch(wanted, alike(one.name))
+    ]
+    if not found:
+        return ''
+    return (
+        f'; did you mean {found[0]}? (its name is written in another way: capital letters, blanks, '
+        '%20, NFC or NFD)'
+    )
+
+
+def _give_to_longest_name(found: dict[Path, dict[str, list[Path]]]) -> list[str]:
+    """Leave a mask of several pictures to the longest name: a_1_0.png is of a_1, not of a."""
+    owners: dict[Path, list[Path]] = defaultdict(list)
+    for picture, of_class in found.items():
+        for file in {file for files in of_class.values() for file in files}:
+            owners[file].append(picture)
+    shared = {file: pictures for file, pictures in owners.items() if len(pictures) > 1}
+    for file, pictures in shared.items():
+        pictures.sort(key=lambda path: len(path.stem))
+        if len(pictures[-1].stem) == len(pictures[-2].stem):
+            raise InvalidValueError(
+                f'the mask {file} belongs to {pictures[-2]} and to {pictures[-1]}: change the '
+                'pattern of the masks, or rename one of the pictures'
+            )
+        for picture in pictures[:-1]:
+            for files in found[picture].values():
+                if file in files:
+                    files.remove(file)
+    if not shared:
+        return []
+    return [f'{len(shared)} masks match several pictures, and are taken for the longest name']
+
+
 def _read(file: Path, size: tuple[int, int]) -> Values:
     """Return the values of a mask, (H, W); of a coloured one a number for each colour."""
     image = decode_strictly(file.read_bytes())
@@ -130,6 +212,17 @@ def _read(file: Path, size: tuple[int, int]) -> Values:
             f'{image.size[0]} x {image.size[1]} pixels; its picture is loaded with '
             f'{size[0]} x {size[1]}'
         )
+    if num_frames(image) > 1:
+        raise InvalidValueError(
+            f'it holds {num_frames(image)} pages, of which one would be read: save each as a file'
+        )
+    if image.mode in ('LA', 'PA', 'RGBA'):
+        planes = np.asarray(image)
+        of_colours, of_alpha = np.unique(planes[..., :-1]), np.unique(planes[..., -1])
+        if len(of_colours) == 1 and len(of_alpha) > 1:
+            raise InvalidValueError(
+                'its shape is in the transparency (alpha), which is not read: save it without'
+            )
     if image.mode in ('LA', 'PA'):
         image = image.getchannel(0)
     if image.mode == 'F':
@@ -140,8 +233,16 @@ def _read(file: Path, size: tuple[int, int]) -> Values:
     if values.ndim == 3:
         colours = values[..., :3]
         grey = (colours == colours[..., :1]).all()
-        values = colours[..., 0] if grey else colours @ np.array([1, 256, 256**2])
+        numbers = colours @ np.array([1, 256, 256**2])
+        values = colours[..., 0] if grey else np.where(numbers == 0, 0, numbers + _COLOUR)
     return values
+
+
+def _has_void(values: Values) -> bool:
+    """Whether 255 is no object, as in VOC: behind objects that are numbered from 1."""
+    numbers = np.unique(values)
+    numbers = numbers[numbers != 0]
+    return 1 < len(numbers) < VOID and numbers[-1] == VOID and numbers[-2] == len(numbers) - 1
 
 
 def _each_value(values: Values, name: str, classes: Sequence[str]) -> Found:
@@ -152,7 +253,7 @@ def _each_value(values: Values, name: str, classes: Sequence[str]) -> Found:
             f'{len(numbers)} values, most of them in few pixels, as at smoothed edges. If the file '
             'holds one object, use --values files'
         )
-    for number in numbers[numbers != 0]:
+    for number in numbers[(numbers != 0) & ~(_has_void(values) & (numbers == VOID))]:
         yield name, values == number
 
 
@@ -166,6 +267,11 @@ def _regions(values: Values, name: str, classes: Sequence[str]) -> Found:
     if len(classes) == 1:
         values = (values != 0).astype(np.int64)
     unknown = sorted(set(np.unique(values).tolist()) - {*range(len(classes) + 1), VOID})
+    if any(number > _COLOUR for number in unknown):
+        raise InvalidValueError(
+            'it is in colours, which do not say their class: save it as numbers of the classes '
+            f'(0 for the background, 1 to {len(classes)}), with a palette if you want colours'
+        )
     if unknown:
         raise InvalidValueError(
             f'no class has the values {first_ten([*map(str, unknown)])}; allowed: 0 for the '

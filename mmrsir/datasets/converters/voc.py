@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -10,10 +11,13 @@ from xml.etree import ElementTree
 
 from ...utils.errors import InvalidValueError
 from ...utils.listing import first_ten
-from .coco_files import SUFFIXES, LabelledImage, loaded_size
+from ...utils.missing import alike
+from ...utils.suggestions import did_you_mean
+from .coco_files import SUFFIXES, LabelledImage, check_classes, loaded_size
 from .sources import check_exists
 
 _CORNERS = ('xmin', 'ymin', 'xmax', 'ymax')
+_DIFFICULT = {'': 0, '0': 0, 'false': 0, 'unspecified': 0, '1': 1, 'true': 1}
 _TOLERANCE = 1.0  # how far a box may reach out of its picture, in pixels
 
 
@@ -31,18 +35,26 @@ def read_voc(
     """
     check_exists(annotations)
     check_exists(images)
-    files = sorted(annotations.rglob('*.xml'))
+    if classes is not None:
+        check_classes(classes)
+    files = sorted(
+        path for path in annotations.rglob('*.[xX][mM][lL]') if not path.name.startswith('.')
+    )
     if not files:
         raise InvalidValueError(
             f'{annotations} holds no XML file: name the folder with the annotations'
         )
-    of_name, of_stem = _pictures(images)
+    of_name, of_stem, of_alike = _pictures(images)
     problems: list[str] = []
+    files_of: dict[Path, Path] = {}
     read: list[tuple[Path, tuple[int, int], list[dict[str, Any]]]] = []
     for file in files:
         try:
-            root = ElementTree.parse(file).getroot()
-            picture = _picture_of(file, root, of_name, of_stem)
+            root = _parse(file)
+            picture = _picture_of(file, root, of_stem, of_alike)
+            if picture in files_of:
+                raise InvalidValueError(f'{files_of[picture]} is of {picture} too: remove one')
+            files_of[picture] = file
             size = loaded_size(picture)
             if not any_size:
                 _check_size(root, picture, size)
@@ -50,6 +62,11 @@ def read_voc(
         except (ElementTree.ParseError, OSError, ValueError) as error:
             problems.append(f'{file}: {error}')
     objects = [one for _, _, found in read for one in found]
+    if objects and max(max(one['corners']) for one in objects) <= 1:
+        raise InvalidValueError(
+            f'all corners of the boxes in {annotations} are from 0 to 1, as parts of the picture: '
+            'VOC counts pixels. Multiply them by the width and height'
+        )
     if first_pixel is None:
         first_pixel = int(all(min(one['corners']) > 0 for one in objects))
     for picture, size, found in read:
@@ -64,7 +81,13 @@ def read_voc(
         raise InvalidValueError(f'{len(problems)} annotations are wrong; the first are:\n  {shown}')
 
     names = sorted({one['name'] for one in objects}) if classes is None else list(classes)
-    others = Counter(one['name'] for one in objects if one['name'] not in names)
+    counts = Counter(one['name'] for one in objects)
+    others = {name: number for name, number in counts.items() if name not in names}
+    absent = [name for name in names if not counts[name]]
+    if objects and len(absent) == len(names):
+        raise InvalidValueError(
+            f'no object is of the classes {first_ten(names)}; there are {first_ten(sorted(counts))}'
+        )
     pictures = [
         LabelledImage(path, *size, [one for one in found if one['name'] in names])
         for path, size, found in read
@@ -74,34 +97,66 @@ def read_voc(
     said = [f'the first pixel of a picture counts as {first_pixel}']
     if others:
         said.append('left out, as of other classes: ' + first_ten([*map(str, others.items())]))
+    if absent:
+        hint = did_you_mean(absent[0], others)
+        said.append(f'no object is of the classes {first_ten(absent)}{hint}')
     if bare:
         said.append(f'left out, as without an XML file: {len(bare)} pictures: {first_ten(bare)}')
     return pictures, names, images, said
 
 
-def _pictures(folder: Path) -> tuple[dict[str, Path], dict[str, list[Path]]]:
-    """Return the pictures below a folder by their name and by their name without suffix."""
+def _parse(file: Path) -> ElementTree.Element:
+    """Return the root of an XML file of VOC, without name spaces."""
+    data = file.read_bytes()
+    try:
+        root = ElementTree.fromstring(data)
+    except (ElementTree.ParseError, LookupError, ValueError) as error:
+        declared = re.match(rb'<\?xml[^>]*encoding=["\']([\w-]+)', data)
+        try:  # the parser does not know encodings of several bytes, as gb2312
+            text = data.decode(declared[1].decode() if declared else 'utf-8')
+            root = ElementTree.fromstring(re.sub(r'^<\?xml.*?\?>', '', text, flags=re.DOTALL))
+        except (LookupError, UnicodeDecodeError):
+            raise InvalidValueError(
+                f'{error}; the encoding of the file is not the one that it declares '
+                '(UTF-8 if it declares none): save it as UTF-8'
+            ) from error
+    for element in root.iter():
+        element.tag = element.tag.rpartition('}')[2]
+    if root.tag != 'annotation':
+        raise InvalidValueError(
+            f'its root is <{root.tag}>, but VOC writes <annotation>: export the data set as VOC'
+        )
+    return root
+
+
+def _pictures(folder: Path) -> tuple[dict[str, Path], dict[str, list[Path]], dict[str, list[Path]]]:
+    """Return the pictures below a folder by name, by stem, and by what their stem is alike to."""
     of_name: dict[str, Path] = {}
     of_stem = defaultdict(list)
+    of_alike = defaultdict(list)
     for parent, _, names in os.walk(folder, followlinks=True):
         for name in sorted(names):
             path = Path(parent, name)
-            if path.suffix.lower() in SUFFIXES:
+            if path.suffix.lower() in SUFFIXES and not name.startswith('.'):
                 of_name[str(path.relative_to(folder))] = path
                 of_stem[path.stem].append(path)
+                of_alike[alike(path.stem)].append(path)
     if not of_name:
         raise InvalidValueError(f'{folder} holds no picture: name the folder with the pictures')
-    return of_name, of_stem
+    return of_name, of_stem, of_alike
 
 
 def _picture_of(
     file: Path,
     root: ElementTree.Element,
-    of_name: dict[str, Path],
     of_stem: dict[str, list[Path]],
+    of_alike: dict[str, list[Path]],
 ) -> Path:
     named = (root.findtext('filename') or '').strip().replace('\\', '/').rpartition('/')[2]
-    found = of_stem.get(file.stem) or of_stem.get(Path(named).stem) or []
+    stems = (file.stem, Path(named).stem)
+    found = next((of_stem[one] for one in stems if one in of_stem), None)
+    if found is None:  # case, NFC or NFD, %20
+        found = next((of_alike[alike(one)] for one in stems if alike(one) in of_alike), [])
     exact = [path for path in found if path.name == named]
     if len(exact) == 1:
         return exact[0]
@@ -128,10 +183,18 @@ def _objects(root: ElementTree.Element) -> Iterator[dict[str, Any]]:
         name = (element.findtext('name') or '').strip()
         if not name:
             raise InvalidValueError(f'object {position} has no name')
+        if element.find('bndbox') is None:
+            held = ', '.join(part.tag for part in element)
+            raise InvalidValueError(
+                f'object {position} has no bndbox, but {held}: only boxes are read'
+            )
         corners = [_number(element, f'bndbox/{corner}') for corner in _CORNERS]
         if corners[2] < corners[0] or corners[3] < corners[1]:
             raise InvalidValueError(f'object {position}: the box {corners} ends before it begins')
-        crowd = int(_number(element, 'difficult', 0) != 0)
+        difficult = (element.findtext('difficult') or '').strip().lower()
+        crowd = _DIFFICULT.get(difficult)
+        if crowd is None:
+            raise InvalidValueError(f'difficult={difficult!r} must be 0 or 1')
         yield dict(name=name, corners=corners, iscrowd=crowd)
 
 

@@ -65,9 +65,9 @@ def open_image(data: bytes, formats: Sequence[str] | None = None) -> Image.Image
     Image.init()
     for form in formats or Image.ID:
         factory, accept = Image.OPEN[form]
-        if accept is not None and accept(data[:16]) is not True:
-            continue
         try:
+            if accept is not None and accept(data[:16]) is not True:
+                continue
             return factory(BytesIO(data), '')
         except (SyntaxError, IndexError, TypeError, struct.error):
             continue  # as Image.open does, which refuses large images too
