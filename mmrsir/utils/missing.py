@@ -105,7 +105,7 @@ def alike(path: str, but: str = '') -> str:
     for difference, drop in _DIFFERENCES.items():
         if difference != but:
             path = drop(path)
-    return path
+    return re.sub('/+', '/', path).rstrip('/')
 
 
 def _reasons(wanted: str, found: str) -> str:

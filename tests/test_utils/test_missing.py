@@ -67,3 +67,11 @@ def test_huge_folders_are_read_in_part_only(folder, monkeypatch):
     monkeypatch.setattr(missing, 'MAX_LISTED', 0)
     os.utime(folder, (2, 2))
     assert nearest(folder / 'train_03.jpg') == ''
+
+
+@pytest.mark.parametrize('name', ['Día uno/', 'Día uno\\', '/Día uno//'])
+def test_slashes_too_many_are_no_further_reasons(name, folder):
+    said = nearest(f'{folder}/{name}')
+    assert said.startswith(f'; did you mean {folder}/día uno?')
+    assert 'capital and small' in said
+    assert '%20' not in said
