@@ -73,6 +73,7 @@ def test_training_on_nothing_is_refused(wrapper, serialize_data, settings):
     message = (
         f'train_dataloader: 0 of 8 images left after filter_cfg={TOO_SMALL}, indices=None, '
         f'of {dataset.data_root}{dataset.ann_file} with the classes cross, disc, ring, triangle'
+        f'. 8 have a side under min_size={TOO_SMALL["min_size"]}: lower it in filter_cfg'
     )
     with pytest.raises(ValueError, match=re.escape(message)):
         build(settings)

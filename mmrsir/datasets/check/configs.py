@@ -246,4 +246,6 @@ def _load(dataset: Any, source: str, report: Report) -> None:
             report.filtered += f': {coco.filter_reasons(dataset, len(left))}'
     if not left:
         detail = f'0 of {report.num_images} images left {report.filtered}'.strip()
+        if 'under min_size' in report.filtered:
+            detail += '. Lower min_size in filter_cfg to train on small images'
         report.faults.append(Fault('no-images', source, detail))

@@ -136,12 +136,15 @@ def _what_is_left(settings: dict[str, Any]) -> str:
         dataset = DATASETS.build({**part, 'serialize_data': False})
         if len(dataset) == 0:
             break
-    total = len(dataset.load_data_list())
+    images = dataset.load_data_list()
+    least = (dataset.filter_cfg or {}).get('min_size', 0)
+    small = sum(min(one.get('width', least), one.get('height', least)) < least for one in images)
+    hint = f'. {small} have a side under min_size={least}: lower it in filter_cfg' if small else ''
     classes = first_ten([str(one) for one in class_names(dataset) or ['none']])
     place = dataset.ann_file or dataset.data_root
     return (
-        f'0 of {total} images left after filter_cfg={dataset.filter_cfg}, '
-        f'indices={part.get("indices")}, of {place} with the classes {classes}'
+        f'0 of {len(images)} images left after filter_cfg={dataset.filter_cfg}, '
+        f'indices={part.get("indices")}, of {place} with the classes {classes}{hint}'
     )
 
 
