@@ -250,6 +250,8 @@ def test_images_that_the_filter_leaves_are_counted_with_the_reason(coco):
     (report,) = check('coco', coco, filter_cfg=dict(filter_empty_gt=True, min_size=300))
     assert (report.num_images, report.num_left) == (8, 0)
     assert '8 have a side under min_size=300' in report.filtered
+    (detail,) = (fault.detail for fault in report.faults if fault.kind == 'no-images')
+    assert detail.endswith('Lower min_size in filter_cfg to train on small images')
     (report,) = check('coco', coco)
     assert (report.num_images, report.num_left) == (8, 7)
     assert '1 have no annotation of the classes (filter_empty_gt)' in report.filtered
