@@ -13,6 +13,7 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS, init_default_scope
 from rich.table import Table
 
+from mmrsir.datasets.class_names import leaves
 from mmrsir.engine.launch import read_config
 from mmrsir.utils.errors import InvalidValueError
 
@@ -63,14 +64,12 @@ def measure_loading(
     cfg = read_config(source, None)
     init_default_scope(cfg.default_scope)
     dataset = _build_dataset(cfg, source)
-    innermost = dataset
-    while hasattr(innermost, 'dataset'):
-        innermost = innermost.dataset
     reading: list[float] = []
-    transforms = innermost.pipeline.transforms
-    for place, transform in enumerate(transforms):
-        if type(transform).__name__.startswith('LoadImage'):
-            transforms[place] = partial(_timed, transform, reading)
+    for part in leaves(dataset):
+        transforms = part.pipeline.transforms
+        for place, transform in enumerate(transforms):
+            if type(transform).__name__.startswith('LoadImage'):
+                transforms[place] = partial(_timed, transform, reading)
     chooser = random.Random(0)
     preparing: list[float] = []
     for _ in range(WARMUP + IMAGES):

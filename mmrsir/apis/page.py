@@ -10,9 +10,8 @@ from PIL import Image, ImageDraw
 
 from ..datasets.loading.headers import open_image
 from ..datasets.loading.reading import Reading, ValueRangeError, describe_values, is_nearly_black
-from ..models import PyramidTransformer
-from ..utils.errors import InvalidTypeError, UserError
-from ..visualization.backbone import normalize
+from ..utils.errors import UserError
+from ..visualization.backbone import check_traceable, normalize
 from ..visualization.blocks import VIEWS, place, render_block
 from .predictor import Predictor
 
@@ -107,11 +106,7 @@ class Viewer:
 
     def __init__(self, predictor: Predictor) -> None:
         backbone = predictor.model.backbone
-        if not isinstance(backbone, PyramidTransformer):
-            raise InvalidTypeError(
-                f'model.backbone.type={type(backbone).__name__} cannot be traced; '
-                'allowed: RSIRTransformer, PyramidTransformer'
-            )
+        check_traceable(type(backbone), type(backbone).__name__)
         self.num_blocks = sum(backbone.depths)
         self.reading = predictor.reading
         self._backbone = backbone

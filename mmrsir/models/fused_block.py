@@ -12,14 +12,13 @@ from typing import Any
 
 import torch
 from mmcv.cnn.bricks import DropPath
-from mmcv.cnn.bricks.transformer import FFN
 from torch import Tensor, nn
 from torch.overrides import has_torch_function_unary
 from torch.utils._python_dispatch import is_in_torch_dispatch_mode
 
 from ..utils.arguments import check_choice
 from .importance import MeanImportance
-from .linear import LinearSequential
+from .linear import MLP
 from .mixers import ImportantRegionWindows, RandomSamplingWindows
 from .modes import has_hooks
 from .windows import WindowAttention, product_dtype
@@ -33,8 +32,7 @@ SWITCH = 'MMRSIR_FUSED_KERNELS'
 # The modules of a block that the kernels replace, and others that compute nothing there.
 REPLACED = (
     *(nn.LayerNorm, WindowAttention, nn.Linear, nn.Linear, DropPath),
-    *(nn.LayerNorm, FFN, LinearSequential, LinearSequential, nn.Linear, nn.GELU, nn.Dropout),
-    *(nn.Linear, nn.Dropout, DropPath),
+    *(nn.LayerNorm, *MLP),
 )
 NUM_PARAMETERS = 12  # a weight and a bias of each norm and each linear layer
 IDLE = (RandomSamplingWindows, ImportantRegionWindows, MeanImportance, nn.Identity)

@@ -15,6 +15,7 @@ from functools import cache
 from typing import Any, TypeGuard
 
 import torch
+from mmcv.cnn.bricks import DropPath
 from mmcv.cnn.bricks.transformer import FFN
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -45,19 +46,29 @@ class LinearSequential(nn.Sequential):
         return x
 
 
+# The modules of a block's MLP, without those that compute nothing.
+MLP = (
+    *(FFN, LinearSequential, LinearSequential, nn.Linear, nn.GELU, nn.Dropout),
+    *(nn.Linear, nn.Dropout, DropPath),
+)
+
+
 def feed_forward(ffn: FFN, x: Tensor, identity: Tensor) -> Tensor:
     """Return ``ffn(x, identity)``, (…, C).
 
     Inference through oneDNN makes GELU and the addition part of the products: they take no passes
     of their own through memory.
     """
-    (first, activation, _), second, _ = ffn.layers
     if (
         torch.is_grad_enabled()
-        or not (_goes_through_onednn(first, x) and _goes_through_onednn(second, x))
-        or type(activation) is not nn.GELU
-        or activation.approximate != 'none'
+        or tuple(type(one) for one in ffn.modules() if type(one) is not nn.Identity) != MLP
         or any(module.training or has_hooks(module) for module in ffn.modules())
+    ):
+        return ffn(x, identity=identity)
+    (first, activation, _), second, _ = ffn.layers
+    if (
+        not (_goes_through_onednn(first, x) and _goes_through_onednn(second, x))
+        or activation.approximate != 'none'
     ):
         return ffn(x, identity=identity)
     x_LC, identity_LC = x.flatten(0, -2), identity.flatten(0, -2)

@@ -2,6 +2,7 @@
 
 from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -38,11 +39,7 @@ def build_backbone(cfg: Config, checkpoint: str | None = None, seed: int = 0) ->
     settings.pop('init_cfg', None)
     kind = settings.get('type')
     built = MODELS.get(kind) if isinstance(kind, str) else kind
-    if not (isinstance(built, type) and issubclass(built, PyramidTransformer)):
-        raise InvalidTypeError(
-            f'model.backbone.type={kind} cannot be traced; '
-            'allowed: RSIRTransformer, PyramidTransformer'
-        )
+    check_traceable(built, kind)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         backbone = MODELS.build(settings)
@@ -50,6 +47,15 @@ def build_backbone(cfg: Config, checkpoint: str | None = None, seed: int = 0) ->
     if checkpoint is not None:
         load_pretrained(backbone, checkpoint)
     return backbone.eval()
+
+
+def check_traceable(built: Any, kind: Any) -> None:
+    """Raise InvalidTypeError if a class of backbones is none of ours, which alone can be traced."""
+    if not (isinstance(built, type) and issubclass(built, PyramidTransformer)):
+        raise InvalidTypeError(
+            f'model.backbone.type={kind} cannot be traced; '
+            'allowed: RSIRTransformer, PyramidTransformer'
+        )
 
 
 def read_picture(

@@ -220,6 +220,16 @@ def test_whoever_looks_on_in_an_mlp_sees_its_layers(name):
 
 
 @torch.no_grad()
+@pytest.mark.parametrize('name', ['layers.0', 'layers.0.0', 'layers.0.1', 'layers.1'])
+def test_mlp_with_a_layer_in_place_of_another_runs_as_it_is(name):
+    ffn, (x, identity) = build_ffn(), torch.randn(2, 3, 5, 8)
+    ffn.set_submodule(name, nn.Sequential(ffn.get_submodule(name), nn.Hardtanh(-0.01, 0.01)))
+    assert torch.equal(feed_forward(ffn, x, identity), ffn(x, identity=identity))
+    ffn.layers = nn.Tanh()
+    assert torch.equal(feed_forward(ffn, x, identity), ffn(x, identity=identity))
+
+
+@torch.no_grad()
 def test_paths_that_a_user_drops_in_evaluation_are_dropped():
     ffn = build_ffn()
     ffn.dropout_layer.train().drop_prob = 1 - 1e-9
