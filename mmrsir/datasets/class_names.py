@@ -115,7 +115,7 @@ def declared_names(dataset: Any, place: str) -> Naming | None:
     classes = dataset.metainfo.get('classes')
     if classes is None or list(classes) == list(getattr(dataset, 'folder_to_idx', ())):
         return None
-    return Naming(f'the classes of {place}', tuple(classes))
+    return Naming(place, tuple(classes))
 
 
 def found_names(dataset: Any, place: str) -> Naming | None:

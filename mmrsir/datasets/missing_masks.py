@@ -6,6 +6,7 @@ from ..utils.errors import UserError
 from .check.faults import BOXES_ONLY
 from .class_counts import MOST_RECORDS
 from .class_names import leaves
+from .loading.reading import walk_settings
 
 
 class MissingMasksError(UserError, ValueError):
@@ -14,9 +15,7 @@ class MissingMasksError(UserError, ValueError):
 
 def loads_masks(settings: Any) -> bool:
     """Return whether a pipeline somewhere in the settings loads masks."""
-    if isinstance(settings, dict):
-        return bool(settings.get('with_mask')) or any(map(loads_masks, settings.values()))
-    return isinstance(settings, (list, tuple)) and any(map(loads_masks, settings))
+    return any(one.get('with_mask') for one in walk_settings(settings))
 
 
 def check_masks(settings: Any, dataset: Any, name: str) -> None:

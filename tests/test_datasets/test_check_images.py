@@ -11,12 +11,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from mmengine.config import ConfigDict
 from PIL import Image
 from rich.console import Console
 from skimage import data
 
 from mmrsir.datasets.check import images
 from mmrsir.datasets.check.faults import Inspection
+from mmrsir.datasets.check.findings import Report
 from mmrsir.datasets.check.images import inspect_image as inspect
 from mmrsir.datasets.check.images import inspect_label_map
 from mmrsir.datasets.check.processes import Inspector
@@ -267,7 +269,9 @@ def test_images_of_fewer_bits_than_their_type_are_named(tmp_path):
         paths = [str(tmp_path / f'{number}.png') for number in range(len(tops))]
         for path, top in zip(paths, tops, strict=True):
             Image.fromarray(np.linspace(0, top, 64, dtype=np.uint16).reshape(8, 8)).save(path)
-        return list(images.check_images(InProcess(), paths, Reading(), str(tmp_path)))
+        report = Report(None, ConfigDict(), ['train'])
+        images.check_images(report, InProcess(), paths, str(tmp_path))
+        return report.faults
 
     (fault,) = found(4000, 4000)
     assert fault.kind == 'value-range' and 'value_range=(0, 4095)' in fault.detail

@@ -1,141 +1,121 @@
 """Check of lists and class folders of images, as mmpretrain's ``CustomDataset`` reads them."""
 
 import os
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
 
 from ...utils.encoding import encoding_problem
 from ..class_counts import ClassCounts
 from ..class_names import Naming, difference, names_of_folders, surplus
-from ..loading.reading import Reading
-from .content import Content, Findings
-from .faults import Fault
-from .images import check_images, digests
+from .findings import Report
+from .images import check_images
 from .processes import Inspector
 
-
-class _Labels(NamedTuple):
-    """The label of each image by its path, and what the files call the labels."""
-
-    of_image: dict[str, int]
-    found: Naming
+Labels = dict[str, int]  # by the paths of images
 
 
 def check(
-    dataset: Any,
-    inspector: Inspector,
-    reading: Reading,
-    num_classes: int | None,
-    trained: Naming | None = None,
-) -> Findings:
+    report: Report, inspector: Inspector, num_classes: int | None, trained: Naming | None
+) -> None:
     """Check a data set; ``trained`` has the classes of another that is trained on."""
-    content = Content()
-    if not dataset.with_label:
-        paths = [sample['img_path'] for sample in dataset.load_data_list()]
-    else:
-        known = dataset.CLASSES
+    dataset = report.dataset
+    if dataset.with_label:
         if dataset.ann_file:
-            labels = yield from _check_list(dataset, num_classes)
+            labels, report.found = _check_list(report, num_classes)
+            names = dataset.CLASSES
         else:
-            labels, lacking = yield from _check_folders(dataset, num_classes, trained)
-            known = [*labels.found.names, *lacking] if lacking else known
-        paths = list(labels.of_image)
-        names = _names(known, labels, num_classes)
-        content.found, content.counts = labels.found, _count(labels, names)
-        called = _names(None, labels, num_classes)
-        content.labels = {
-            path: called[label]
-            for path, label in labels.of_image.items()
-            if label in range(len(called))
-        }
-        for kind, detail in content.counts.findings():
-            if kind != 'empty-class':  # found already, with what was looked for
-                yield Fault(kind, dataset.ann_file or dataset.img_prefix, detail)
-    found = yield from check_images(inspector, paths, reading, dataset.img_prefix)
-    content.digests = digests(found)
-    return content
+            labels, report.found, names = _check_folders(report, num_classes, trained)
+        _count(report, labels, report.found.names, names, num_classes)
+        paths = list(labels)
+    else:
+        paths = [sample['img_path'] for sample in dataset.load_data_list()]
+    check_images(report, inspector, paths, dataset.img_prefix)
 
 
-def _names(classes: Sequence[str] | None, labels: _Labels, num_classes: int | None) -> list[str]:
-    """Return a name for each label: the config's, the folder's, or the number."""
-    found = labels.found.names
-    count = len(classes or ()) or max(num_classes or 0, len(found))
-    known = [*found, *[None] * (count - len(found))]
-    return list(classes or (name or str(label) for label, name in enumerate(known)))
+def _count(
+    report: Report,
+    labels: Labels,
+    found: Sequence[str | None],
+    names: Sequence[str] | None,
+    num_classes: int | None,
+) -> None:
+    # Where a folder does not tell the name of a label, its number stands for it.
+    called = [name or str(label) for label, name in enumerate(found)]
+    called += map(str, range(len(found), num_classes or 0))
+    known = range(len(called))
+    report.labels = {path: called[label] for path, label in labels.items() if label in known}
+    report.counts = ClassCounts.empty(names or called, 'images')
+    for label in labels.values():
+        report.counts.add_labels([label])
+    report.counts.total = report.counts.num_images
+    for kind, detail in report.counts.findings():
+        if kind != 'empty-class':  # found already, with what was looked for
+            report.add(kind, report.source, detail)
 
 
-def _count(labels: _Labels, names: Sequence[str]) -> ClassCounts:
-    counts = ClassCounts.empty(names, 'images')
-    for label in labels.of_image.values():
-        counts.add_labels([label])
-    counts.total = counts.num_images
-    return counts
-
-
-def _check_list(dataset: Any, num_classes: int | None) -> Generator[Fault, None, _Labels]:
-    path, names = dataset.ann_file, dataset.CLASSES
-    yield from _count_faults(path, {'model': num_classes, 'config': names and len(names)})
-    count = num_classes or (names and len(names))
-    labels: dict[str, int] = {}
+def _check_list(report: Report, num_classes: int | None) -> tuple[Labels, Naming]:
+    path, names = report.dataset.ann_file, report.dataset.CLASSES
+    _check_counts(report, {'model': num_classes, 'config': names and len(names)})
+    count = num_classes or len(names or ())
+    labels: Labels = {}
     try:
         with open(path, encoding='utf-8') as lines:
             for number, line in enumerate(lines, start=1):
                 name, _, text = line.strip().rpartition(' ')
                 if not name or not text.removeprefix('-').isdecimal():
-                    yield Fault('bad-line', path, f'line {number}: {line.strip()!r:.60}')
+                    report.add('bad-line', path, f'line {number}: {line.strip()!r:.60}')
                     continue
-                image, label = os.path.join(dataset.img_prefix, name), int(text)
-                before = labels.get(image)
+                image, label = os.path.join(report.dataset.img_prefix, name), int(text)
+                before = labels.get(image, label)
+                detail = f'line {number} of {path} lists it again'
+                if before != label:
+                    report.add('two-records', image, f'{detail}, with label {label} after {before}')
+                elif image in labels:
+                    report.add('repeated-file', image, detail)
                 labels[image] = label
-                if before is not None:
-                    detail = f'line {number} of {path} lists it again'
-                    kind = 'repeated-file' if label == before else 'two-records'
-                    other = '' if label == before else f', with label {label} after {before}'
-                    yield Fault(kind, image, detail + other)
                 if label < 0 or (count and label >= count):
                     allowed = f'0 to {count - 1}' if count else '0 or more'
                     detail = f'line {number} of {path} has label {label}; allowed: {allowed}'
-                    yield Fault('label-range', image, detail)
+                    report.add('label-range', image, detail)
     except UnicodeDecodeError:
-        yield Fault('bad-line', path, encoding_problem(Path(path).read_bytes()))
-        return _Labels(labels, Naming(path, ()))
-    for label in sorted(set(range(count or 0)) - set(labels.values())):
+        report.add('bad-line', path, encoding_problem(Path(path).read_bytes()))
+        return labels, Naming(path, ())
+    for label in sorted(set(range(count)) - set(labels.values())):
         name = f', {names[label]!r}' if names and label < len(names) else ''
-        yield Fault('empty-class', path, f'no image has label {label}{name}')
-    found = Naming(f'the folders of {path}', names_of_folders(labels, dataset.img_prefix))
-    return _Labels(labels, found)
+        report.add('empty-class', path, f'no image has label {label}{name}')
+    folders = names_of_folders(labels, report.dataset.img_prefix)
+    return labels, Naming(f'the folders of {path}', folders)
 
 
 def _check_folders(
-    dataset: Any, num_classes: int | None, trained: Naming | None
-) -> Generator[Fault, None, tuple[_Labels, list[str]]]:
-    """Return the labels, and the last classes of training if only their folders lack."""
+    report: Report, num_classes: int | None, trained: Naming | None
+) -> tuple[Labels, Naming, Sequence[str] | None]:
+    """Return the labels, the folders, and the classes of the config, or else of training."""
     from mmpretrain.datasets.custom import find_folders, get_samples
 
-    root, names = dataset.img_prefix, dataset.CLASSES
+    root, names = report.dataset.img_prefix, report.dataset.CLASSES
     folders, label_of = find_folders(root)
     found = Naming(f'the folders of {root}', tuple(folders))
     lacking: list[str] = []
     if names is None and trained and not difference(trained, found, may_lack_last=True):
         lacking = [name for name in trained.names[len(folders) :] if name is not None]
     for name in lacking:  # the labels of the others stay the same
-        yield Fault('empty-class', root, f'it has no folder {name!r}, a class of training')
+        report.add('empty-class', root, f'it has no folder {name!r}, a class of training')
     counts = {
         'model': num_classes,
         'config': names and len(names),
         'data': len(folders) + len(lacking),
     }
-    yield from _count_faults(root, counts, surplus(folders, names or ()))
-    samples, empty = get_samples(root, label_of, dataset.is_valid_file)
+    _check_counts(report, counts, surplus(folders, names or ()))
+    samples, empty = get_samples(root, label_of, report.dataset.is_valid_file)
     for folder in sorted(empty):
-        yield Fault('empty-class', os.path.join(root, folder), 'it holds no readable image')
+        report.add('empty-class', os.path.join(root, folder), 'it holds no readable image')
     labels = {os.path.join(root, name): label for name, label in samples}
-    return _Labels(labels, found), lacking
+    return labels, found, [*folders, *lacking] if lacking else names
 
 
-def _count_faults(path: str, counts: dict[str, int | None], more: str = '') -> Iterator[Fault]:
+def _check_counts(report: Report, counts: dict[str, int | None], more: str = '') -> None:
     known = {owner: count for owner, count in counts.items() if count is not None}
     if len(set(known.values())) > 1:
         detail = ', '.join(f'{owner} has {count}' for owner, count in known.items())
-        yield Fault('class-count', path, f'classes: {detail}{more and "; " + more}')
+        report.add('class-count', report.source, f'classes: {detail}{more and "; " + more}')

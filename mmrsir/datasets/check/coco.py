@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -10,16 +10,16 @@ from typing import Any
 
 from ...utils.encoding import encoding_problem
 from ..class_names import Naming
-from ..loading.reading import Reading
-from .content import Content, Findings
-from .faults import Fault, Inspection
-from .images import check_images, digests
+from ..missing_masks import loads_masks
+from .findings import Report
+from .images import check_images
 from .masks import mask_finding
-from .objects import count_objects, draw_objects, objects_of_images, repeated_images
+from .objects import count_objects, draw_objects, repeated_images
 from .processes import Inspector
 from .records import (
     PARTS,
     Finding,
+    Record,
     Records,
     box_finding,
     class_findings,
@@ -27,54 +27,53 @@ from .records import (
     sort_records,
     unused_findings,
 )
-from .turned import explain_size, turned_faults
+from .turned import check_turned, explain_size
 
 NO_METRIC = 'evaluator.format_only=True with outfile_prefix writes the predictions for a server'
 
 
-def check(dataset: Any, inspector: Inspector, reading: Reading, masks: bool) -> Findings:
-    path, classes = dataset.ann_file, dataset.metainfo['classes']
+def check(report: Report, inspector: Inspector) -> None:
+    path, classes = report.dataset.ann_file, report.dataset.metainfo['classes']
     data = Path(path).read_bytes()
     problem = encoding_problem(data)
     if problem:
-        yield Fault('encoding', path, problem)
+        report.add('encoding', path, problem)
     try:
         content = json.loads(data)
     except (ValueError, RecursionError) as error:
         if not problem:
-            yield Fault('bad-json', path, str(error))
-        return Content()
+            report.add('bad-json', path, str(error))
+        return
     if not isinstance(content, dict):
         content = {}
-    blind = dataset.test_mode and not content.get('annotations', [])
+    blind = report.dataset.test_mode and not content.get('annotations', [])
     if blind:  # as challenges hand out test sets
-        yield Fault('no-ground-truth', path, f'it has no annotations; {NO_METRIC}')
+        report.add('no-ground-truth', path, f'it has no annotations; {NO_METRIC}')
         content['annotations'] = []
     missing = [part for part in PARTS if not isinstance(content.get(part), list)]
     if missing:
-        yield Fault('bad-json', path, f'it holds no list of {", ".join(missing)}')
-        return Content()
+        report.add('bad-json', path, f'it holds no list of {", ".join(missing)}')
+        return
     records = sort_records(content)
     findings = chain(
         records.findings,
         class_findings(records.sound['categories'], classes),
         unused_findings(records, classes),
         reference_findings(records),
-        _shape_findings(records, masks),
+        _shape_findings(records, loads_masks(report.settings)),
         repeated_images(records),
     )
     for kind, detail in findings:
-        yield Fault(kind, path, detail)
+        report.add(kind, path, detail)
     # mmdet's labels count the categories of these names in the order of the file.
     names = [one['name'] for one in records.sound['categories'] if one['name'] in classes]
-    counts = count_objects(records, classes)
-    for kind, detail in counts.findings():
+    report.counts, report.objects = count_objects(records, classes)
+    for kind, detail in report.counts.findings():
         if kind != 'empty-class' or set(names) == set(classes):  # those that miss are named above
-            yield Fault(kind, path, detail)
-    folder = dataset.data_prefix['img']
-    pictures = yield from _image_faults(records, folder, classes, inspector, reading, blind)
-    found = Naming(path, names) if len(set(names)) == len(names) else None
-    return Content(found, counts, digests(pictures), objects_of_images(records, classes))
+            report.add(kind, path, detail)
+    _check_images(report, records, [] if blind else records.empty_images(classes), inspector)
+    if len(set(names)) == len(names):
+        report.found = Naming(path, names)
 
 
 def filter_reasons(dataset: Any, num_left: int) -> str:
@@ -111,30 +110,22 @@ def _shape_findings(records: Records, masks: bool) -> Iterator[Finding]:
             yield kind, f'{name}: {detail}'
 
 
-def _image_faults(
-    records: Records,
-    folder: str,
-    classes: list[str],
-    inspector: Inspector,
-    reading: Reading,
-    blind: bool,
-) -> Generator[Fault, None, dict[str, Inspection]]:
+def _check_images(
+    report: Report, records: Records, empty: list[Record], inspector: Inspector
+) -> None:
+    folder = report.dataset.data_prefix['img']
     listed = {os.path.join(folder, one['file_name']): one for one in records.sound['images']}
-    labels_of = {path: (one, records.of_image[one['id']]) for path, one in listed.items()}
-    for image in () if blind else records.empty_images(classes):
+    for image in empty:
         path = os.path.join(folder, image['file_name'])
-        yield Fault('no-annotations', path, f'image {image["id"]!r}')
-    found = yield from check_images(inspector, list(listed), reading, folder)
-    yield from turned_faults(found, partial(draw_objects, labels_of), inspector, reading, folder)
-    for inspection in found.values():
-        image = listed[inspection.path]
-        size, annotated_size = inspection.size, (image['width'], image['height'])
-        if size is not None and size != annotated_size:
-            turned = explain_size(inspection, annotated_size)
-            yield Fault(
-                'wrong-size',
-                inspection.path,
+        report.add('no-annotations', path, f'image {image["id"]!r}')
+    found = check_images(report, inspector, list(listed), folder)
+    labels_of = {path: (one, records.of_image[one['id']]) for path, one in listed.items()}
+    check_turned(report, inspector, found, partial(draw_objects, labels_of), folder)
+    for path, inspection in found.items():
+        size, annotated = inspection.size, (listed[path]['width'], listed[path]['height'])
+        if size is not None and size != annotated:
+            detail = (
                 f'is loaded as {size[0]} x {size[1]} pixels, but its annotation says '
-                f'{annotated_size[0]} x {annotated_size[1]}{turned}',
+                f'{annotated[0]} x {annotated[1]}{explain_size(inspection, annotated)}'
             )
-    return found
+            report.add('wrong-size', path, detail)

@@ -1,9 +1,8 @@
 """Check of the data sets that a config trains and tests on."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import redirect_stdout
-from dataclasses import dataclass, field
 from io import StringIO
 from typing import Any
 
@@ -13,17 +12,13 @@ from mmengine.registry import DATASETS, init_default_scope
 from ...utils.arguments import check_choice
 from ...utils.errors import InvalidValueError
 from ...utils.missing import nearest
-from ..class_counts import ClassCounts
 from ..class_names import Naming, declared_names
 from ..loading.passed_over import files_of, passed_over
-from ..loading.reading import Reading
-from ..missing_masks import loads_masks
 from . import classification, coco, segmentation
-from .across import TRAIN, Part, compare_images, compare_names
-from .content import Content, Findings
+from .across import compare_images, compare_names
 from .crowding import crowding_faults
 from .evaluators import evaluator_faults
-from .faults import Fault
+from .findings import TRAIN, Report
 from .processes import Inspector
 from .settings import (
     below_wrappers,
@@ -34,36 +29,9 @@ from .settings import (
     zero_label_setting,
 )
 
-SPLITS = ('train', 'val', 'test')
-SUPPORTED = ('mmdet.CocoDataset', 'mmseg.BaseSegDataset', 'mmpretrain.CustomDataset')
-
-
-@dataclass
-class Report:
-    """What was found of a data set.
-
-    Attributes:
-        splits: The splits that it is for.
-        name: Its type, and its annotations or folder.
-        num_images: Number of its images; None if it could not be loaded.
-        num_left: How many of them its ``filter_cfg`` leaves; None likewise.
-        filtered: Why it leaves out the others; empty if there are none.
-        faults: What is wrong with it.
-        counts: How often each of its classes occurs; None if they are not known.
-    """
-
-    splits: list[str]
-    name: str
-    num_images: int | None = None
-    num_left: int | None = None
-    filtered: str = ''
-    faults: list[Fault] = field(default_factory=list)
-    counts: ClassCounts | None = None
-
-    @property
-    def has_errors(self) -> bool:
-        """Whether some of the faults are errors."""
-        return any(fault.is_error for fault in self.faults)
+SPLITS = (TRAIN, 'val', 'test')
+COCO = 'mmdet.CocoDataset'
+SUPPORTED = (COCO, 'mmseg.BaseSegDataset', 'mmpretrain.CustomDataset')
 
 
 def check_config(cfg: Config, splits: Sequence[str] | None, inspector: Inspector) -> list[Report]:
@@ -85,93 +53,63 @@ def check_config(cfg: Config, splits: Sequence[str] | None, inspector: Inspector
     for split in splits or ():
         check_choice('split', split, present)
     init_default_scope(cfg.default_scope)
-    found: list[tuple[ConfigDict, list[str]]] = []
+    reports: list[Report] = []
     for split in splits or present:
         for settings in below_wrappers(cfg[f'{split}_dataloader'].dataset):
-            names = next((names for known, names in found if known == settings), None)
-            if names is None:
-                found.append((settings, [split]))
-            elif split not in names:
-                names.append(split)
+            report = next((one for one in reports if one.settings == settings), None)
+            if report is None:
+                reports.append(Report(_build(settings), settings, [split]))
+            elif split not in report.splits:
+                report.splits.append(split)
     head = cfg.get('model', {}).get('head')
     num_classes = head.get('num_classes') if isinstance(head, dict) else None
-    parts: list[_Part] = []
-    for settings, names in found:
-        trained = next((part.content.found for part in parts if part.is_trained_on), None)
-        parts.append(
-            _check_alone(_build(settings), settings, names, num_classes, trained, inspector)
-        )
-    used = {path for part in parts for path in files_of(part.dataset.data_list)}
-    readings = [reading_settings(part.dataset, part.settings) for part in parts]
-    usual = next((r for r, part in zip(readings, parts, strict=True) if part.is_trained_on), {})
-    for part, reading in zip(parts, readings, strict=True):
-        report, source = part.report, part.source
-        report.faults += crowding_faults(cfg, part.splits, source, part.content.objects)
-        for split in part.splits:
-            if split != TRAIN and _kind(part.dataset) == 'mmdet.CocoDataset':
-                report.faults += evaluator_faults(cfg.get(f'{split}_evaluator'), part.dataset)
-        if hasattr(part.dataset, 'reduce_zero_label'):
-            said = zero_label_problem(
-                zero_label_setting(part.settings), part.dataset.reduce_zero_label
-            )
-            if said:
-                report.faults.append(Fault('zero-setting', source, said))
-        left_out = passed_over(part.dataset, used, listed=splits is None)
+    for report in reports:
+        trained = next((one.found for one in reports if one.is_trained_on), None)
+        _check_alone(report, inspector, num_classes, trained)
+    used = {path for report in reports for path in files_of(report.dataset.data_list)}
+    readings = [reading_settings(one.dataset, one.settings) for one in reports]
+    usual = next((r for r, one in zip(readings, reports, strict=True) if one.is_trained_on), {})
+    for report, reading in zip(reports, readings, strict=True):
+        dataset, source = report.dataset, report.source
+        report.faults += crowding_faults(cfg, report.splits, source, report.objects)
+        for split in report.splits:
+            if split != TRAIN and _kind(dataset) == COCO:
+                report.faults += evaluator_faults(cfg.get(f'{split}_evaluator'), dataset)
+        if hasattr(dataset, 'reduce_zero_label'):
+            setting = zero_label_setting(report.settings)
+            if said := zero_label_problem(setting, dataset.reduce_zero_label):
+                report.add('zero-setting', source, said)
+        left_out = passed_over(dataset, used, listed=splits is None)
         if left_out and report.num_images is not None:
-            report.faults.append(Fault('passed-over', source, left_out))
+            report.add('passed-over', source, left_out)
         said = reading_difference(usual, reading)
-        if said and not part.is_trained_on:
-            report.faults.append(Fault('other-reading', source, said))
-    for part, fault in [*compare_names(parts), *compare_images(parts)]:
-        part.report.faults.append(fault)
-    problem = ignored_label_problem(cfg)
-    if problem:
-        parts[0].report.faults.append(Fault('ignore-index', parts[0].source, problem[1]))
-    return [part.report for part in parts]
-
-
-@dataclass(frozen=True, eq=False)
-class _Part(Part):
-    """A data set that is built, its settings, and what is reported of it."""
-
-    dataset: Any
-    settings: ConfigDict
-    report: Report
+        if said and not report.is_trained_on:
+            report.add('other-reading', source, said)
+    compare_names(reports)
+    compare_images(reports)
+    if problem := ignored_label_problem(cfg):
+        reports[0].add('ignore-index', reports[0].source, problem[1])
+    return reports
 
 
 def _check_alone(
-    dataset: Any,
-    settings: ConfigDict,
-    splits: list[str],
-    num_classes: int | None,
-    trained: Naming | None,
-    inspector: Inspector,
-) -> _Part:
-    source = dataset.ann_file or next(iter(dataset.data_prefix.values()))
-    report = Report(splits, f'{type(dataset).__name__} {source}')
-    report.faults += _missing(dataset)
-    content = Content()
+    report: Report, inspector: Inspector, num_classes: int | None, trained: Naming | None
+) -> None:
+    dataset = report.dataset
+    _check_paths(report)
     if not report.faults:
+        kind = _kind(dataset)
         try:
-            content = _collect(_check(dataset, settings, num_classes, trained, inspector), report)
+            if kind == COCO:
+                coco.check(report, inspector)
+            elif kind == 'mmseg.BaseSegDataset':
+                segmentation.check(report, inspector)
+            else:
+                classification.check(report, inspector, num_classes, trained)
         except OSError as error:
-            report.faults.append(Fault('unreadable', error.filename or source, str(error)))
-        _load(dataset, source, report)
-    report.counts = content.counts
-    declared = declared_names(dataset, source)
-    if declared is not None:
-        declared = declared._replace(place=f'the config ({", ".join(splits)})')
-    return _Part(splits, source, declared, content, dataset, settings, report)
-
-
-def _collect(findings: Findings, report: Report) -> Content:
-    """Put the faults of a check into a report, and return what the data set holds."""
-    while True:
-        try:
-            report.faults.append(next(findings))
-        except StopIteration as end:
-            content: Content = end.value
-            return content
+            report.add('unreadable', error.filename or report.source, str(error))
+        _load(report)
+    report.declared = declared_names(dataset, f'the config ({", ".join(report.splits)})')
 
 
 def _build(settings: ConfigDict) -> Any:
@@ -203,49 +141,33 @@ def _kind(dataset: Any) -> str | None:
     return None
 
 
-def _missing(dataset: Any) -> Iterator[Fault]:
-    path = dataset.ann_file
+def _check_paths(report: Report) -> None:
+    path = report.dataset.ann_file
     if path and not os.path.isfile(path):
-        yield Fault('missing-file', path, f'does not exist{nearest(path)}')
-    for folder in dataset.data_prefix.values():
+        report.add('missing-file', path, f'does not exist{nearest(path)}')
+    for folder in report.dataset.data_prefix.values():
         if folder and not os.path.isdir(folder):
-            yield Fault('missing-folder', folder, f'does not exist{nearest(folder)}')
+            report.add('missing-folder', folder, f'does not exist{nearest(folder)}')
 
 
-def _check(
-    dataset: Any,
-    settings: ConfigDict,
-    num_classes: int | None,
-    trained: Naming | None,
-    inspector: Inspector,
-) -> Findings:
-    kind = _kind(dataset)
-    reading = Reading.of(settings) or Reading()
-    if kind == 'mmdet.CocoDataset':
-        return coco.check(dataset, inspector, reading, masks=loads_masks(settings))
-    if kind == 'mmseg.BaseSegDataset':
-        return segmentation.check(dataset, inspector, reading)
-    return classification.check(dataset, inspector, reading, num_classes, trained)
-
-
-def _load(dataset: Any, source: str, report: Report) -> None:
+def _load(report: Report) -> None:
     """Load a data set as for training and count its images."""
+    dataset = report.dataset
     try:
         with redirect_stdout(StringIO()):  # pycocotools prints
             dataset.data_list = dataset.load_data_list()
             left = dataset.filter_data()
     except Exception as error:  # it is up to the data set what it raises
         if not report.has_errors:
-            detail = f'{type(error).__name__}: {error}'
-            report.faults.append(Fault('unloadable', source, detail))
+            report.add('unloadable', report.source, f'{type(error).__name__}: {error}')
         return
     report.num_images, report.num_left = len(dataset.data_list), len(left)
     if report.num_left < report.num_images:
         report.filtered = f'after filter_cfg={dict(dataset.filter_cfg or {})}'
-        if _kind(dataset) == 'mmdet.CocoDataset':
+        if _kind(dataset) == COCO:
             report.filtered += f': {coco.filter_reasons(dataset, len(left))}'
     if not left:
         detail = f'0 of {report.num_images} images left {report.filtered}'.strip()
         if 'under min_size' in report.filtered:
             detail += '. Lower min_size in filter_cfg to train on small images'
-        report.faults.append(Fault('no-images', source, detail))
+        report.add('no-images', report.source, detail)

@@ -1,15 +1,62 @@
-"""What a check found, for people and for programs."""
+"""What a check found of each data set, for people and for programs."""
 
 import json
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from mmengine.config import ConfigDict
 
 from ..class_counts import ClassCounts, to_table
-from .configs import Report
-from .faults import ERRORS, WARNINGS
+from ..class_names import Naming
+from ..loading.reading import Reading
+from .faults import ERRORS, WARNINGS, Fault
 
+TRAIN = 'train'
 LINES_PER_KIND = 10
+
+
+@dataclass(eq=False)
+class Report:
+    """A data set of a config: what it holds, and what is wrong with it."""
+
+    dataset: Any
+    settings: ConfigDict
+    splits: list[str]  # that it is for
+    faults: list[Fault] = field(default_factory=list)
+    num_images: int | None = None  # None: it could not be loaded
+    num_left: int | None = None  # by its ``filter_cfg``; None likewise
+    filtered: str = ''  # why the others are left out
+    declared: Naming | None = None  # what the config calls the labels
+    found: Naming | None = None  # what the files call them
+    counts: ClassCounts | None = None  # how often each class occurs, if they are known
+    digests: dict[str, bytes] = field(default_factory=dict)  # of the images' pixels, by path
+    objects: list[int] = field(default_factory=list)  # of each image, without crowds
+    labels: dict[str, str] = field(default_factory=dict)  # the class of each image, by path
+
+    @property
+    def source(self) -> str:
+        return str(self.dataset.ann_file or next(iter(self.dataset.data_prefix.values())))
+
+    @property
+    def name(self) -> str:
+        return f'{type(self.dataset).__name__} {self.source}'
+
+    @property
+    def reading(self) -> Reading:
+        return Reading.of(self.settings) or Reading()
+
+    @property
+    def is_trained_on(self) -> bool:
+        return TRAIN in self.splits
+
+    @property
+    def has_errors(self) -> bool:
+        return any(fault.is_error for fault in self.faults)
+
+    def add(self, kind: str, path: str, detail: str) -> None:
+        self.faults.append(Fault(kind, path, detail))
 
 
 def to_text(reports: Sequence[Report]) -> str:
@@ -40,8 +87,9 @@ def to_json(reports: Sequence[Report]) -> str:
             {'level': 'error' if fault.is_error else 'warning', **asdict(fault)}
             for fault in sorted(report.faults, key=lambda fault: (fault.path, fault.kind))
         ]
-        numbers = report.counts and asdict(report.counts)
-        datasets.append({**vars(report), 'counts': numbers, 'faults': faults})
+        shown = ('splits', 'name', 'num_images', 'num_left', 'filtered')
+        numbers = {'counts': report.counts and asdict(report.counts), 'faults': faults}
+        datasets.append({name: getattr(report, name) for name in shown} | numbers)
     counts = Counter(fault.kind for report in reports for fault in report.faults)
     return json.dumps({'counts': counts, 'datasets': datasets}, indent=1) + '\n'
 

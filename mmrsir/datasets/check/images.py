@@ -3,7 +3,7 @@
 import hashlib
 import os
 import stat
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from ..loading.headers import Pixels, num_frames, open_image, orientation
 from ..loading.jpeg import SUPERFLUOUS, BrokenImageError, capture_standard_error
 from ..loading.reading import Reading, ValueRangeError, describe_values, range_hint
 from .faults import Fault, Inspection
+from .findings import Report
 from .processes import Inspector
 
 _NEARLY_BLACK = 16  # of 255: where nothing is brighter in all of a data set
@@ -53,25 +54,21 @@ def inspect_image(path: str, reading: Reading, folder: str | None = None) -> Ins
 
 
 def check_images(
-    inspector: Inspector,
-    paths: Sequence[str],
-    reading: Reading,
-    folder: str,
-) -> Generator[Fault, None, dict[str, Inspection]]:
+    report: Report, inspector: Inspector, paths: Sequence[str], folder: str
+) -> dict[str, Inspection]:
+    """Decode the images of a data set, and return what was seen by path."""
     found: dict[str, Inspection] = {}
-    inspect = partial(inspect_image, reading=reading, folder=folder)
+    inspect = partial(inspect_image, reading=report.reading, folder=folder)
     for inspection in inspector.inspect(inspect, paths, 'images'):
         found[inspection.path] = inspection
-        yield from inspection.faults
+        report.faults += inspection.faults
+        if inspection.digest is not None:
+            report.digests[inspection.path] = inspection.digest
     for dtype in ('uint8', 'uint16', 'int16', 'int32', 'float32', 'float64'):
         alike = [one for one in found.values() if one.size is not None and one.dtype == dtype]
         if alike:
-            yield from _range_faults(alike, dtype, reading, folder)
+            report.faults += _range_faults(alike, dtype, report.reading, folder)
     return found
-
-
-def digests(found: Mapping[str, Inspection]) -> dict[str, bytes]:
-    return {path: one.digest for path, one in found.items() if one.digest is not None}
 
 
 def _range_faults(

@@ -1,7 +1,11 @@
 """The masks of COCO annotations: whether they are masks, and where their boxes are."""
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+import numpy as np
+
+from ..loading.headers import Pixels
 from .records import Finding, Record, is_number
 
 _LEAST_COORDINATES = 6  # a triangle
@@ -40,17 +44,11 @@ class _Extent(NamedTuple):
             min(self.bottom, other.bottom),
         )
 
-    def moved(self, x: float, y: float) -> '_Extent':
-        return _Extent(self.left + x, self.top + y, self.right + x, self.bottom + y)
-
-    def scaled(self, x: float, y: float) -> '_Extent':
-        return _Extent(self.left * x, self.top * y, self.right * x, self.bottom * y)
-
-    def fits(self, other: '_Extent') -> bool:
-        """Whether all edges are where those of another one are."""
+    def fits(self, edges: Iterable[float]) -> bool:
+        """Whether other edges are where these are."""
         pixels, share = _TOLERANCE
-        tolerance = pixels + share * max(other.width, other.height)
-        return all(abs(one - two) <= tolerance for one, two in zip(self, other, strict=True))
+        tolerance = pixels + share * max(self.width, self.height)
+        return all(abs(one - two) <= tolerance for one, two in zip(self, edges, strict=True))
 
     def overlap(self, other: '_Extent') -> float:
         common = self.within(other).area
@@ -64,67 +62,60 @@ def mask_finding(annotation: Record, width: float, height: float) -> Finding | N
     if not mask:  # as mmdet asks
         return 'no-mask', f'segmentation={mask!r}'
     if isinstance(mask, dict):
-        return _run_length_finding(mask, width, height) or _place_finding(
-            _extent_of_runs(mask), annotation['bbox'], width, height
-        )
-    return _polygon_finding(mask) or _place_finding(
-        _extent_of_polygons(mask), annotation['bbox'], width, height
-    )
+        kind, problem = 'bad-rle', _run_length_problem(mask, width, height)
+    else:
+        kind, problem = 'bad-polygon', _polygon_problem(mask)
+    if problem:
+        return kind, problem
+    return _place_finding(_extent(mask), annotation['bbox'], width, height)
 
 
-def _polygon_finding(polygons: Any) -> Finding | None:
-    if not isinstance(polygons, list):
-        return 'bad-polygon', f'segmentation={polygons!r:.60} must be a list of polygons'
-    if all(map(is_number, polygons)):
-        return (
-            'bad-polygon',
-            f'segmentation={polygons!r:.40} is one flat list of numbers; COCO has a list of '
-            'polygons: put it into a list, [[x1, y1, x2, y2, …]]',
-        )
-    for polygon in polygons:
-        if _is_points(polygon):
-            return (
-                'bad-polygon',
-                f'{polygon!r:.40} is a list of points; COCO has flat polygons: [x1, y1, x2, y2, …]',
-            )
-        if not isinstance(polygon, list) or not all(map(is_number, polygon)):
-            return (
-                'bad-polygon',
-                f'{polygon!r:.60} must be a list of numbers, without quotes: [x1, y1, x2, y2, …]',
-            )
-        if len(polygon) < _LEAST_COORDINATES or len(polygon) % 2:
-            return (
-                'bad-polygon',
-                f'a polygon has {len(polygon)} numbers; it needs pairs of x and y, three or more',
-            )
-    return None
-
-
-def _is_points(polygon: Any) -> bool:
-    return (
-        isinstance(polygon, list)
-        and bool(polygon)
-        and all(
-            isinstance(point, list) and len(point) == 2 and all(map(is_number, point))
-            for point in polygon
-        )
-    )
-
-
-def _extent_of_polygons(polygons: list[list[float]]) -> _Extent:
-    x = [value for polygon in polygons for value in polygon[::2]]
-    y = [value for polygon in polygons for value in polygon[1::2]]
-    return _Extent(min(x), min(y), max(x), max(y))
-
-
-def _extent_of_runs(mask: Record) -> _Extent:
+def decode_runs(mask: Record) -> Pixels:
+    """Decode run lengths, compressed or not, to (H, W)."""
     from pycocotools import mask as coco_mask  # without mmdet it may be absent
 
-    packed = mask
-    if isinstance(mask['counts'], list):
-        packed = coco_mask.frPyObjects(mask, *mask['size'])
-    x, y, width, height = coco_mask.toBbox(packed).tolist()
-    return _Extent(x, y, x + width, y + height)
+    return coco_mask.decode(_pack(mask))
+
+
+def _pack(mask: Record) -> Record:
+    from pycocotools import mask as coco_mask  # as above
+
+    return coco_mask.frPyObjects(mask, *mask['size']) if isinstance(mask['counts'], list) else mask
+
+
+def _are_numbers(values: Any) -> bool:
+    return isinstance(values, list) and all(map(is_number, values))
+
+
+def _polygon_problem(polygons: Any) -> str:
+    if not isinstance(polygons, list):
+        return f'segmentation={polygons!r:.60} must be a list of polygons'
+    if _are_numbers(polygons):
+        return (
+            f'segmentation={polygons!r:.40} is one flat list of numbers; COCO has a list of '
+            'polygons: put it into a list, [[x1, y1, x2, y2, …]]'
+        )
+    flat = '[x1, y1, x2, y2, …]'
+    for polygon in polygons:
+        if not _are_numbers(polygon):
+            points = isinstance(polygon, list) and polygon
+            if points and all(_are_numbers(point) and len(point) == 2 for point in points):
+                return f'{polygon!r:.40} is a list of points; COCO has flat polygons: {flat}'
+            return f'{polygon!r:.60} must be a list of numbers, without quotes: {flat}'
+        if len(polygon) < _LEAST_COORDINATES or len(polygon) % 2:
+            return f'a polygon has {len(polygon)} numbers; it needs pairs of x and y, three or more'
+    return ''
+
+
+def _extent(mask: Any) -> _Extent:
+    if isinstance(mask, dict):
+        from pycocotools import mask as coco_mask  # as above
+
+        x, y, width, height = coco_mask.toBbox(_pack(mask)).tolist()
+        return _Extent(x, y, x + width, y + height)
+    x = [value for polygon in mask for value in polygon[::2]]
+    y = [value for polygon in mask for value in polygon[1::2]]
+    return _Extent(min(x), min(y), max(x), max(y))
 
 
 def _place_finding(mask: _Extent, bbox: list[float], width: float, height: float) -> Finding | None:
@@ -135,14 +126,14 @@ def _place_finding(mask: _Extent, bbox: list[float], width: float, height: float
     found = f'the mask covers {mask}, bbox={bbox} covers {box}'
     if not mask.area:
         return 'mask-box', f'the mask covers no pixel: {mask}'
+    if seen.area and box.fits(seen):
+        return None
     cause = _cause(mask, box, image)
     if not seen.area:
         nowhere = f'the mask covers no pixel of the {width:g} x {height:g} pixels of its image'
         return 'mask-box', f'{nowhere}: {mask}{cause}'
-    if seen.fits(box):
-        return None
     # A mask may be a part of its box: of an object that something hides.
-    is_part = seen.within(box).fits(seen) and not cause
+    is_part = seen.fits(seen.within(box)) and not cause
     if cause == _NORMALIZED or (seen.overlap(box) < _LEAST_OVERLAP and not is_part):
         return 'mask-box', found + cause
     return 'loose-mask', found
@@ -155,37 +146,36 @@ def _cause(mask: _Extent, box: _Extent, image: _Extent) -> str:
     """Return the end of a message: which usual mistake brings a mask to where it is."""
     if min(mask) >= 0 and max(mask) <= 1 < max(box.width, box.height):
         return _NORMALIZED
-    x, y = box.width / mask.width, box.height / mask.height
-    if _Extent(mask.top, mask.left, mask.bottom, mask.right).fits(box):
-        return '; x and y are swapped'
-    if mask.fits(_Extent(box.left, box.top, box.width, box.height)):
+    if _Extent(box.left, box.top, box.width, box.height).fits(mask):
         return '; bbox seems to be two corners, COCO has x, y, width, height'
-    if mask.moved(box.left, box.top).fits(box):
-        return '; the mask seems to be counted from the corner of its box'
-    if _Extent(mask.left, image.bottom - mask.bottom, mask.right, image.bottom - mask.top).fits(
-        box
-    ):
-        return '; y seems to be counted from below'
-    if mask.scaled(x, y).fits(box):
-        size = f'{image.right / x:.0f} x {image.bottom / y:.0f}'
-        return f'; the mask fits an image of {size} pixels'
-    shift = (box.left - mask.left, box.top - mask.top)
-    if mask.moved(*shift).fits(box):
-        return f'; it fits the box if moved by {shift[0]:g}, {shift[1]:g} pixels'
-    return ''
+    left, top, right, bottom = mask
+    edges, corner = np.array(mask), np.array([box.left, box.top] * 2)
+    x, y = box.width / mask.width, box.height / mask.height
+    shift = corner - [left, top] * 2
+    mirrored = (left, image.bottom - bottom, right, image.bottom - top)
+    usual = {
+        'x and y are swapped': (top, left, bottom, right),
+        'the mask seems to be counted from the corner of its box': edges + corner,
+        'y seems to be counted from below': mirrored,
+        f'the mask fits an image of {image.right / x:.0f} x {image.bottom / y:.0f} pixels': (
+            edges * [x, y, x, y]
+        ),
+        f'it fits the box if moved by {shift[0]:g}, {shift[1]:g} pixels': edges + shift,
+    }
+    return next((f'; {said}' for said, place in usual.items() if box.fits(place)), '')
 
 
-def _run_length_finding(mask: Record, width: float, height: float) -> Finding | None:
+def _run_length_problem(mask: Record, width: float, height: float) -> str:
     size, counts = mask.get('size'), mask.get('counts')
     if size != [height, width]:
-        return 'bad-rle', f'size={size!r:.60} must be [{height}, {width}], the height and width'
+        return f'size={size!r:.60} must be [{height}, {width}], the height and width'
     # pycocotools decodes too few lengths without a word, with chance pixels for the rest.
     lengths = _unpack(counts) if isinstance(counts, str) else counts
     if not isinstance(lengths, list) or not all(isinstance(n, int) and n >= 0 for n in lengths):
-        return 'bad-rle', f'counts={counts!r:.60} are no run lengths'
+        return f'counts={counts!r:.60} are no run lengths'
     if sum(lengths) != width * height:
-        return 'bad-rle', f'counts are for {sum(lengths)} pixels, the image has {width * height}'
-    return None
+        return f'counts are for {sum(lengths)} pixels, the image has {width * height}'
+    return ''
 
 
 def _unpack(text: str) -> list[int] | None:

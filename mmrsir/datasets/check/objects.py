@@ -9,10 +9,13 @@ import numpy as np
 
 from ..class_counts import ClassCounts
 from ..loading.headers import Pixels
+from .masks import decode_runs
 from .records import Finding, Record, Records
 
 
-def count_objects(records: Records, classes: Sequence[str]) -> ClassCounts:
+def count_objects(records: Records, classes: Sequence[str]) -> tuple[ClassCounts, list[int]]:
+    """Count the objects of each class, and those of each image that an evaluation looks for."""
+    objects_of_images = []
     counts = ClassCounts.empty(classes, 'boxes', 'boxes', 'masks', 'crowd', 'ignored')
     label_of = {name: label for label, name in enumerate(classes)}
     labels = {
@@ -21,6 +24,8 @@ def count_objects(records: Records, classes: Sequence[str]) -> ClassCounts:
         if one['name'] in label_of
     }
     for image in records.sound['images']:
+        objects = [one for one in records.of_image[image['id']] if one['category_id'] in labels]
+        objects_of_images.append(sum(not one.get('iscrowd') for one in objects))
         counts.add_objects(
             [
                 {
@@ -29,24 +34,11 @@ def count_objects(records: Records, classes: Sequence[str]) -> ClassCounts:
                     'mask': one.get('segmentation'),
                     'left_out': _is_left_out(one),
                 }
-                for one in records.of_image[image['id']]
-                if one['category_id'] in labels
+                for one in objects
             ]
         )
     counts.total = counts.num_images
-    return counts
-
-
-def objects_of_images(records: Records, classes: Sequence[str]) -> list[int]:
-    """Count the objects of each image that an evaluation looks for."""
-    known = {one['id'] for one in records.sound['categories'] if one['name'] in classes}
-    return [
-        sum(
-            one['category_id'] in known and not one.get('iscrowd')
-            for one in records.of_image[image['id']]
-        )
-        for image in records.sound['images']
-    ]
+    return counts, objects_of_images
 
 
 def repeated_images(records: Records) -> Iterator[Finding]:
@@ -78,7 +70,7 @@ def draw_objects(
     for number, one in enumerate(objects, start=1):
         mask = one.get('segmentation')
         if isinstance(mask, dict):
-            drawn[_decode(mask) > 0] = number
+            drawn[decode_runs(mask) > 0] = number
         elif mask:
             polygons = [np.reshape(polygon, (-1, 2)).round().astype(np.int32) for polygon in mask]
             cv2.fillPoly(drawn, polygons, number)
@@ -86,14 +78,6 @@ def draw_objects(
             x, y, w, h = (round(side) for side in one['bbox'])
             drawn[max(y, 0) : y + h, max(x, 0) : x + w] = number
     return drawn if objects else None
-
-
-def _decode(mask: Record) -> Pixels:
-    from pycocotools import mask as coco_mask  # without mmdet it may be absent
-
-    if isinstance(mask['counts'], list):
-        mask = coco_mask.frPyObjects(mask, *mask['size'])
-    return coco_mask.decode(mask)
 
 
 def _boxes(annotations: Sequence[Record]) -> list[str]:

@@ -1,7 +1,7 @@
 """Check of images with label maps, as mmseg's ``BaseSegDataset`` reads them."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,43 +10,40 @@ import numpy as np
 
 from ..class_counts import ClassCounts
 from ..loading.headers import open_image
-from ..loading.reading import Reading
-from .content import Content, Findings
-from .faults import Fault
-from .images import check_images, digests, inspect_label_map
+from .findings import Report
+from .images import check_images, inspect_label_map
 from .processes import Inspector
-from .turned import explain_size, turned_faults
+from .turned import check_turned, explain_size
 
 
-def check(dataset: Any, inspector: Inspector, reading: Reading) -> Findings:
+def check(report: Report, inspector: Inspector) -> None:
+    dataset, prefix = report.dataset, report.dataset.data_prefix
     samples = dataset.load_data_list()
     map_of = {sample['img_path']: sample.get('seg_map_path') for sample in samples}
-    listed = Counter(sample['img_path'] for sample in samples)
-    for path, times in listed.items():
+    for path, times in Counter(sample['img_path'] for sample in samples).items():
         if times > 1:
-            yield Fault('repeated-file', path, f'{dataset.ann_file} has it {times} times')
-    folder = dataset.data_prefix.get('img_path') or ''
-    found = yield from check_images(inspector, list(map_of), reading, folder)
+            report.add('repeated-file', path, f'{dataset.ann_file} has it {times} times')
+    folder = prefix.get('img_path') or ''
+    found = check_images(report, inspector, list(map_of), folder)
     pictures = {map_of[path]: inspection for path, inspection in found.items()}
-    yield from turned_faults(found, partial(_read_map, map_of), inspector, reading, folder)
+    check_turned(report, inspector, found, partial(_read_map, map_of), folder)
     maps = [path for path in map_of.values() if path is not None]
     classes = dataset.metainfo.get('classes')
-    counts = classes and ClassCounts.empty(classes, 'pixels', 'pixels')
+    counts = ClassCounts.empty(classes or (), 'pixels', 'pixels')
     inspect_map = partial(inspect_label_map, labels=_labels(dataset))
     for inspection in inspector.inspect(inspect_map, maps, 'label maps'):
-        yield from inspection.faults
+        report.faults += inspection.faults
         size, image_size = inspection.size, pictures[inspection.path].size
         if size and image_size and size != image_size:
             detail = f'is {size[0]} x {size[1]} pixels, its image {image_size[0]} x {image_size[1]}'
             detail += explain_size(pictures[inspection.path], size)
-            yield Fault('wrong-size', inspection.path, detail)
-        if counts and inspection.values is not None:
+            report.add('wrong-size', inspection.path, detail)
+        if inspection.values is not None:
             _add(counts, inspection.values, dataset)
-    place = dataset.data_prefix.get('seg_map_path') or ''
-    if counts:
+    if classes:
         counts.total, counts.reduces_zero = counts.num_images, bool(dataset.reduce_zero_label)
-        yield from _class_faults(counts, dataset, place)
-    return Content(None, counts or None, digests(found))
+        report.counts = counts
+        _check_classes(report, counts, prefix.get('seg_map_path') or '')
 
 
 def _read_map(map_of: Mapping[str, str | None], path: str) -> Any:
@@ -64,24 +61,24 @@ def _add(counts: ClassCounts, values: dict[int, int], dataset: Any) -> None:
     counts.add_pixels(pixels)
 
 
-def _class_faults(counts: ClassCounts, dataset: Any, place: str) -> Iterator[Fault]:
-    last = len(counts.names) - 1
+def _check_classes(report: Report, counts: ClassCounts, place: str) -> None:
+    last, num_zeros = len(counts.names) - 1, counts.ignored_values.get(0)
     if (
-        dataset.reduce_zero_label
-        and dataset.label_map is None
-        and counts.ignored_values.get(0)
+        counts.reduces_zero
+        and report.dataset.label_map is None
+        and num_zeros
         and last not in counts.occurring
         and (last == 0 or last - 1 in counts.occurring)
     ):
-        share = counts.ignored_values[0] / (counts.ignored_pixels + sum(counts.columns['pixels']))
-        yield Fault(
+        share = num_zeros / (counts.ignored_pixels + sum(counts.columns['pixels']))
+        report.add(
             'zero-label',
             place,
             f'0, which is ignored, fills {share:.1%} of the pixels, and {last + 1}, which would be '
             f'{counts.names[last]!r}, none; if 0 is {counts.names[0]!r}: reduce_zero_label=False',
         )
     for kind, detail in counts.findings():
-        yield Fault(kind, place, detail)
+        report.add(kind, place, detail)
 
 
 def _label(value: int, dataset: Any) -> int:

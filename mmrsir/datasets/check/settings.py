@@ -5,7 +5,7 @@ from typing import Any
 
 from mmengine.config import ConfigDict
 
-from ..loading.reading import Reading
+from ..loading.reading import Reading, transforms_of
 
 _IGNORED = 255  # by default, in all of mmseg
 _HEADS = ('decode_head', 'auxiliary_head')
@@ -14,9 +14,9 @@ _HEADS = ('decode_head', 'auxiliary_head')
 def below_wrappers(settings: ConfigDict) -> Iterator[ConfigDict]:
     """The data sets that RepeatDataset, ConcatDataset and their like are made of."""
     if 'dataset' in settings:
-        yield from below_wrappers(settings.dataset)
+        yield from below_wrappers(settings['dataset'])
     elif 'datasets' in settings:
-        for part in settings.datasets:
+        for part in settings['datasets']:
             yield from below_wrappers(part)
     else:
         yield settings
@@ -72,12 +72,9 @@ def zero_label_problem(of_transform: bool | None, of_dataset: bool) -> str:
 
 def zero_label_setting(settings: ConfigDict) -> bool | None:
     """Return ``reduce_zero_label`` of the first ``LoadAnnotations`` of a data set that has one."""
-    for transform in _transforms(settings.get('pipeline')):
-        if str(transform.get('type')).rpartition('.')[2] == 'LoadAnnotations':
-            value = transform.get('reduce_zero_label')
-            if value is not None:
-                return bool(value)
-    return None
+    transforms = transforms_of(settings.get('pipeline'), 'LoadAnnotations')
+    values = (one.get('reduce_zero_label') for one in transforms)
+    return next((bool(value) for value in values if value is not None), None)
 
 
 def reading_settings(dataset: Any, settings: ConfigDict) -> dict[str, Any]:
@@ -93,25 +90,13 @@ def reading_settings(dataset: Any, settings: ConfigDict) -> dict[str, Any]:
         found['reduce_zero_label'] = bool(dataset.reduce_zero_label)
         found['label_map'] = dataset.label_map
         found['imdecode_backend of LoadAnnotations'] = 'pillow'
-    for transform in _transforms(settings.get('pipeline')):
-        kind = str(transform.get('type')).rpartition('.')[2]
-        if kind == 'Normalize':
-            found['to_rgb of Normalize'] = transform.get('to_rgb', True)
-        elif kind == 'LoadAnnotations' and 'label_map' in found:
+    for transform in transforms_of(settings.get('pipeline'), 'Normalize'):
+        found['to_rgb of Normalize'] = transform.get('to_rgb', True)
+    if 'label_map' in found:
+        for transform in transforms_of(settings.get('pipeline'), 'LoadAnnotations'):
             backend = transform.get('imdecode_backend', 'pillow')
             found['imdecode_backend of LoadAnnotations'] = backend
     return found
-
-
-def _transforms(pipeline: Any) -> Iterator[Mapping[str, Any]]:
-    """All transforms of a pipeline, those inside of others too."""
-    if isinstance(pipeline, dict):
-        if 'type' in pipeline:
-            yield pipeline
-        pipeline = list(pipeline.values())
-    if isinstance(pipeline, (list, tuple)):
-        for one in pipeline:
-            yield from _transforms(one)
 
 
 def reading_difference(trained: Mapping[str, Any], evaluated: Mapping[str, Any]) -> str:

@@ -1,7 +1,7 @@
 """Images with an EXIF orientation: whether their labels are of the turned or the stored pixels."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -12,59 +12,53 @@ import numpy as np
 
 from ..loading.headers import Pixels, orientation, turn
 from ..loading.reading import Reading
-from .faults import Fault, Inspection
+from .faults import Inspection
+from .findings import Report
 from .processes import Inspector
 
 # Edges of labels lie on edges of the image; a reading fits better if that holds 1.2 times as much.
 _CLEAR = float(np.log(1.2))
 _BLUR = 1.5  # pixels, against noise
-_STORED = "color_type='color_ignore_orientation' of each LoadImageFromFile"
-_TURNED = "color_type='color' of each LoadImageFromFile"
 
 
-def turned_faults(
+def check_turned(
+    report: Report,
+    inspector: Inspector,
     found: Mapping[str, Inspection],
     draw_labels: Callable[[str], Pixels | None],
-    inspector: Inspector,
-    reading: Reading,
     folder: str,
-) -> Iterator[Fault]:
+) -> None:
     """Compare the labels of images that have an orientation with both readings of the image."""
     turned = [path for path, one in found.items() if one.orientation != 1 and one.size is not None]
     if not turned:
         return
+    reading = report.reading
     inspect = partial(_compare, draw_labels=draw_labels, reading=reading)
-    gains = {
-        one.path: one.gain
-        for one in inspector.inspect(inspect, turned, 'turned images')
-        if one.gain is not None
-    }
-    other = {path for path, gain in gains.items() if gain > _CLEAR}
-    same = {path for path, gain in gains.items() if gain < -_CLEAR}
+    inspections = inspector.inspect(inspect, turned, 'turned images')
+    gains = {one.path: one.gain for one in inspections if one.gain is not None}
+    other = sorted(path for path, gain in gains.items() if gain > _CLEAR)
+    num_same = sum(gain < -_CLEAR for gain in gains.values())
     kinds = Counter(found[path].orientation for path in turned)
-    what = ', '.join(
-        f'{number} of orientation {stored}' for stored, number in sorted(kinds.items())
-    )
+    what = ', '.join(f'{number} of orientation {one}' for one, number in sorted(kinds.items()))
     has = f'{len(turned)} of {len(found)} images have an EXIF orientation ({what})'
     read, others = ('turned', 'stored') if reading.turns else ('stored', 'turned')
-    remedy = _STORED if reading.turns else _TURNED
-    if len(other) > len(same):
-        yield Fault(
-            'orientation',
-            folder,
+    if len(other) > num_same:
+        color_type = 'color_ignore_orientation' if reading.turns else 'color'
+        detail = (
             f'{has}, and are read as {read}, but the labels fit the {others} pixels better in '
-            f'{len(other)} of the {len(gains)} that can be compared: set {remedy}',
+            f'{len(other)} of the {len(gains)} that can be compared: '
+            f'set {color_type=} of each LoadImageFromFile'
         )
+        report.add('orientation', folder, detail)
         return
-    for path in sorted(other):
-        yield Fault(
-            'orientation',
-            path,
-            f'its labels fit the {others} pixels, those of {len(same)} other images with an EXIF '
-            f'orientation the {read} ones, as they are read',
+    for path in other:
+        detail = (
+            f'its labels fit the {others} pixels, those of {num_same} other images with an EXIF '
+            f'orientation the {read} ones, as they are read'
         )
-    if gains and not same:
-        yield Fault('unclear-orientation', folder, f'{has}, and are read as {read}')
+        report.add('orientation', path, detail)
+    if gains and not num_same:
+        report.add('unclear-orientation', folder, f'{has}, and are read as {read}')
 
 
 def explain_size(inspection: Inspection, labelled: tuple[float, float]) -> str:

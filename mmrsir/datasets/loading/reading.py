@@ -1,5 +1,6 @@
 """Decoding of images: one way for training, tests, the check, the demo and the page."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -17,6 +18,22 @@ from .jpeg import BrokenImageError, capture_standard_error, decode_jpeg
 _NOT_TURNED = ('WEBP', 'AVIF')
 _OPPOSITE = {6: 8, 8: 6}
 _MAX_PIXELS = 2**30  # as of OpenCV
+
+
+def walk_settings(settings: Any) -> Iterator[dict[str, Any]]:
+    """Yield all dictionaries in settings, the outer ones first."""
+    if isinstance(settings, dict):
+        yield settings
+        settings = list(settings.values())
+    for one in settings if isinstance(settings, (list, tuple)) else ():
+        yield from walk_settings(one)
+
+
+def transforms_of(settings: Any, kind: str) -> Iterator[dict[str, Any]]:
+    """Yield the settings of all transforms of a type, whatever scope it has."""
+    for one in walk_settings(settings):
+        if str(one.get('type')).rpartition('.')[2] == kind:
+            yield one
 
 
 class ValueRangeError(UserError, ValueError):
@@ -52,16 +69,9 @@ class Reading:
     @classmethod
     def of(cls, settings: Any) -> 'Reading | None':
         """Return how the first ``LoadImageFromFile`` in settings reads; None if there is none."""
-        if isinstance(settings, dict):
-            if str(settings.get('type')).rpartition('.')[2] == 'LoadImageFromFile':
-                return cls(
-                    settings.get('color_type', 'color'),
-                    settings.get('imdecode_backend', 'cv2'),
-                    settings.get('value_range'),
-                )
-            settings = list(settings.values())
-        if isinstance(settings, (list, tuple)):
-            return next((found for one in settings if (found := cls.of(one))), None)
+        for one in transforms_of(settings, 'LoadImageFromFile'):
+            color_type, backend = one.get('color_type', 'color'), one.get('imdecode_backend', 'cv2')
+            return cls(color_type, backend, one.get('value_range'))
         return None
 
     @classmethod

@@ -169,7 +169,7 @@ def _loops(runner: Runner) -> Iterator[tuple[str, BaseLoop]]:
 
 def _names(dataset: Any, split: str) -> tuple[Naming | None, Naming | None]:
     place = f'{split}_dataloader'
-    return declared_names(dataset, place), found_names(dataset, place)
+    return declared_names(dataset, f'the classes of {place}'), found_names(dataset, place)
 
 
 def _mistakes(loops: Mapping[str, BaseLoop]) -> Iterator[Mistake]:
