@@ -4,7 +4,9 @@ An error stops training, or gives it wrong or no data. A warning names what trai
 data sets as they are published have some of these.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 BOXES_ONLY = 'docs/tutorials/fine_tune_detection.md#boxes-without-masks'
 ERRORS = {
@@ -79,16 +81,10 @@ WARNINGS = {
 
 @dataclass(frozen=True)
 class Fault:
-    """Something that is wrong with a data set.
+    """Something that is wrong with a data set."""
 
-    Attributes:
-        kind: A key of ``ERRORS`` or ``WARNINGS``.
-        path: The file or folder that it is about.
-        detail: What exactly is wrong.
-    """
-
-    kind: str
-    path: str
+    kind: str  # a key of ERRORS or WARNINGS
+    path: str  # the file or folder that it is about
     detail: str
 
     @property
@@ -107,3 +103,9 @@ class Inspection:
     gain: float | None = field(default=None, compare=False)  # log of how much better labels fit
     dtype: str = field(default='uint8', compare=False)  # of its values as stored
     extent: tuple[float, float] = field(default=(0.0, 255.0), compare=False)  # their range
+
+    @classmethod
+    def of(cls, path: str, found: Mapping[str, str], **seen: Any) -> 'Inspection':
+        """Make one from the kinds of faults of a file and their details."""
+        faults = tuple(Fault(kind, path, detail) for kind, detail in found.items())
+        return cls(path, faults=faults, **seen)

@@ -3,7 +3,7 @@
 import hashlib
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from ...utils.missing import nearest
 from ..loading.headers import Pixels, num_frames, open_image, orientation
 from ..loading.jpeg import SUPERFLUOUS, BrokenImageError, capture_standard_error
 from ..loading.reading import Reading, ValueRangeError, describe_values, range_hint
-from .faults import Fault, Inspection
+from .faults import Inspection
 from .findings import Report
 from .processes import Inspector
 
@@ -24,7 +24,10 @@ _DARK = 64
 
 
 class _BrokenFileError(Exception):
-    """A file that is no whole image: kind of fault, detail."""
+    """A file that is no whole image: its kind of fault, and the detail."""
+
+    def __init__(self, kind: str, detail: str) -> None:
+        self.found = {kind: detail}
 
 
 def inspect_image(path: str, reading: Reading, folder: str | None = None) -> Inspection:
@@ -33,23 +36,28 @@ def inspect_image(path: str, reading: Reading, folder: str | None = None) -> Ins
         header = _header(data)
         pixels, said = capture_standard_error(partial(_decode, reading, data))
     except _BrokenFileError as broken:
-        return Inspection(path, faults=(Fault(broken.args[0], path, broken.args[1]),))
-    faults = [*_suffix_faults(path, header), *_frame_faults(path, header)]
+        return Inspection.of(path, broken.found)
+    found = _compare_suffix(path, header)
+    frames = num_frames(header)
+    if frames > 1:
+        found['frames'] = f'holds {frames} frames or pages'
     if SUPERFLUOUS.search(said):
-        faults.append(Fault('superfluous', path, said.decode(errors='replace').strip()))
+        found['superfluous'] = said.decode(errors='replace').strip()
     try:
         reading.to_eight_bits(pixels[:1, :1])
     except ValueRangeError:
-        faults.append(Fault('value-range', path, describe_values(pixels)))
-    height, width = pixels.shape[:2]
-    return Inspection(
+        found['value-range'] = describe_values(pixels)
+    finite = pixels[np.isfinite(pixels)] if pixels.dtype.kind == 'f' else pixels
+    digest = hashlib.blake2b(repr(pixels.shape).encode(), digest_size=16)
+    digest.update(np.ascontiguousarray(pixels).data)
+    return Inspection.of(
         path,
-        (width, height),
-        tuple(faults),
-        _digest(pixels),
+        found,
+        size=(pixels.shape[1], pixels.shape[0]),
+        digest=digest.digest(),
         orientation=orientation(data),
         dtype=str(pixels.dtype),
-        extent=_extent(pixels),
+        extent=(float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0),
     )
 
 
@@ -66,48 +74,44 @@ def check_images(
             report.digests[inspection.path] = inspection.digest
     for dtype in ('uint8', 'uint16', 'int16', 'int32', 'float32', 'float64'):
         alike = [one for one in found.values() if one.size is not None and one.dtype == dtype]
-        if alike:
-            report.faults += _range_faults(alike, dtype, report.reading, folder)
+        finding = _range_finding(alike, dtype, report.reading) if alike else None
+        if finding:
+            report.add(finding[0], folder, finding[1])
     return found
 
 
-def _range_faults(
-    images: Sequence[Inspection], dtype: str, reading: Reading, folder: str
-) -> Iterator[Fault]:
-    """Faults of all images of a type together: a single one may well be dark."""
+def _range_finding(
+    images: Sequence[Inspection], dtype: str, reading: Reading
+) -> tuple[str, str] | None:
+    """Look at all images of a type together: a single one may well be dark."""
     low = min(image.extent[0] for image in images)
     high = max(image.extent[1] for image in images)
     black, white = 0.0, float(np.iinfo(dtype).max) if dtype.startswith('u') else 0.0
     if dtype != 'uint8' and reading.value_range is not None:
         black, white = reading.value_range
     if white <= black:  # of signed values and floats without a range each image is named
-        return
+        return None
     brightest = 255 * (high - black) / (white - black)
     what = f'the {len(images)} images of {dtype} have values from {low:g} to {high:g}'
-    if brightest < _DARK:
-        kind = 'value-range' if brightest < _NEARLY_BLACK else 'dark'
-        if dtype == 'uint8':
-            if kind == 'value-range':
-                yield Fault(kind, folder, f'{what}, nearly black; save them with values to 255')
-            return
-        yield Fault(
-            kind,
-            folder,
+    if dtype == 'uint8' and brightest < _NEARLY_BLACK:
+        return 'value-range', f'{what}, nearly black; save them with values to 255'
+    if dtype != 'uint8' and brightest < _DARK:
+        return (
+            'value-range' if brightest < _NEARLY_BLACK else 'dark',
             f'{what} of {black:g} to {white:g}, so none is brighter than {brightest:.0f} of 255 '
             f'when it is read: {range_hint(low, high)}',
         )
-    elif dtype == 'uint16' and reading.value_range is None:
-        dim = [image for image in images if image.extent[1] < 1 << 12]
+    if dtype == 'uint16' and reading.value_range is None:
+        dim = [image.path for image in images if image.extent[1] < 1 << 12]
         if dim:
             detail = f'{len(dim)} of the {len(images)} images of {dtype} have no value over 4095'
-            first = f'the first is {min(image.path for image in dim)}'
-            yield Fault('dark', folder, f'{detail}, nearly black beside the others: {first}')
+            return 'dark', f'{detail}, nearly black beside the others: the first is {min(dim)}'
     elif low >= white or (dtype != 'uint8' and high > 2 * white - black):
-        yield Fault(
+        return (
             'dark' if low < white else 'value-range',
-            folder,
             f'{what}, but value_range={reading.value_range}: what is above becomes white',
         )
+    return None
 
 
 def inspect_label_map(path: str, labels: frozenset[int] | None) -> Inspection:
@@ -118,26 +122,24 @@ def inspect_label_map(path: str, labels: frozenset[int] | None) -> Inspection:
         _decode(Reading('unchanged'), data)
         mode, pixels = _labels(data)
     except _BrokenFileError as broken:
-        return Inspection(path, faults=(Fault(broken.args[0], path, broken.args[1]),))
-    faults = [*_suffix_faults(path, header)]
+        return Inspection.of(path, broken.found)
+    found = _compare_suffix(path, header)
     size = pixels.shape[1], pixels.shape[0]
     if pixels.ndim != 2:
-        faults.append(Fault('several-channels', path, f'its mode is {mode}'))
-        return Inspection(path, size, tuple(faults))
-    found = [one.tolist() for one in np.unique(pixels, return_counts=True)]
-    values = dict(zip(*found, strict=True))
-    if labels is not None:
-        wrong = sorted(values.keys() - labels)
-        if wrong:
-            allowed = sorted(labels)
-            said = (
-                f'no class has {first_ten(list(map(str, wrong)))}; allowed: '
-                f'0 to {len(allowed) - 2}, and {allowed[-1]} for no class'
-            )
-            if header is not None and header.format == 'JPEG':
-                said += '. JPEG changes values: save label maps as PNG'
-            faults.append(Fault('label-range', path, said))
-    return Inspection(path, size, tuple(faults), values=values)
+        found['several-channels'] = f'its mode is {mode}'
+        return Inspection.of(path, found, size=size)
+    numbers, counts = np.unique(pixels, return_counts=True)
+    values = dict(zip(numbers.tolist(), counts.tolist(), strict=True))
+    wrong = sorted(values.keys() - labels) if labels is not None else []
+    if labels is not None and wrong:
+        *_, last = allowed = sorted(labels)
+        found['label-range'] = (
+            f'no class has {first_ten(list(map(str, wrong)))}; allowed: '
+            f'0 to {len(allowed) - 2}, and {last} for no class'
+        )
+        if header is not None and header.format == 'JPEG':
+            found['label-range'] += '. JPEG changes values: save label maps as PNG'
+    return Inspection.of(path, found, size=size, values=values)
 
 
 def _read(path: str, folder: str | None = None) -> bytes:
@@ -181,26 +183,10 @@ def _labels(data: bytes) -> tuple[str, Pixels]:
         raise _BrokenFileError('damaged', str(error)) from None
 
 
-def _extent(pixels: Pixels) -> tuple[float, float]:
-    finite = pixels[np.isfinite(pixels)] if pixels.dtype.kind == 'f' else pixels
-    return (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
-
-
-def _digest(pixels: Pixels) -> bytes:
-    digest = hashlib.blake2b(repr(pixels.shape).encode(), digest_size=16)
-    digest.update(np.ascontiguousarray(pixels).data)
-    return digest.digest()
-
-
-def _suffix_faults(path: str, header: Image.Image | None) -> tuple[Fault, ...]:
+def _compare_suffix(path: str, header: Image.Image | None) -> dict[str, str]:
     form = header.format if header is not None else None
     suffix = Path(path).suffix.lower()
     named = Image.registered_extensions().get(suffix, form)
     if form in (None, named) or (named, form) == ('JPEG', 'MPO'):
-        return ()
-    return (Fault('wrong-suffix', path, f'holds {form}, {suffix} is for {named}'),)
-
-
-def _frame_faults(path: str, header: Image.Image | None) -> tuple[Fault, ...]:
-    frames = num_frames(header)
-    return (Fault('frames', path, f'holds {frames} frames or pages'),) if frames > 1 else ()
+        return {}
+    return {'wrong-suffix': f'holds {form}, {suffix} is for {named}'}

@@ -14,7 +14,7 @@ from multiprocessing.connection import Connection, wait
 from rich.console import Console
 
 from ...utils.progress import show_progress
-from .faults import Fault, Inspection
+from .faults import Inspection
 
 SECONDS_PER_FILE = 60.0
 # A forked process begins at once; one that is spawned would first import torch.
@@ -30,7 +30,6 @@ class Inspector:
     def inspect(
         self, function: Callable[[str], Inspection], paths: Sequence[str], title: str
     ) -> Iterator[Inspection]:
-        """Inspect files, and show progress."""
         found = self._inspections(function, paths)
         yield from show_progress(found, title, len(paths), self.console)
 
@@ -56,7 +55,8 @@ class Inspector:
                         inspection = worker.take()
                     elif worker.end <= now:
                         worker.stop()
-                        inspection = worker.failure('hang', f'stopped after {self.seconds:g} s')
+                        said = f'stopped after {self.seconds:g} s'
+                        inspection = Inspection.of(worker.path, {'hang': said})
                     else:
                         continue
                     del busy[connection]
@@ -95,10 +95,7 @@ class _Worker:
             self.process.join()
             code = self.process.exitcode or 0
             how = signal.Signals(-code).name if code < 0 else f'exit code {code}'
-            return self.failure('crash', how)
-
-    def failure(self, kind: str, detail: str) -> Inspection:
-        return Inspection(self.path, faults=(Fault(kind, self.path, detail),))
+            return Inspection.of(self.path, {'crash': how})
 
     def stop(self) -> None:
         self.process.kill()
