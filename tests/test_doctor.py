@@ -4,13 +4,14 @@ import json
 import re
 import subprocess
 import sys
+import time
 import venv
 
 import pytest
 
 from mmrsir.doctor import checks, machine
+from mmrsir.doctor.isolation import Isolated
 from mmrsir.doctor.mending import FAMILY
-from mmrsir.doctor.probing import Outcome, Prober
 
 from .helpers.fake_environment import ROOT, TORCH, healthy
 
@@ -261,34 +262,26 @@ def test_a_mending_is_written_out_once(environment):
     )
 
 
-def test_a_probe_that_hangs_is_ended(monkeypatch, tmp_path):
-    (tmp_path / 'sleeper.py').write_text('import time\ntime.sleep(60)\n')
-    monkeypatch.setenv('PYTHONPATH', str(tmp_path))
+def test_a_check_that_hangs_is_ended(tmp_path):
     with (tmp_path / 'log').open('w+') as log:
-        probe = Prober(log, seconds=1)
-        assert probe('module', 'sleeper') == Outcome({}, 'did not end within 1 seconds')
-        assert probe('module', 'json').found == {'version': json.__version__}
+        isolated = Isolated(log, seconds=1)
+        assert isolated(time.sleep, 60) == (None, 'did not end within 1 seconds')
+        assert isolated(abs, -1) == (1, '')
 
 
 @pytest.mark.parametrize(
-    ('found', 'status', 'said', 'mending'),
+    ('known', 'status', 'said', 'mending'),
     [
-        (dict(device='cpu'), 'ok', 'runs on cpu$', '^$'),
-        (dict(indexed=True), 'ok', 'runs on cuda with its own kernel', '^$'),
-        (
-            dict(bases='no configs'),
-            'warning',
-            "_base_ = 'mmrsir::…' fails: no configs",
-            'pip install',
-        ),
-        (dict(triton=False), 'warning', 'Triton is not installed', 'install triton'),
-        (dict(warnings=['Triton does not run']), 'warning', 'Triton does not run', 'packages gcc'),
-        (dict(), 'ok', 'kernel does not support this GPU', '^$'),
+        (('', 'cpu', False, False, ()), 'ok', 'runs on cpu$', '^$'),
+        (('', 'cuda', True, True, ()), 'ok', 'runs on cuda with its own kernel', '^$'),
+        (('no configs', 'cpu', False, False, ()), 'warning', 'fails: no configs', 'pip install'),
+        (('', 'cuda', False, False, ()), 'warning', 'Triton is not installed', 'install triton'),
+        (('', 'cuda', True, False, ['Triton fails']), 'warning', 'Triton fails', 'packages gcc'),
+        (('', 'cuda', True, False, ()), 'ok', 'kernel does not support this GPU', '^$'),
     ],
 )
-def test_where_the_kernel_runs_is_said(found, status, said, mending):
-    usual = dict(version='1', bases='', device='cuda', triton=True, indexed=False, warnings=[])
-    result = checks.check_mmrsir(lambda probe: Outcome({**usual, **found}, ''), {})
+def test_where_the_kernel_runs_is_said(known, status, said, mending):
+    result = checks.judge_mmrsir(*known)
     assert result.status == status
     assert re.search(said, result.found)
     assert re.search(mending, result.mending)
@@ -305,7 +298,7 @@ def test_a_driver_that_hangs_is_not_waited_for(monkeypatch):
 
 def test_a_newer_python_is_a_warning(monkeypatch):
     monkeypatch.setattr(checks.sys, 'version_info', (3, 15, 0))
-    result = checks.check_python(None, {})
+    result = checks.check_python()
     assert (result.status, result.mending) == ('warning', 'make setup')
 
 

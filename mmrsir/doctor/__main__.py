@@ -7,7 +7,7 @@ from pathlib import Path
 from ..version import __version__
 from . import __doc__ as about
 from .checks import CHECKS, Result, examine
-from .probing import Prober
+from .isolation import Isolated
 
 
 def main() -> int:
@@ -20,7 +20,7 @@ def main() -> int:
         print(f'mmrsir {__version__} with {sys.executable}', flush=True)
     results: dict[str, Result] = {}
     with tempfile.TemporaryFile(mode='w+', errors='replace') as log:
-        for name, result in examine(Prober(log)):
+        for name, result in examine(Isolated(log)):
             if not as_json:
                 print_result(name, result, results)
             results[name] = result
