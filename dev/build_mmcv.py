@@ -20,6 +20,7 @@ import sysconfig
 import tempfile
 import zipfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from get_python import cache
@@ -30,11 +31,7 @@ BYTES_PER_JOB = 1.5e9
 FORK_INDEX = 'https://mmwheels.onedl.ai/{cuda}-torch{torch}/simple/onedl-mmcv/'
 # gcc uses a precompiled header only where all flags equal those of the later compile.
 COMPILE_FLAGS = ('-DNDEBUG', '-g0', '-O2', '-w')
-EXTENSION_FLAGS = (
-    '-fPIC',
-    '-DTORCH_API_INCLUDE_EXTENSION_H',
-    '-DTORCH_EXTENSION_NAME=_ext',
-)
+EXTENSION_FLAGS = ('-fPIC', '-DTORCH_API_INCLUDE_EXTENSION_H', '-DTORCH_EXTENSION_NAME=_ext')
 LOAD_OPS = """
 import importlib.util, sys, torch
 spec = importlib.util.spec_from_file_location('_ext', sys.argv[1])
@@ -76,10 +73,9 @@ def available_memory(cgroup: Path = Path('/sys/fs/cgroup')) -> float:
     import psutil  # type: ignore[import-untyped]
 
     free = float(psutil.virtual_memory().available)
-    if (cgroup / 'memory.max').exists() and (cgroup / 'memory.current').exists():
-        limit = (cgroup / 'memory.max').read_text().strip()
-        if limit != 'max':
-            free = min(free, int(limit) - int((cgroup / 'memory.current').read_text()))
+    with suppress(OSError, ValueError):  # there is no cgroup, or its limit is 'max'
+        limit, used = (int((cgroup / f'memory.{name}').read_text()) for name in ('max', 'current'))
+        free = min(free, limit - used)
     return free
 
 
@@ -102,11 +98,10 @@ def has_working_ops(wheel: Path) -> bool:
 
 def cached_wheel(folder: Path) -> Path | None:
     """The wheel in a folder of the cache, if it is there and its ops load."""
-    for wheel in folder.glob('*.whl'):
-        if has_working_ops(wheel):
-            note(f'mmcv taken from the cache: {wheel}')
-            return wheel
-    return None
+    wheel = next(filter(has_working_ops, folder.glob('*.whl')), None)
+    if wheel:
+        note(f'mmcv taken from the cache: {wheel}')
+    return wheel
 
 
 def store(wheel: Path, folder: Path) -> Path:
@@ -127,10 +122,7 @@ def download_wheel(page: str, requirement: str, folder: Path) -> Path | None:
     except subprocess.CalledProcessError:
         return None
     wheel = next(folder.glob('onedl_mmcv-*.whl'))
-    if has_working_ops(wheel):
-        return wheel
-    wheel.unlink()
-    return None
+    return wheel if has_working_ops(wheel) else None
 
 
 def unpack_source(requirement: str, folder: Path, standard: str) -> Path:
@@ -214,8 +206,7 @@ def find_or_make_wheel(requirement: str) -> Path:
     """The wheel of mmcv for this environment: from the cache, from the fork, or compiled here."""
     import torch
 
-    version = requirement.split('==')[1]
-    torch_version = torch.__version__.split('+')[0]
+    version, torch_version = requirement.split('==')[1], torch.__version__.split('+')[0]
     with_cuda = torch.cuda.is_available() or os.environ.get('FORCE_CUDA') == '1'
     cuda = f'cu{torch.version.cuda}'.replace('.', '') if with_cuda else None
     folder = cache_folder(torch_version, cuda, version)
@@ -224,8 +215,8 @@ def find_or_make_wheel(requirement: str) -> Path:
     page = os.environ.get('MMCV_FIND_LINKS')
     if page is None and with_cuda:
         page = FORK_INDEX.format(cuda=cuda, torch=torch_version.replace('.', ''))
-    with tempfile.TemporaryDirectory() as temporary:
-        if page and (prebuilt := download_wheel(page, requirement, Path(temporary))):
+    with tempfile.TemporaryDirectory() as downloads, tempfile.TemporaryDirectory() as built:
+        if page and (prebuilt := download_wheel(page, requirement, Path(downloads))):
             note(f'mmcv downloaded, prebuilt, from {page}')
             return store(prebuilt, folder)
         if with_cuda and not fitting_nvcc():
@@ -234,11 +225,10 @@ def find_or_make_wheel(requirement: str) -> Path:
                 f"of CUDA {torch.version.cuda}: mmcv's ops (NMS, RoIAlign) will work on the CPU "
                 'only. To change that, install that CUDA toolkit and set up again without .venv.'
             )
-            with_cuda = False
-            folder = cache_folder(torch_version, None, version)
+            with_cuda, folder = False, cache_folder(torch_version, None, version)
             if cached := cached_wheel(folder):
                 return cached
-        return store(compile_wheel(requirement, with_cuda, Path(temporary)), folder)
+        return store(compile_wheel(requirement, with_cuda, Path(built)), folder)
 
 
 if __name__ == '__main__':

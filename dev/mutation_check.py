@@ -37,33 +37,16 @@ TESTS_FAILED = 1  # pytest's exit code
 
 @dataclass(frozen=True)
 class Mutant:
-    """A patch that breaks something.
-
-    Args:
-        name: Its name.
-        breaks: What does not hold any more.
-        file: The file that is patched, from the repository's root.
-        old: Text in it.
-        new: What replaces that.
-        tests: Files with the tests that are to fail.
-    """
+    """A patch that breaks something."""
 
     name: str
-    breaks: str
-    file: str
+    breaks: str  # what does not hold any more
+    file: str  # from the repository's root
     old: str
     new: str
-    tests: list[str]
+    tests: list[str]  # files with the tests that are to fail
 
     def patch(self, source: str) -> str:
-        """Return the patched source of the file.
-
-        Args:
-            source: What is in the file.
-
-        Raises:
-            InvalidValueError: ``old`` is not in it exactly once.
-        """
         count = source.count(self.old)
         if count != 1:
             raise InvalidValueError(
@@ -74,42 +57,19 @@ class Mutant:
 
 @dataclass(frozen=True)
 class Result:
-    """What became of a mutant.
-
-    Args:
-        mutant: The mutant.
-        killer: The test that failed; None if the mutant survived.
-        seconds: How long the tests took.
-    """
+    """What became of a mutant."""
 
     mutant: Mutant
-    killer: str | None
+    killer: str | None  # the test that failed; None if the mutant survived
     seconds: float
 
 
 def read_mutants(path: Path) -> list[Mutant]:
-    """Read a list of mutants.
-
-    Args:
-        path: The file.
-    """
     return [Mutant(**fields) for fields in yaml.safe_load(path.read_text())]
 
 
 def check(mutants: Sequence[Mutant], root: Path) -> Iterator[Result]:
-    """Run tests on each mutant, in a copy.
-
-    Args:
-        mutants: The mutants.
-        root: The repository's root.
-
-    Yields:
-        What became of each.
-
-    Raises:
-        InvalidValueError: A patch does not fit.
-        UserError: Tests fail without a mutant, or do not run.
-    """
+    """Run tests on each mutant, in a copy; a UserError says that they fail without one."""
     patched = [mutant.patch((root / mutant.file).read_text()) for mutant in mutants]
     files = sorted({file for mutant in mutants for file in mutant.tests})
     with tempfile.TemporaryDirectory() as folder:
@@ -137,15 +97,7 @@ def copy(root: Path, folder: Path) -> Path:
 
 
 def first_failure(root: Path, files: Iterable[str]) -> str | None:
-    """Return the first test that fails in a copy, or None.
-
-    Args:
-        root: The copy, whose package is imported.
-        files: Files of tests.
-
-    Raises:
-        UserError: They do not run.
-    """
+    """Return the first test that fails in a copy, whose package is imported; None if all pass."""
     # conftest.py has the data sets of other tests and imports the libraries that read them.
     command = [sys.executable, '-m', 'pytest', '-x', '-q', '-rfE', '--noconftest', *files]
     environment = {**os.environ, 'PYTHONPATH': str(root)}
@@ -161,11 +113,6 @@ def first_failure(root: Path, files: Iterable[str]) -> str | None:
 
 
 def render(results: Sequence[Result]) -> Table:
-    """Show what became of the mutants.
-
-    Args:
-        results: What became of each.
-    """
     test = Column('caught by', overflow='fold')
     table = Table('mutant', 'what it breaks', 'result', test, 's', box=box.MARKDOWN)
     for result in results:
@@ -177,14 +124,6 @@ def render(results: Sequence[Result]) -> Table:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Check all mutants, or those named.
-
-    Args:
-        argv: The command line; None for this process's own.
-
-    Raises:
-        SystemExit: The code is as above.
-    """
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

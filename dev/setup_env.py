@@ -22,7 +22,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Iterator, Mapping, NamedTuple, Sequence
+from typing import TYPE_CHECKING, Iterator, NamedTuple, Sequence
 
 import get_python
 
@@ -35,6 +35,7 @@ else:  # without `import mmrsir`, which an old Python cannot even read
     _spec.loader.exec_module(machine)
 
 VENV = ROOT / '.venv'
+MINE = '{}.{}'.format(*sys.version_info)
 FETCHED = '--fetched'  # the argument of the set-up that go_on_with_another_python starts
 REQUIREMENTS = ROOT / 'requirements'
 SECONDS_BETWEEN_LINES = 15.0
@@ -70,38 +71,31 @@ class Step(NamedTuple):
     commands: Sequence[Sequence[str]]
 
 
-def disk_of(folder: Path) -> tuple[int, Path]:
-    """The number of a disk and the part of the folder's path that exists."""
-    existing = next(path for path in (folder, *folder.parents) if path.exists())
-    return existing.stat().st_dev, existing
-
-
-def disk_problems(needs: Mapping[Path, float]) -> list[str]:
-    """One sentence for each disk that has less room than the folders on it need, in GB."""
-    on_disks: dict[int, list[tuple[Path, float]]] = {}
-    for folder, gigabytes in needs.items():
-        disk, existing = disk_of(folder)
-        on_disks.setdefault(disk, []).append((existing, gigabytes))
-    problems = []
-    for parts in on_disks.values():
-        needed = sum(gigabytes for _, gigabytes in parts)
-        free = shutil.disk_usage(parts[0][0]).free / 1e9
-        if free < needed:
-            names = ' and '.join(str(folder) for folder, _ in parts)
-            problems.append(f'{free:.1f} GB are free for {names}; {needed:.0f} GB are needed.')
+def disk_problems(venv: Path) -> list[str]:
+    """One sentence for each disk that has less room than what is still to be installed needs."""
+    first = not installed('torch', venv)
+    needs = {venv: VENV_GB if first else UPDATE_GB}
+    if first:
+        needs[get_python.cache_of('uv', 'UV_CACHE_DIR')] = CACHE_GB
+    problems, disks = [], set()
+    for folder, needed in needs.items():
+        existing = next(path for path in (folder, *folder.parents) if path.exists())
+        free, disk = shutil.disk_usage(existing).free / 1e9, existing.stat().st_dev
+        if disk not in disks and free < needed:
+            problems.append(f'{free:.1f} GB are free for {existing}; {needed:.0f} GB are needed.')
+        disks.add(disk)
     return problems
 
 
 def all_problems(venv: Path) -> list[str]:
     """Everything that would stop the set-up later, all at once."""
-    python, state = python_of(venv), read_state(venv)
-    mine, root = '{}.{}'.format(*sys.version_info), state.get('root', str(ROOT))
     pin = re.search(r'^torch==(\S+)', (REQUIREMENTS / 'torch.txt').read_text(), re.MULTILINE)
     torch = pin[1] if pin else ''
     problems = [machine.compiler_problem(torch)]
-    if python not in (None, mine) or root != str(ROOT):  # it may hold work, so it is kept
+    python, root = python_of(venv), read_state(venv).get('root', str(ROOT))
+    if python not in (None, MINE) or root != str(ROOT):  # it may hold work, so it is kept
         problems.append(
-            f'.venv was made for Python {python} in {root}, this is Python {mine} in {ROOT}: '
+            f'.venv was made for Python {python} in {root}, this is Python {MINE} in {ROOT}: '
             'remove or rename .venv first.'
         )
     if platform.system() not in ('Linux', 'Darwin') or sys.maxsize < 2**32:
@@ -111,27 +105,21 @@ def all_problems(venv: Path) -> list[str]:
         )
     if re.search(r'\s', str(venv)):
         problems.append(f'The path {str(venv)!r} has a blank, which compilers split: move it.')
-    if pin and (problem := machine.torch_problem(pin[1])):
+    if pin and (problem := machine.torch_problem(torch)):
         problems.append(f'requirements/torch.txt: {problem}.')
-    if installed('torch', venv):
-        needs = {venv: UPDATE_GB}
-    else:
-        needs, cache = {venv: VENV_GB}, get_python.cache_of('uv', 'UV_CACHE_DIR')
-        if disk_of(cache)[0] != disk_of(venv)[0]:
-            needs[cache] = CACHE_GB
-    return [problem for problem in (*problems, *disk_problems(needs)) if problem]
+    return [problem for problem in (*problems, *disk_problems(venv)) if problem]
 
 
 def installed(package: str, venv: Path) -> bool:
     return any(venv.glob(f'lib/python3*/site-packages/{package}-*.dist-info'))
 
 
-def finished_state(python: str) -> dict[str, str]:
+def finished_state() -> dict[str, str]:
     """What setup.json says of a finished environment for this Python in this place."""
     digest = hashlib.sha256()
     for file in sorted(REQUIREMENTS.glob('*.txt')):
         digest.update(f'{file.name}\n{file.read_text(encoding="utf-8")}\n'.encode())
-    return {'root': str(ROOT), 'python': python, 'requirements': digest.hexdigest()}
+    return {'root': str(ROOT), 'python': MINE, 'requirements': digest.hexdigest()}
 
 
 def read_state(venv: Path) -> dict[str, str]:
@@ -184,6 +172,10 @@ def make_steps(venv: Path) -> list[Step]:
     def listed(*names: str) -> list[str]:
         return [part for name in names for part in ('-r', str(REQUIREMENTS / f'{name}.txt'))]
 
+    # Both OpenCV packages write the folder cv2. The headless one, which does without libGL.so.1,
+    # has to come second for its files to stay.
+    opencv = [*install, '--no-deps', 'opencv-python']
+    libraries = listed('mmcv', 'openmmlab', 'app', 'dev', 'docs')
     return [
         Step(
             'virtual environment and build tools',
@@ -199,16 +191,7 @@ def make_steps(venv: Path) -> list[Step]:
         Step(
             'OpenMMLab and the development tools',
             'under a minute: downloads 0.4 GB',
-            [
-                # Both OpenCV packages write the folder cv2. The headless one, which does without
-                # libGL.so.1, has to come second for its files to stay.
-                [*install, '--no-deps', 'opencv-python'],
-                [
-                    *install,
-                    '--no-build-isolation',
-                    *listed('mmcv', 'openmmlab', 'app', 'dev', 'docs'),
-                ],
-            ],
+            [opencv, [*install, '--no-build-isolation', *libraries]],
         ),
         Step(
             'mmrsir itself, and a check of everything',
@@ -227,7 +210,7 @@ def log_tail(log: Path, lines: int) -> list[str]:
     with log.open('rb') as file:
         file.seek(max(0, log.stat().st_size - 200 * (lines + 20)))
         text = file.read().decode('utf-8', errors='replace')
-    return [line for line in re.split(r'[\r\n]+', text) if line.strip()][-lines:]
+    return [line for line in text.splitlines() if line.strip()][-lines:]
 
 
 def clock(seconds: float) -> str:
@@ -321,9 +304,8 @@ def only_one_at_a_time(folder: Path) -> Iterator[int]:
 
 def set_up(venv: Path, lock: int) -> int:
     """Brings the environment to what requirements/ says; returns the exit status."""
-    python = '{}.{}'.format(*sys.version_info)
-    finished = finished_state(python)
-    if read_state(venv) == finished and python_of(venv) == python:
+    finished = finished_state()
+    if read_state(venv) == finished and python_of(venv) == MINE:
         print('.venv is set up.')
         return 0
     if problems := all_problems(venv):
@@ -339,7 +321,7 @@ def set_up(venv: Path, lock: int) -> int:
     write_state(venv, dict(finished, requirements='not yet installed'))
     log = venv / 'setup.log'
     log.write_bytes(b'')
-    print(f'Setting up .venv with Python {python}, details in {log}', flush=True)
+    print(f'Setting up .venv with Python {MINE}, details in {log}', flush=True)
     started, steps = time.monotonic(), make_steps(venv)
     try:
         for number, step in enumerate(steps, 1):
@@ -373,11 +355,11 @@ def go_on_with_another_python(problem: str) -> int:
 def main() -> int:
     """Sets up .venv, or says why not; returns the exit status."""
     problem = machine.python_problem(sys.version_info[:2]) or machine.python_parts_problem()
-    if problem and FETCHED in sys.argv:
+    if problem and FETCHED not in sys.argv:
+        return go_on_with_another_python(problem)
+    if problem:
         print(problem)
         return 1
-    if problem:
-        return go_on_with_another_python(problem)
     for ending in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(ending, signal.default_int_handler)
     try:

@@ -29,30 +29,24 @@ VARIABLES = {
     'trusted-host': ('UV_INSECURE_HOST', ' '),
 }
 # As pip: the newest version of all indexes, certificates of the system, no word on hard links.
-LIKE_PIP = {
-    'UV_INDEX_STRATEGY': 'unsafe-best-match',
-    'UV_SYSTEM_CERTS': '1',
-    'UV_NO_CONFIG': '1',
-}
+LIKE_PIP = dict(UV_INDEX_STRATEGY='unsafe-best-match', UV_SYSTEM_CERTS='1', UV_NO_CONFIG='1')
 
 
 def pip_settings(listing: str) -> dict[str, str]:
     """Settings by name from `pip config list`: variables win over commands, these over files."""
-    ranked: dict[str, tuple[int, str]] = {}
-    for line in listing.splitlines():
-        if match := re.fullmatch(r"(:env:|install|global)\.([\w-]+)=('.*'|\".*\")", line):
-            place, name, value = match.groups()
-            rank = ('global', 'install', ':env:').index(place)
-            ranked[name] = max(ranked.get(name, (-1, '')), (rank, str(ast.literal_eval(value))))
-    return {name: value for name, (_, value) in ranked.items()}
+    settings = {}
+    for place in ('global', 'install', ':env:'):
+        for name, value in re.findall(rf"^{place}\.([\w-]+)=('.*'|\".*\")$", listing, re.MULTILINE):
+            settings[name] = str(ast.literal_eval(value))
+    return settings
 
 
 def uv_environment(settings: Mapping[str, str]) -> dict[str, str]:
     """The variables that give uv these settings of pip."""
     environment = dict(LIKE_PIP)
-    for name, (variable, separator) in VARIABLES.items():
-        if name in settings:
-            value = settings[name]
+    for name, value in settings.items():
+        if name in VARIABLES:
+            variable, separator = VARIABLES[name]
             environment[variable] = separator.join(value.split()) if separator else value
     return environment
 
