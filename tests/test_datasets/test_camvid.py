@@ -67,8 +67,7 @@ def makers(folder, archives=False):
 
 def test_the_makers_form_is_halved_and_has_eleven_classes(tmp_path):
     folder = makers(tmp_path / 'makers')
-    counts = convert(folder, tmp_path / 'out', CAMVID_SPLIT)
-    assert counts == {'train': 4, 'val': 2, 'test': 2}
+    convert(folder, tmp_path / 'out', CAMVID_SPLIT)
     labels = pixels(tmp_path / 'out/ann_dir/train/0001TP_006690.png')
     assert labels.shape == (360, 480) and (labels == labels[0]).all()
     expected = [VOID] + [CLASSES.index(name) for name, members in _COLOURS.items() for _ in members]

@@ -192,7 +192,7 @@ def test_encrypted_zip_is_refused(tmp_path, manifest):
 
 
 def test_whole_data_set_is_read_with_the_published_manifest(tmp_path, monkeypatch):
-    monkeypatch.setattr(conversion, 'decode', lambda paths, *_: [len(paths)])  # to save time
+    monkeypatch.setattr(conversion, 'decode_all', lambda *_: {'any': 1})  # to save time
     split = read_manifest(ROOT / 'tools/dataset_converters/splits/miniimagenet.json')
     tree = tmp_path / 'images'
     link_images(tree, [name for label in split.classes for name in split.images[label]])

@@ -10,7 +10,6 @@ Examples:
 """
 
 from collections.abc import Sequence
-from functools import partial
 
 from mmrsir.datasets.converters.command_line import new_coco_parser, write_coco
 from mmrsir.datasets.converters.mask_pictures import VALUES, read_masks
@@ -35,8 +34,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         'masks, otherwise objects)',
     )
     args = parser.parse_args(argv)
-    read = partial(read_masks, args.images, args.masks, args.classes, args.values)
-    write_coco(read, args)
+    write_coco(args, *read_masks(args.images, args.masks, args.classes, args.values))
 
 
 if __name__ == '__main__':

@@ -7,7 +7,6 @@ Example:
 """
 
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 from mmrsir.datasets.converters.command_line import new_coco_parser, write_coco
@@ -35,10 +34,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         help='take the sizes of the pictures where the XML files have others',
     )
     args = parser.parse_args(argv)
-    read = partial(
-        read_voc, args.annotations, args.images, args.classes, args.first_pixel, args.any_size
-    )
-    write_coco(read, args)
+    found = read_voc(args.annotations, args.images, args.classes, args.first_pixel, args.any_size)
+    write_coco(args, *found)
 
 
 if __name__ == '__main__':

@@ -18,7 +18,7 @@ import re
 from fractions import Fraction
 from pathlib import PurePosixPath
 
-from .image_sets import ImageSet
+from .conversion import ImageSet
 
 _CLASS = re.compile(r'(?!257)\d{3}\..+')
 

@@ -24,9 +24,8 @@ accuracy on val is optimistic.
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 
@@ -90,47 +89,40 @@ _NEEDED = (
 )
 
 
-@dataclass(frozen=True)
-class _Frame:
-    part: str
-    image: Path
-    labels: Path
-
-
 def convert(
     source: str | Path,
     out_dir: str | Path,
     split: Mapping[str, Sequence[str]],
     workers: int = 1,
     verbose: bool = False,
-) -> dict[str, int]:
+) -> None:
     """Check a copy of CamVid and write its frames and label maps as mmseg reads them."""
     check_int('workers', workers, 1)
     source, out_dir = Path(source), Path(out_dir)
     console = new_console(verbose)
+    part_of = {name: part for part, names in split.items() for name in names}
     with ExitStack() as stack:
         folder = stack.enter_context(unpacked(source, out_dir, _NEEDED, console))
         folders = [folder]
         for archive in sorted(folder.glob('*.zip')):
             if is_archive(archive):
                 folders.append(stack.enter_context(unpacked(archive, out_dir, _NEEDED, console)))
-        frames = _find(folders, split)
-        images = decode_all([f.image for f in frames], _image, workers, console)
-        labels = decode_all([f.labels for f in frames], _labels, workers, console)
-        for folder_name, contents in (('img_dir', images), ('ann_dir', labels)):
-            shutil.rmtree(out_dir / folder_name, ignore_errors=True)
-            write_whole(
-                {
-                    out_dir / folder_name / frame.part / f'{_name(frame.image)}.png': content
-                    for frame, content in zip(frames, contents, strict=True)
-                }
-            )
-    counts = {part: sum(frame.part == part for frame in frames) for part in PARTS}
+        frames, label_maps = _find(folders, part_of)
+        written = {
+            'img_dir': decode_all(frames, _image, workers, console),
+            'ann_dir': decode_all(label_maps, _labels, workers, console),
+        }
+    for below, contents in written.items():
+        shutil.rmtree(out_dir / below, ignore_errors=True)
+        files = {}
+        for path, content in contents.items():
+            name = _name(path)
+            files[out_dir / below / part_of[name] / f'{name}.png'] = content
+        write_whole(files)
     console.print(
-        f'{", ".join(f"{count} {part}" for part, count in counts.items())} frames of '
+        f'{", ".join(f"{len(split[part])} {part}" for part in PARTS)} frames of '
         f'{SIZE[0]} x {SIZE[1]} pixels, {len(CLASSES)} classes, void {VOID}: {out_dir}'
     )
-    return counts
 
 
 def read_split(path: str | Path) -> dict[str, list[str]]:
@@ -143,12 +135,13 @@ def _name(path: Path) -> str:
     return path.stem.removesuffix('_L')
 
 
-def _find(folders: Sequence[Path], split: Mapping[str, Sequence[str]]) -> list[_Frame]:
+def _find(
+    folders: Sequence[Path], part_of: Mapping[str, str]
+) -> tuple[Iterable[Path], Iterable[Path]]:
     """Find frames and label maps, and compare them with the split."""
-    paths = [path for folder in folders for path in sorted(folder.rglob('*.png'))]
     kinds: dict[str, dict[str, Path]] = {'frames': {}, 'label maps': {}}
-    part_of: dict[str, str] = {}
-    for path in paths:
+    moved = set()
+    for path in (path for folder in folders for path in sorted(folder.rglob('*.png'))):
         labelled = path.stem.endswith('_L') or path.parent.name.endswith('annot')
         kind, name = kinds['label maps' if labelled else 'frames'], _name(path)
         if name in kind:
@@ -156,28 +149,26 @@ def _find(folders: Sequence[Path], split: Mapping[str, Sequence[str]]) -> list[_
                 f'{kind[name]} and {path} are the same frame; name one folder of them'
             )
         kind[name] = path
-        part_of.setdefault(name, path.parent.name.removesuffix('annot'))
-    if not paths:
+        part = path.parent.name.removesuffix('annot')
+        if part in PARTS and part_of.get(name, part) != part:
+            moved.add(name)
+    if not any(kinds.values()):
         raise InvalidValueError(f'{folders[0]} holds no frame of CamVid. {_NEEDED}')
-    expected = {name: part for part, names in split.items() for name in names}
-    problems = []
+    problems = {}
     for kind_name, found in kinds.items():
-        missing, strange = sorted(expected.keys() - found), sorted(found.keys() - expected)
-        problems += [f'missing {kind_name} ({len(missing)}): {first_ten(missing)}'] * bool(missing)
-        problems += [f'unknown {kind_name} ({len(strange)}): {first_ten(strange)}'] * bool(strange)
-    moved = sorted(
-        name for name, part in part_of.items() if part in PARTS and expected.get(name, part) != part
-    )
-    problems += [f'frames in another part ({len(moved)}): {first_ten(moved)}'] * bool(moved)
-    if problems:
-        lines = '\n  '.join(problems)
-        raise InvalidValueError(
-            f'{folders[0]} is not a complete copy of CamVid:\n  {lines}\n{_NEEDED}'
-        )
-    return [
-        _Frame(part, kinds['frames'][name], kinds['label maps'][name])
-        for name, part in expected.items()
+        problems[f'missing {kind_name}'] = part_of.keys() - found
+        problems[f'unknown {kind_name}'] = found.keys() - part_of
+    problems['frames in another part'] = moved
+    lines = [
+        f'\n  {problem} ({len(names)}): {first_ten(sorted(names))}'
+        for problem, names in problems.items()
+        if names
     ]
+    if lines:
+        raise InvalidValueError(
+            f'{folders[0]} is not a complete copy of CamVid:{"".join(lines)}\n{_NEEDED}'
+        )
+    return kinds['frames'].values(), kinds['label maps'].values()
 
 
 def _image(path: Path, image: Image.Image) -> bytes:

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from pycocotools import mask as coco_mask
 
 from ...utils.errors import InvalidValueError
@@ -18,10 +17,10 @@ from ...utils.listing import first_ten
 from ...utils.missing import alike
 from ...utils.suggestions import did_you_mean
 from ..loading.headers import open_image, orientation
+from ..loading.image_files import image_suffixes
 from ..splits import split_images
 from .sources import check_exists
 
-SUFFIXES = frozenset(Image.registered_extensions())
 _COUNTED = 100  # detections of an image, in COCO's AP
 
 
@@ -33,6 +32,17 @@ class LabelledImage:
     width: int  # in pixels, as it is loaded
     height: int
     objects: Sequence[dict[str, Any]]  # COCO annotations without ids, and the name of the class
+
+
+def is_picture(path: Path) -> bool:
+    return path.suffix.lower() in image_suffixes() and not path.name.startswith('.')
+
+
+def check_problems(what: str, problems: Sequence[str]) -> None:
+    """Raise InvalidValueError with the first problems, if there are some."""
+    if problems:
+        shown = ''.join(f'\n  {one}' for one in problems[:10])
+        raise InvalidValueError(f'{len(problems)} {what} are wrong; the first are:{shown}')
 
 
 def check_classes(classes: Sequence[str]) -> None:
@@ -72,10 +82,10 @@ def parts_of(
             return {'train': list(images)}
         names = [image.path.as_posix() for image in images]
         val = set(split_images('pictures', {'all': names}, val_share).val['all'])
-        chosen: dict[str, list[LabelledImage]] = {'train': [], 'val': []}
-        for name, image in zip(names, images, strict=True):
-            chosen['val' if name in val else 'train'].append(image)
-        return chosen
+        return {
+            'train': [image for image in images if image.path.as_posix() not in val],
+            'val': [image for image in images if image.path.as_posix() in val],
+        }
     known: dict[str, set[Path]] = defaultdict(set)
     for image in images:
         for key in (image.path.stem, image.path.name):

@@ -2,15 +2,14 @@
 
 import argparse
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
 from ...utils.errors import InvalidValueError
 from ...utils.files import write_whole
 from .coco_files import LabelledImage, coco_json, parts_of, summary
-from .conversion import convert
-from .image_sets import ImageSet
+from .conversion import ImageSet, convert
 
 
 def _new_parser(description: str | None) -> argparse.ArgumentParser:
@@ -88,11 +87,13 @@ def new_coco_parser(description: str | None) -> argparse.ArgumentParser:
 
 
 def write_coco(
-    read: Callable[[], tuple[list[LabelledImage], list[str], Path, list[str]]],
     args: argparse.Namespace,
+    images: Sequence[LabelledImage],
+    classes: Sequence[str],
+    root: Path,
+    said: Sequence[str],
 ) -> None:
-    """Read images, their classes and folder, write COCO files, and say what was done."""
-    images, classes, root, said = read()
+    """Write COCO files of images below a root, and say what was done."""
     if not any(image.objects for image in images):
         raise InvalidValueError(
             f'the {len(images)} pictures of {root} have no object, so there is '

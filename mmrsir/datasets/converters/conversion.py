@@ -10,16 +10,33 @@ of their names. Where the lists are there already, the images are not decoded ag
 """
 
 import os
-from pathlib import Path
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path, PurePosixPath
 from statistics import median
 
 from ...utils.arguments import check_int
 from ...utils.errors import InvalidValueError
 from ...utils.files import write_whole
 from ...utils.listing import first_ten
+from ..loading.decoding import decode_all
 from ..splits import Split, read_manifest, split_images, write_manifest
-from .image_sets import Found, ImageSet, decode, differences, find_images
 from .sources import kept_folder, new_console
+
+IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp')
+_FORMATS = ('JPEG', 'PNG', 'BMP')
+Images = Mapping[str, Mapping[str, Path]]  # by class and name
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """A data set of which every image has one class."""
+
+    name: str
+    class_of: Callable[[PurePosixPath], str | None]
+    val_share: Fraction
+    needed: str
 
 
 def convert(
@@ -41,11 +58,11 @@ def convert(
         )
 
     folder = kept_folder(source, out_dir / 'images', image_set.needed, console)
-    found = find_images(image_set, folder)
-    if found.left_out:
-        console.print(f'files left out ({len(found.left_out)}): {first_ten(found.left_out)}')
-    split = known or split_images(image_set.name, found.images, image_set.val_share)
-    problems = differences(found, split)
+    images, left_out = _find_images(image_set, folder)
+    if left_out:
+        console.print(f'files left out ({len(left_out)}): {first_ten(left_out)}')
+    split = known or split_images(image_set.name, images, image_set.val_share)
+    problems = _differences(images, split)
     if problems:
         raise InvalidValueError(
             f'{folder} differs from the copy of {image_set.name} in {manifest}:\n  '
@@ -54,12 +71,20 @@ def convert(
             '--manifest FILE (manifest=…).'
         )
 
-    lists = _lists(found, split, out_dir)
+    labels: dict[str, dict[Path, int]] = {'train': {}, 'val': {}}
+    for label, name in enumerate(split.classes):
+        val = set(split.val[name])
+        for file, path in sorted(images[name].items()):
+            labels['val' if file in val else 'train'][path] = label
+    lists = {
+        out_dir / f'meta/{part}.txt': list_images(label_of, out_dir)
+        for part, label_of in labels.items()
+    }
     if known and all(path.is_file() and path.read_text('utf-8') == lists[path] for path in lists):
         console.print(f'{out_dir} holds these lists already; nothing to do')
         return split
-    paths = sorted(path for images in found.images.values() for path in images.values())
-    sides = decode(paths, workers, console)
+    paths = sorted(path for files in images.values() for path in files.values())
+    sides = decode_all(paths, lambda path, image: min(image.size), workers, console, _FORMATS)
     if known is None:
         write_manifest(manifest, split)
         console.print(f'made {manifest}')
@@ -67,22 +92,60 @@ def convert(
     console.print(
         f'{split.num_images - split.num_val} images for training and {split.num_val} for '
         f'validation, {len(split.classes)} classes: {", ".join(map(str, lists))}\n'
-        f'median of their shorter sides: {median(sides):g} pixels'
+        f'median of their shorter sides: {median(sides.values()):g} pixels'
     )
     return split
 
 
-def _lists(found: Found, split: Split, out_dir: Path) -> dict[Path, str]:
-    lines: dict[str, list[str]] = {'train': [], 'val': []}
-    for number, label in enumerate(split.classes):
-        val = set(split.val[label])
-        for name in split.images[label]:
-            path = listed_path(found.images[label][name], out_dir)
-            lines['val' if name in val else 'train'].append(f'{path} {number}\n')
-    return {out_dir / f'meta/{part}.txt': ''.join(text) for part, text in lines.items()}
-
-
-def listed_path(path: Path, out_dir: Path) -> str:
-    """Return an image's path as a list in a folder has it: from the folder, or absolute."""
+def list_images(label_of: Mapping[Path, int], out_dir: Path) -> str:
+    """Return the content of a list in a folder; paths go from the folder, or are absolute."""
     root = os.path.join(os.path.abspath(out_dir), '')
-    return os.path.abspath(path).removeprefix(root)
+    return ''.join(
+        f'{os.path.abspath(path).removeprefix(root)} {label}\n' for path, label in label_of.items()
+    )
+
+
+def _find_images(image_set: ImageSet, folder: Path) -> tuple[Images, list[str]]:
+    """Return the images of a data set in any depth below a folder, and what is left out."""
+    images: dict[str, dict[str, Path]] = {}
+    left_out, twice = [], []
+    for parent, folders, names in os.walk(folder, followlinks=True, onerror=_raise):
+        folders.sort()
+        parent_below = PurePosixPath(Path(parent).relative_to(folder).as_posix())
+        for name in names:
+            path, below, label = Path(parent, name), parent_below / name, None
+            if below.suffix.lower() in IMAGE_SUFFIXES and not name.startswith('.'):
+                label = image_set.class_of(below)
+            if label is None:
+                left_out.append(str(below))
+            elif images.setdefault(label, {}).setdefault(name, path) != path:
+                twice.append(str(below))
+    if not images:
+        raise InvalidValueError(f'{folder} holds no image of {image_set.name}. {image_set.needed}')
+    if twice:
+        raise InvalidValueError(
+            f'{folder} holds images twice, under other folders: {first_ten(sorted(twice))}; '
+            'name a folder that holds each once'
+        )
+    return images, sorted(left_out)
+
+
+def _raise(error: OSError) -> None:
+    raise error
+
+
+def _differences(found: Images, split: Split) -> list[str]:
+    missing = split.images.keys() - found.keys()
+    additional = found.keys() - split.images.keys()
+    common = sorted(split.images.keys() & found.keys())
+    kinds = {
+        'missing classes': sorted(missing),
+        'additional classes': sorted(additional),
+        'missing images': [
+            f'{k}/{name}' for k in common for name in split.images[k] if name not in found[k]
+        ],
+        'additional images': [
+            f'{k}/{name}' for k in common for name in sorted({*found[k]} - {*split.images[k]})
+        ],
+    }
+    return [f'{kind} ({len(items)}): {first_ten(items)}' for kind, items in kinds.items() if items]

@@ -43,7 +43,6 @@ from ..splits import split_images
 from .coco_files import LabelledImage, coco_json, encode_mask
 from .sources import check_exists, new_console, unpacked
 
-PARTS = ('train', 'val', 'test')
 VAL_SHARE = Fraction(1, 10)
 SOLUTION = 'stage1_solution.csv'
 _NEEDED = (
@@ -60,7 +59,7 @@ def convert(
     solution: str | Path | None = None,
     workers: int = 1,
     verbose: bool = False,
-) -> dict[str, tuple[int, int]]:
+) -> None:
     """Check a copy of the data set and write it as mmdet reads it."""
     check_int('workers', workers, 1)
     train, test, out_dir = Path(train), Path(test), Path(out_dir)
@@ -74,24 +73,24 @@ def convert(
         parts = {**_split(known), 'test': tested}
         files = {
             out_dir / part / f'{image.path.stem}.png': image.path.read_bytes()
-            for part in PARTS
-            for image in parts[part]
+            for part, images in parts.items()
+            for image in images
         }
-    for part in PARTS:
-        shutil.rmtree(out_dir / part, ignore_errors=True)
-    write_whole(files)
     lists = {}
-    for part in PARTS:
-        written = [replace(one, path=Path(f'{one.path.stem}.png')) for one in parts[part]]
+    for part, images in parts.items():
+        shutil.rmtree(out_dir / part, ignore_errors=True)
+        written = [replace(one, path=Path(f'{one.path.stem}.png')) for one in images]
         content = coco_json(written, ['nucleus'], Path())
         lists[out_dir / f'annotations/instances_{part}.json'] = content
+    write_whole(files)
     write_whole(lists)
-    counts = {part: (len(parts[part]), sum(len(p.objects) for p in parts[part])) for part in PARTS}
-    for part, (num_images, num_nuclei) in counts.items():
-        most = max((len(image.objects) for image in parts[part]), default=0)
-        console.print(f'{part}: {num_images} images, {num_nuclei} nuclei, up to {most} an image')
+    for part, images in parts.items():
+        counts = [len(image.objects) for image in images]
+        console.print(
+            f'{part}: {len(images)} images, {sum(counts)} nuclei, '
+            f'up to {max(counts, default=0)} an image'
+        )
     console.print(f'written to {out_dir}')
-    return counts
 
 
 def decode_runs(runs: str, height: int, width: int) -> Mask:
@@ -121,13 +120,7 @@ def _read_images(
     if len(set(names)) < len(names):
         twice = sorted({name for name in names if names.count(name) > 1})
         raise InvalidValueError(f'{folder} holds images twice: {first_ten(twice)}')
-    sizes = dict(
-        zip(
-            images,
-            decode_all(images, lambda path, image: image.size, workers, console),
-            strict=True,
-        )
-    )
+    sizes = decode_all(images, lambda path, image: image.size, workers, console)
     masks = {path: sorted(path.parent.parent.glob('masks/*.png')) for path in images}
     if solution is not None and not any(masks.values()):
         nuclei = _nuclei_of_solution(solution, sizes)
@@ -137,9 +130,7 @@ def _read_images(
         def encode(path: Path, mask: Image.Image) -> dict[str, Any]:
             return _encode_file(mask, size_of[path])
 
-        encoded = dict(
-            zip(size_of, decode_all(list(size_of), encode, workers, console), strict=True)
-        )
+        encoded = decode_all(size_of, encode, workers, console)
         nuclei = {image: [encoded[mask] for mask in found] for image, found in masks.items()}
     bare = [path.stem for path in images if not nuclei[path]]
     if bare:

@@ -17,7 +17,15 @@ from ...utils.listing import first_ten
 from ...utils.missing import alike, nearest
 from ..loading.decoding import decode_strictly
 from ..loading.headers import num_frames
-from .coco_files import SUFFIXES, LabelledImage, check_classes, encode_mask, loaded_size
+from ..loading.image_files import image_suffixes
+from .coco_files import (
+    LabelledImage,
+    check_classes,
+    check_problems,
+    encode_mask,
+    is_picture,
+    loaded_size,
+)
 
 VALUES = ('objects', 'files', 'classes')
 VOID = 255  # pixels of no class
@@ -73,9 +81,7 @@ def read_masks(
                 except (OSError, ValueError) as error:
                     problems.append(f'{file}: {error}')
         pictures.append(LabelledImage(path, *size, objects))
-    if problems:
-        shown = '\n  '.join(problems[:10])
-        raise InvalidValueError(f'{len(problems)} masks are wrong; the first are:\n  {shown}')
+    check_problems('masks', problems)
     counts = Counter(one['name'] for picture in pictures for one in picture.objects)
     if not counts:
         raise InvalidValueError(
@@ -117,11 +123,7 @@ def _find_pictures(images: str) -> tuple[list[Path], Path]:
         parts = Path(images).parent.parts
         fixed = next((i for i, part in enumerate(parts) if _is_pattern(part)), len(parts))
         root = Path(*parts[:fixed])
-    pictures = [
-        path
-        for path in found
-        if path.suffix.lower() in SUFFIXES and path.is_file() and not path.name.startswith('.')
-    ]
+    pictures = [path for path in found if is_picture(path) and path.is_file()]
     if not pictures:
         hint = nearest(images) if not root.exists() else ''
         raise FileNotFoundError(
@@ -148,7 +150,7 @@ def _masks_of(picture: Path, masks: str, classes: Sequence[str]) -> dict[str, li
         name: [
             Path(path)
             for path in sorted(glob(_pattern(picture, masks, name), recursive=True))
-            if Path(path).suffix.lower() in SUFFIXES and Path(path) != picture
+            if Path(path).suffix.lower() in image_suffixes() and Path(path) != picture
         ]
         for name in names
     }
@@ -167,7 +169,7 @@ def _near(picture: Path, masks: str, name: str) -> str:
     found = [
         one
         for one in sorted(folder.iterdir())
-        if one.suffix.lower() in SUFFIXES and re.fullmatch(wanted, alike(one.name))
+        if one.suffix.lower() in image_suffixes() and re.fullmatch(wanted, alike(one.name))
     ]
     if not found:
         return ''

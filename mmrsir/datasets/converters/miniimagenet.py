@@ -27,7 +27,7 @@ import re
 from fractions import Fraction
 from pathlib import PurePosixPath
 
-from .image_sets import ImageSet
+from .conversion import ImageSet
 
 _WORDNET_ID = re.compile(r'n\d{8}')
 

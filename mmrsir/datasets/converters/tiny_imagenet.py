@@ -35,7 +35,7 @@ from ...utils.errors import InvalidValueError
 from ...utils.files import write_whole
 from ...utils.listing import first_ten
 from ..loading.decoding import decode_all
-from .conversion import listed_path
+from .conversion import list_images
 from .sources import kept_folder, new_console
 
 SIZE = (64, 64)
@@ -49,7 +49,7 @@ _NEEDED = (
 
 def convert(
     source: str | Path, out_dir: str | Path, workers: int = 1, verbose: bool = False
-) -> dict[str, int]:
+) -> None:
     """Check a copy of Tiny-ImageNet and list its images."""
     check_int('workers', workers, 1)
     source, out_dir = Path(source), Path(out_dir)
@@ -58,25 +58,18 @@ def convert(
     classes = sorted((folder / _LIST).read_text(encoding='utf-8').split())
     parts = {'train': _find_train(folder, classes), 'val': _find_val(folder, classes)}
     class_of = {path: name for images in parts.values() for path, name in images.items()}
-    paths = list(class_of)
-    hashes = decode_all(paths, _hash, workers, console)
-    _report_duplicates(dict(zip(paths, hashes, strict=True)), class_of, console)
+    _report_duplicates(decode_all(class_of, _hash, workers, console), class_of, console)
 
-    label_of = {name: label for label, name in enumerate(classes)}
-    lists = {
-        out_dir / f'meta/{part}.txt': ''.join(
-            f'{listed_path(path, out_dir)} {label_of[name]}\n' for path, name in images.items()
-        )
-        for part, images in parts.items()
-    }
-    names = _names(folder, classes)
-    write_whole({out_dir / 'meta/classes.txt': ''.join(f'{name}\n' for name in names), **lists})
-    counts = {part: len(images) for part, images in parts.items()}
-    found = (len(classes), *counts.values())
+    names = ''.join(f'{name}\n' for name in _names(folder, classes))
+    files = {out_dir / 'meta/classes.txt': names}
+    for part, images in parts.items():
+        labels = {path: classes.index(name) for path, name in images.items()}
+        files[out_dir / f'meta/{part}.txt'] = list_images(labels, out_dir)
+    write_whole(files)
+    found = (len(classes), *map(len, parts.values()))
     console.print('{1} images for training and {2} for validation, {0} classes'.format(*found))
     if found != WHOLE:
         console.print('the whole set has {1} + {2} images of {0} classes'.format(*WHOLE))
-    return counts
 
 
 def _root(folder: Path) -> Path:

@@ -1,7 +1,6 @@
 """Boxes from the XML files of Pascal VOC, which labelImg, CVAT and others write too."""
 
 import math
-import os
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
@@ -13,7 +12,8 @@ from ...utils.errors import InvalidValueError
 from ...utils.listing import first_ten
 from ...utils.missing import alike
 from ...utils.suggestions import did_you_mean
-from .coco_files import SUFFIXES, LabelledImage, check_classes, loaded_size
+from ..loading.image_files import walk
+from .coco_files import LabelledImage, check_classes, check_problems, is_picture, loaded_size
 from .sources import check_exists
 
 _CORNERS = ('xmin', 'ymin', 'xmax', 'ymax')
@@ -44,7 +44,13 @@ def read_voc(
         raise InvalidValueError(
             f'{annotations} holds no XML file: name the folder with the annotations'
         )
-    of_name, of_stem, of_alike = _pictures(images)
+    there = [Path(images, name) for name in walk(images) if is_picture(Path(name))]
+    if not there:
+        raise InvalidValueError(f'{images} holds no picture: name the folder with the pictures')
+    of_stem, of_alike = defaultdict(list), defaultdict(list)
+    for path in there:
+        of_stem[path.stem].append(path)
+        of_alike[alike(path.stem)].append(path)
     problems: list[str] = []
     files_of: dict[Path, Path] = {}
     read: list[tuple[Path, tuple[int, int], list[dict[str, Any]]]] = []
@@ -76,10 +82,7 @@ def read_voc(
                 one['area'] = one['bbox'][2] * one['bbox'][3]
             except ValueError as error:
                 problems.append(f'{picture}: {one["name"]}: {error}')
-    if problems:
-        shown = '\n  '.join(problems[:10])
-        raise InvalidValueError(f'{len(problems)} annotations are wrong; the first are:\n  {shown}')
-
+    check_problems('annotations', problems)
     names = sorted({one['name'] for one in objects}) if classes is None else list(classes)
     counts = Counter(one['name'] for one in objects)
     others = {name: number for name, number in counts.items() if name not in names}
@@ -92,8 +95,7 @@ def read_voc(
         LabelledImage(path, *size, [one for one in found if one['name'] in names])
         for path, size, found in read
     ]
-    used = {picture.path for picture in pictures}
-    bare = sorted(path.name for path in of_name.values() if path not in used)
+    bare = sorted(path.name for path in there if path not in files_of)
     said = [f'the first pixel of a picture counts as {first_pixel}']
     if others:
         said.append('left out, as of other classes: ' + first_ten([*map(str, others.items())]))
@@ -127,23 +129,6 @@ def _parse(file: Path) -> ElementTree.Element:
             f'its root is <{root.tag}>, but VOC writes <annotation>: export the data set as VOC'
         )
     return root
-
-
-def _pictures(folder: Path) -> tuple[dict[str, Path], dict[str, list[Path]], dict[str, list[Path]]]:
-    """Return the pictures below a folder by name, by stem, and by what their stem is alike to."""
-    of_name: dict[str, Path] = {}
-    of_stem = defaultdict(list)
-    of_alike = defaultdict(list)
-    for parent, _, names in os.walk(folder, followlinks=True):
-        for name in sorted(names):
-            path = Path(parent, name)
-            if path.suffix.lower() in SUFFIXES and not name.startswith('.'):
-                of_name[str(path.relative_to(folder))] = path
-                of_stem[path.stem].append(path)
-                of_alike[alike(path.stem)].append(path)
-    if not of_name:
-        raise InvalidValueError(f'{folder} holds no picture: name the folder with the pictures')
-    return of_name, of_stem, of_alike
 
 
 def _picture_of(

@@ -1,9 +1,9 @@
 """Decoding of the images that a converter is given."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import TypeVar
 
 from PIL import Image, UnidentifiedImageError
 from rich.console import Console
@@ -35,30 +35,32 @@ def _open(data: bytes, formats: tuple[str, ...] | None) -> Image.Image:
 
 
 def decode_all(
-    paths: Sequence[Path],
+    paths: Iterable[Path],
     take: Callable[[Path, Image.Image], T],
     workers: int,
     console: Console,
     formats: tuple[str, ...] | None = None,
-) -> list[T]:
-    """Decode images in threads and return what is taken of each; ten of the broken are named."""
+) -> dict[Path, T]:
+    """Decode images in threads; return what is taken of each, in order; ten broken are named."""
+    paths = list(paths)
+    taken: dict[Path, T] = {}
     broken: dict[Path, str] = {}
 
-    def decode(path: Path) -> T | None:
+    def decode(path: Path) -> None:
         try:
-            return take(path, decode_strictly(path.read_bytes(), formats))
+            taken[path] = take(path, decode_strictly(path.read_bytes(), formats))
         except Exception as error:  # what a broken file makes Pillow raise is not bounded
             broken[path] = str(error)
-        return None
 
     console.print(f'decoding {len(paths)} images')
     # Threads suffice: Pillow decodes without the interpreter's lock.
     pool = ThreadPoolExecutor(workers)
     try:
-        taken = list(show_progress(pool.map(decode, paths), 'images', len(paths), console))
+        for _ in show_progress(pool.map(decode, paths), 'images', len(paths), console):
+            pass
     finally:
         pool.shutdown(cancel_futures=True)  # an interrupt does not wait for the rest
     if broken:
         named = [f'{path} ({broken[path]})' for path in paths if path in broken]
         raise InvalidValueError(f'images that are broken ({len(named)}): {first_ten(named)}')
-    return cast(list[T], taken)
+    return {path: taken[path] for path in paths}
