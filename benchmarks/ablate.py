@@ -32,7 +32,6 @@ from mmrsir.utils.errors import InvalidValueError, plain_errors
 
 
 def argument_parser() -> argparse.ArgumentParser:
-    """Return the parser of the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -99,7 +98,6 @@ def plan(args: argparse.Namespace) -> list[Training]:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run the comparison."""
     parser = argument_parser()
     args = parser.parse_args(argv)
     device = args.device or ('cuda' if torch.cuda.is_available() else 'cpu')

@@ -42,7 +42,6 @@ WIDTH = 120  # of the table where the output is no terminal
 
 
 def argument_parser() -> argparse.ArgumentParser:
-    """Return the parser of the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__.splitlines()[0],
         epilog=subjects.__doc__,
@@ -130,7 +129,6 @@ def read_arguments(args: argparse.Namespace) -> tuple[list[Case], torch.device]:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run the benchmark."""
     parser = argument_parser()
     args = parser.parse_args(argv)
     MMLogger.get_instance('mmengine', log_level='ERROR')  # its notes would stand in the table

@@ -31,7 +31,6 @@ LARGEST = 20  # kernels that are listed
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Measure, and write after each part."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -109,17 +108,14 @@ def time_halves(
         x = torch.randn(batch, grid[0] * grid[1], channels).to(device, dtype)
         order = torch.rand(x.shape[:2]).argsort(1).to(device)
         places = fill_windows(order, block.mixer.window_tokens)
-        operators: dict[str, Callable[..., Any]] = dict(attention=_attention, mlp=_mlp)
-        kernels: dict[str, Callable[..., Any]] = dict(
-            attention=fused_block.add_attention, mlp=fused_block.add_mlp
+        halves: dict[str, tuple[Callable[..., Any], Callable[..., Any], tuple[Any, ...]]] = dict(
+            attention=(_attention, fused_block.add_attention, (block, x, places)),
+            mlp=(_mlp, fused_block.add_mlp, (block, x)),
         )
-        for half, operands in (('attention', (block, x, places)), ('mlp', (block, x))):
-            unfused = operators[half]
+        for half, (unfused, fused, operands) in halves.items():
             if device.type == 'cuda':
                 unfused = torch.compile(unfused)
-            ways = dict(
-                unfused=partial(unfused, *operands), fused=partial(kernels[half], *operands)
-            )
+            ways = dict(unfused=partial(unfused, *operands), fused=partial(fused, *operands))
             shape = dict(stage=index + 1, tokens=x.shape[1], channels=channels, half=half)
             rows += [dict(**shape, **row) for row in time_in_turn(ways, device)]
     return rows

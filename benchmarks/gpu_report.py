@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from markdown_tables import markdown_table
 
 from mmrsir.models import ARCHS
 from mmrsir.utils.errors import InvalidValueError, plain_errors
@@ -34,19 +35,19 @@ OURS, SWIN = 'rsir_tiny', 'timm:swin_tiny_patch4_window7_224'
 # as it goes: norm and gather 2, qkv 4, attention 4, projection 3, norm 2, MLP 5 and 6.
 ELEMENTS = 26
 BYTES = 2  # of an element in bfloat16
-AIMS = dict(
-    floor_ratio='at most 1.35',
-    forward_ratio='at least 2.2',
-    training_ratio='at least 1.5',
-    memory_ratio='at most 0.7',
-    fused_ratio='at least 1.05',
-)
-SAID = dict(
-    floor_ratio='RSIR-T, forward / the larger of its layers alone and the time to move its bytes',
-    forward_ratio='timm swin_tiny / RSIR-T, forward, each in its best mode',
-    training_ratio='timm swin_tiny / RSIR-T, training step, each in its best mode',
-    memory_ratio='peak memory, training step, RSIR-T / timm swin_tiny',
-    fused_ratio='RSIR-T compiled, forward: without fused kernels / with them',
+# What each compares, and its aim.
+RATIOS = dict(
+    floor_ratio=(
+        'RSIR-T, forward / the larger of its layers alone and the time to move its bytes',
+        'at most 1.35',
+    ),
+    forward_ratio=('timm swin_tiny / RSIR-T, forward, each in its best mode', 'at least 2.2'),
+    training_ratio=(
+        'timm swin_tiny / RSIR-T, training step, each in its best mode',
+        'at least 1.5',
+    ),
+    memory_ratio=('peak memory, training step, RSIR-T / timm swin_tiny', 'at most 0.7'),
+    fused_ratio=('RSIR-T compiled, forward: without fused kernels / with them', 'at least 1.05'),
 )
 
 
@@ -61,12 +62,10 @@ class Part:
     environment: Mapping[str, str] = field(default_factory=dict)
 
     def file(self, folder: Path, suffix: str) -> Path:
-        """Return the path of a file of this part."""
         return folder / f'{self.name.replace(" ", "-").replace(":", "-")}{suffix}'
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run all parts within the time that there is."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -158,15 +157,9 @@ def plan(out: Path, tiny: bool) -> tuple[list[Part], list[Part]]:
 
 
 def run_parts(parts: Sequence[Part], end: float, out: Path) -> dict[str, Any]:
-    """Run parts at the same time.
+    """Run parts at the same time; return what came of each, by name.
 
-    Args:
-        parts: The parts.
-        end: When all must have ended, as ``time.monotonic()`` counts.
-        out: Folder for what they print.
-
-    Returns:
-        What came of each, by name.
+    All must have ended at ``end``, as ``time.monotonic()`` counts.
     """
     begun = time.monotonic()
     if begun >= end:
@@ -266,31 +259,25 @@ def summarize(parts: Mapping[str, Any]) -> dict[str, Any]:
 def markdown(report: Mapping[str, Any]) -> str:
     """Show the comparison beside its aims, and what became of each part."""
     summary = report['summary']
-    comparison = [
-        '| | measured | aim |',
-        '|---|---|---|',
-        *(
-            f'| {text} | {f"{summary[key]:.2f}" if key in summary else "not measured"} '
-            f'| {AIMS[key]} |'
-            for key, text in SAID.items()
-        ),
-    ]
-    if report['tiny']:
-        comparison = ['Tried out in small (--tiny): nothing was measured.']
-    lines = [
-        f'{report["device"]}, torch {report["torch"]}, {report["date"]}',
-        '',
-        *comparison,
-        '',
-        '| part | state | seconds |',
-        '|---|---|---|',
-        *(
-            f'| {name} | {part["state"]} | {part.get("seconds", "")} |'
-            for name, part in report['parts'].items()
-        ),
+    comparison = 'Tried out in small (--tiny): nothing was measured.'
+    if not report['tiny']:
+        measured = {
+            key: f'{summary[key]:.2f}' if key in summary else 'not measured' for key in RATIOS
+        }
+        rows = [(said, measured[key], aim) for key, (said, aim) in RATIOS.items()]
+        comparison = markdown_table(['', 'measured', 'aim'], rows)
+    states = [
+        (name, part['state'], str(part.get('seconds', '')))
+        for name, part in report['parts'].items()
     ]
     printed = report['parts'].get('tests', {}).get('printed') or ['']
-    return '\n'.join([*lines, '', f'tests: {printed[-1].strip("= ")}'])
+    sections = (
+        f'{report["device"]}, torch {report["torch"]}, {report["date"]}',
+        comparison,
+        markdown_table(['part', 'state', 'seconds'], states),
+        f'tests: {printed[-1].strip("= ")}',
+    )
+    return '\n\n'.join(sections)
 
 
 if __name__ == '__main__':

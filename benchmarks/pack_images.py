@@ -38,15 +38,8 @@ Listed = list[tuple[Path, str]]
 def pack(root: Path, out: Path, max_mib: float, parts: int, workers: int) -> None:
     """Pack what ``meta/train.txt`` and ``meta/val.txt`` of a folder list.
 
-    Args:
-        root: Folder of the data set, as the converters write it.
-        out: Folder for the parts.
-        max_mib: Size of all parts together.
-        parts: Folders that the files are spread over, ``part1`` and so on.
-        workers: Threads.
-
-    Raises:
-        ValueError: The images differ in size, or do not fit even at the lowest quality.
+    The files are spread over so many ``parts``, the folders ``part1`` and so on in ``out``, of
+    ``max_mib`` all together.
     """
     train, val = (read_list(root, split) for split in ('train', 'val'))
     folders = [out / f'part{number + 1}' for number in range(parts)]
@@ -90,17 +83,7 @@ def pack(root: Path, out: Path, max_mib: float, parts: int, workers: int) -> Non
 
 
 def unpack(parts: Sequence[Path], out: Path, workers: int) -> None:
-    """Write the data set that parts hold: PNG files of what was encoded, and lists.
-
-    Args:
-        parts: All folders that :func:`pack` wrote.
-        out: Folder for the data set.
-        workers: Threads.
-
-    Raises:
-        FileExistsError: There is a data set already.
-        FileNotFoundError: A part is missing.
-    """
+    """Write the data set that parts hold: PNG files of what was encoded, and lists."""
     if (out / 'meta').exists():
         raise FileExistsError(f'{out} holds a data set already: name another folder')
     files = {path.name: path for part in parts for path in part.iterdir()}
@@ -203,7 +186,6 @@ def _psnr(mosaic: np.ndarray, decoded: np.ndarray) -> float:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Pack or unpack what the command line names."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -27,7 +27,6 @@ PROGRESS = Console(stderr=True)
 
 
 def argument_parser() -> argparse.ArgumentParser:
-    """Return the parser of the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
         '--table',
@@ -64,7 +63,6 @@ def argument_parser() -> argparse.ArgumentParser:
 
 
 def main() -> None:
-    """Parse the command line, measure, and print or write the tables."""
     parser = argument_parser()
     args = parser.parse_args()
     if args.update and args.table is not None:
@@ -99,14 +97,12 @@ def main() -> None:
 
 
 def update() -> None:
-    """Write the tables into their documents."""
     for document in TABLES:
         (ROOT / document).write_text(with_tables(document, ROOT))
         print(f'wrote into {document}')
 
 
 def time_all(rows: list[PaperRow], args: argparse.Namespace) -> Throughput:
-    """Time the models of a table in turn."""
     batch = args.batch or EXPERIMENTS[rows[0].table].batch
     known = describe_environment(torch.device(args.device))
     if args.device == 'cuda':

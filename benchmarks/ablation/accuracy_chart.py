@@ -12,7 +12,6 @@ INCHES = (5, 0.28)  # width of a panel, height of a variant
 
 
 def plot_accuracies(rows: Sequence[Outcome], out_file: Path) -> None:
-    """Draw accuracies, a panel for each task."""
     tasks = list(dict.fromkeys(row.task for row in rows))
     labels = list(dict.fromkeys(label for _, label in summarize(rows)))
     width, height = INCHES

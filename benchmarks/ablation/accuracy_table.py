@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from markdown_tables import markdown_table
+
 from .results import Outcome, compare, summarize
 
 MISSING = '-'
@@ -22,7 +24,7 @@ def markdown(rows: Sequence[Outcome]) -> str:
     columns = ['variant', 'parameters', 'FLOPs']
     for task in tasks:
         columns += [task, f'minus {REFERENCE}']
-    lines = [f'| {" | ".join(columns)} |', f'|{"---|" * len(columns)}']
+    lines = []
     for label in dict.fromkeys(label for _, label in reached):
         params, flops = size[label]
         cells = [label, f'{params / 1e6:.2f} M', f'{flops / 1e6:.0f} M']
@@ -40,5 +42,5 @@ def markdown(rows: Sequence[Outcome]) -> str:
                 # Of -0.0 the sum makes 0.0.
                 ahead = f'{round(difference.mean, 1) + 0.0:+.1f}'
                 cells.append(f'{mark}{ahead} ± {difference.error:.1f}{mark}')
-        lines.append(f'| {" | ".join(cells)} |')
-    return '\n'.join(lines)
+        lines.append(cells)
+    return markdown_table(columns, lines)

@@ -28,30 +28,22 @@ from mmrsir.utils.files import draft_of, settle
 from .recipe import Recipe, Scores
 from .results import Outcome
 from .tasks import Task
+from .testing import accuracy, evaluate, probabilities
 from .variants import CONFIG_VARIANTS
 
-TEST_BATCH = 500
 AHEAD = 4096  # images that are augmented at once, for steps to come: as many calls as for few
 PRECISIONS = {'fp32': torch.float32, 'bf16': torch.bfloat16}
 
 
 @dataclass(frozen=True)
 class ConfigSettings:
-    """What is the same for all trainings that are compared.
+    """What is the same for all trainings that are compared."""
 
-    Args:
-        config: Path or name of the config.
-        draws: Draws of random windows whose predictions are averaged.
-        device: Where the trainings run.
-        precision: A key of :data:`PRECISIONS`, in which trainings compute; tests are in float32.
-        epochs: In place of the config's; None for those.
-    """
-
-    config: str
-    draws: int
+    config: str  # path or name
+    draws: int  # of random windows, whose predictions are averaged
     device: str
-    precision: str = 'fp32'
-    epochs: int | None = None
+    precision: str = 'fp32'  # of trainings; tests are in float32
+    epochs: int | None = None  # in place of the config's
 
 
 @cache
@@ -70,7 +62,6 @@ def start_training(
 def train_config(
     variant: str, task: Task, seed: int, settings: ConfigSettings, checkpoint: Path
 ) -> list[Outcome]:
-    """Train a variant of a config's classifier, and test it."""
     training = start_training(variant, task, seed, settings, checkpoint)
     training.run()
     return training.test(settings.draws)
@@ -104,17 +95,15 @@ class _Training:
             self._resume()
 
     def run(self) -> None:
-        """Train from the present epoch to the last."""
         side: int | None = None
         forward: Callable[[Tensor], Tensor] | None = None
+        resizing = self.recipe.resizing
         while self.epoch < self.recipe.epochs:
             begun = time.perf_counter()
             self.model.train()
-            resizing = self.recipe.resizing
             wanted = None if resizing is None else resizing.side(self.epoch)
             if forward is None or wanted != side:
-                side = wanted
-                forward = self._recorded(side)
+                side, forward = wanted, self._recorded(wanted)
             loss = self._run_epoch(forward, side, self.steps)
             for scheduler in self.schedulers:
                 if scheduler.by_epoch:
@@ -125,7 +114,9 @@ class _Training:
             left = (self.recipe.epochs - self.epoch) * self.seconds / self.epoch
             tested = ''
             if self.epoch % 5 == 0 or self.epoch == self.recipe.epochs:
-                tested = f', top-1 {self._accuracy(self._test(self.model)):.2f}'
+                test = self.task.test
+                reached = accuracy(probabilities(Scores(self.model), test), test)
+                tested = f', top-1 {reached:.2f}'
             print(
                 f'{self.recipe.name}, {self.variant}, seed {self.seed}: epoch {self.epoch} of '
                 f'{self.recipe.epochs}, loss {loss:.3f}{tested}, {self.seconds / 60:.0f} minutes, '
@@ -163,7 +154,6 @@ class _Training:
         return (total / steps).item()
 
     def _step(self, forward: Callable[[Tensor], Tensor], images: Tensor, target: Tensor) -> Tensor:
-        """Take one step of the optimizer, and return its loss."""
         if self.augments is not None:
             one_hot_NK = nn.functional.one_hot(target, self.task.classes).float()
             images, target = self.augments(images, one_hot_NK)
@@ -183,10 +173,9 @@ class _Training:
         scores = Scores(self.model, self.dtype)  # recorded for images of one size
         if self.device.type != 'cuda':
             return scores
-        shape = list(self.task.train.images.shape[1:])
-        sample = torch.zeros(
-            self.recipe.batch_size, shape[0], side or shape[1], side or shape[2], device='cuda'
-        )
+        channels, height, width = self.task.train.images.shape[1:]
+        size = (self.recipe.batch_size, channels, side or height, side or width)
+        sample = torch.zeros(size, device='cuda')
         with self.optimizer.optim_context(self.model):
             graphed: Callable[[Tensor], Tensor] = torch.cuda.make_graphed_callables(  # type: ignore[assignment]
                 scores, (sample,)
@@ -196,43 +185,30 @@ class _Training:
     def test(self, draws: int) -> list[Outcome]:
         """Test the trained classifier in each way that its windows allow."""
         image = torch.zeros(1, *self.task.test.images.shape[1:])
-        trained = self.model if self.ema is None else self.ema.module
         cost = count_module(Scores(self.recipe.build_model(self.variant)).eval(), image)
-
-        def row(evaluation: str, probabilities_NK: Tensor) -> Outcome:
-            return Outcome(
-                task=self.task.name,
-                variant=self.variant,
-                evaluation=evaluation,
-                seed=self.seed,
-                accuracy=self._accuracy(probabilities_NK),
-                params=cost.params,
-                flops=cost.flops,
-                seconds=round(self.seconds, 1),
-            )
-
-        rows = [row('fixed', self._test(trained))]
+        drawing = None
         if 'rs' in CONFIG_VARIANTS[self.variant].get('mixers', ('rs',)):
-            drawing = self.recipe.build_model(self.variant, eval_sampling='random')
-            drawing.load_state_dict(trained.state_dict())
-            drawing.to(self.device)
-            drawn = torch.stack([self._test(drawing) for _ in range(draws)])
-            rows += [row('random', drawn[0]), row(f'mean of {draws} draws', drawn.mean(0))]
-        return rows
+            model = self.recipe.build_model(self.variant, eval_sampling='random').to(self.device)
+            model.load_state_dict(self.trained.state_dict())
+            drawing = Scores(model)
+        return evaluate(
+            Scores(self.trained),
+            drawing,
+            self.task,
+            draws,
+            variant=self.variant,
+            seed=self.seed,
+            params=cost.params,
+            flops=cost.flops,
+            seconds=round(self.seconds, 1),
+        )
 
-    @torch.inference_mode()
-    def _test(self, model: nn.Module) -> Tensor:
-        """Return the probabilities of the classes, (N, K)."""
-        scores = Scores(model).eval()
-        parts = self.task.test.images.split(TEST_BATCH)
-        return torch.cat([scores(part.float()).softmax(1) for part in parts])
-
-    def _accuracy(self, probabilities_NK: Tensor) -> float:
-        return 100 * (probabilities_NK.argmax(1) == self.task.test.answers).float().mean().item()
+    @property
+    def trained(self) -> Any:
+        """What is tested: the average of the weights, if there is one."""
+        return self.model if self.ema is None else self.ema.module
 
     def _save(self) -> None:
-        """Keep the training, in the form of mmengine's checkpoints."""
-        model = self.model if self.ema is None else self.ema.module
         state: dict[str, Any] = dict(
             meta=dict(
                 epoch=self.epoch,
@@ -241,7 +217,7 @@ class _Training:
                 seconds=self.seconds,
                 **self.described,
             ),
-            state_dict=model.state_dict(),
+            state_dict=self.trained.state_dict(),
             optimizer=self.optimizer.state_dict(),
             param_schedulers=[one.state_dict() for one in self.schedulers],
             random_state=random_state.capture(),

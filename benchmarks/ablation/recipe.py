@@ -42,16 +42,7 @@ LOADING = (
 class Recipe:
     """What the config of a classifier says about its training.
 
-    Args:
-        config: Path or name of the config.
-        epochs: Epochs in place of those of the config, whose schedules are stretched or shrunk.
-
-    Attributes:
-        cfg: The config.
-        batch_size: Images of a step.
-        epochs: Epochs.
-        transforms: The random part of its training pipeline, for whole batches.
-        resizing: Says how large the images are in an epoch; None: as the pipeline gives them.
+    ``epochs`` stand in place of those of the config, whose schedules are stretched or shrunk.
 
     Raises:
         ValueError: It is no config of a classifier, or asks for something that is done image by
@@ -75,6 +66,7 @@ class Recipe:
         if epochs is not None:
             set_epochs(self.cfg, epochs)
         self.epochs = self.cfg.train_cfg.max_epochs
+        # The random part of its training pipeline, for whole batches.
         self.transforms: list[BatchTransform] = [
             batch_transform(one) for one in loader.dataset.pipeline if one['type'] not in LOADING
         ]
@@ -91,7 +83,6 @@ class Recipe:
                 )
 
     def load(self) -> Task:
-        """Read all images, for training and for validation."""
         splits = [
             _load(self.cfg[f'{split}_dataloader'].dataset, split) for split in ('train', 'val')
         ]
@@ -104,8 +95,7 @@ class Recipe:
             return dict(DATASETS.build(settings).metainfo)
 
     def build_model(self, variant: str, **changes: Any) -> Any:
-        """Build the classifier with initial weights."""
-        cfg = self._model_settings(variant, changes)
+        cfg = self._model_settings(variant, **changes)
         cfg.setdefault('data_preprocessor', self.cfg.get('data_preprocessor'))
         with DefaultScope.overwrite_default_scope('mmpretrain'):
             model = MODELS.build(cfg)
@@ -115,17 +105,19 @@ class Recipe:
     def config_text(self, variant: str) -> str:
         """Return the config of a variant, which its checkpoint keeps."""
         cfg = deepcopy(self.cfg)
-        cfg.model = self._model_settings(variant, {})
+        cfg.model = self._model_settings(variant)
         return cfg.pretty_text
 
-    def _model_settings(self, variant: str, changes: dict[str, Any]) -> ConfigDict:
+    def _model_settings(self, variant: str, **changes: Any) -> ConfigDict:
         """Return the config's classifier with the backbone of a variant."""
         cfg = deepcopy(self.cfg.model)
-        cfg.backbone = backbone_settings(cfg.backbone, variant, changes)
+        arch = cfg.backbone.get('arch', 'tiny')
+        backbone = dict(cfg.backbone, type='PyramidTransformer')
+        backbone['arch'] = ARCHS[arch] if isinstance(arch, str) else arch
+        cfg.backbone = ConfigDict(backbone, **CONFIG_VARIANTS[variant], **changes)
         return cfg
 
     def build_optimizer(self, model: nn.Module, steps: int) -> tuple[OptimWrapper, list[Any]]:
-        """Build the optimizer and the schedules of its settings."""
         with DefaultScope.overwrite_default_scope('mmpretrain'):
             wrapper = build_optim_wrapper(model, deepcopy(self.cfg.optim_wrapper))
             schedulers = [
@@ -163,16 +155,6 @@ def set_epochs(cfg: Config, epochs: int) -> None:
     cfg.train_cfg.max_epochs = epochs
 
 
-def backbone_settings(
-    backbone: Mapping[str, Any], variant: str, changes: Mapping[str, Any]
-) -> ConfigDict:
-    """Return the settings of a backbone that differs in its variant."""
-    settings = dict(backbone, type='PyramidTransformer')
-    arch = settings.get('arch', 'tiny')
-    settings['arch'] = ARCHS[arch] if isinstance(arch, str) else arch
-    return ConfigDict(settings, **CONFIG_VARIANTS[variant], **changes)
-
-
 def _load(dataset: Mapping[str, Any], split: str) -> Pictures:
     """Decode a data set with the part of its pipeline that is the same at each call."""
     settings = deepcopy(dict(dataset))
@@ -188,14 +170,9 @@ def _load(dataset: Mapping[str, Any], split: str) -> Pictures:
         return built[index]['img']
 
     with ThreadPoolExecutor(2) as pool:
-        images = list(
-            show_progress(
-                pool.map(decode, range(len(built)), chunksize=256),
-                f'reading {len(built)} images ({split})',
-                len(built),
-                Console(stderr=True),
-            )
-        )
+        decoded = pool.map(decode, range(len(built)))
+        title = f'reading {len(built)} images ({split})'
+        images = list(show_progress(decoded, title, len(built), Console(stderr=True)))
     if len({image.shape for image in images}) > 1:
         raise InvalidValueError(
             f'the images of {settings.get("data_root", split)} differ in size; add a Resize to '
@@ -207,11 +184,9 @@ def _load(dataset: Mapping[str, Any], split: str) -> Pictures:
 
 
 class Scores(nn.Module):
-    """A classifier as a function of pixels.
+    """A classifier of mmpretrain as a function of pixels.
 
-    Args:
-        model: Of mmpretrain.
-        dtype: Type in which it computes what autocast says that it may; the scores are float32.
+    It computes in ``dtype`` what autocast says that it may; the scores are float32.
     """
 
     mean: Tensor

@@ -12,27 +12,16 @@ from .tasks import TASKS
 
 @dataclass(frozen=True)
 class Outcome:
-    """One training, evaluated in one way.
-
-    Args:
-        task: Name of the task.
-        variant: Name of the variant.
-        evaluation: ``'fixed'``, ``'random'`` or ``'mean of K draws'`` of random windows.
-        seed: Seed of the training.
-        accuracy: Right answers in percent.
-        params: Parameters of the model.
-        flops: Multiply-adds of one picture.
-        seconds: Time since the training began.
-    """
+    """One training, evaluated in one way."""
 
     task: str
     variant: str
-    evaluation: str
+    evaluation: str  # 'fixed', 'random' or 'mean of K draws' of random windows
     seed: int
-    accuracy: float
+    accuracy: float  # right answers in percent
     params: int
-    flops: int
-    seconds: float
+    flops: int  # multiply-adds of one picture
+    seconds: float  # that the training took
 
     @property
     def label(self) -> str:
@@ -41,24 +30,16 @@ class Outcome:
 
 
 class Accuracy(NamedTuple):
-    """Accuracy over seeds, in percent.
-
-    Args:
-        mean: Mean.
-        deviation: Standard deviation of one training; 0 where there is only one.
-        seeds: Number of trainings.
-        solved: Number of those that came at least half of the way from guessing to 100 %; None
-            where the images are real.
-    """
+    """Accuracy over seeds, in percent."""
 
     mean: float
-    deviation: float
-    seeds: int
+    deviation: float  # of one training; 0 where there is only one
+    seeds: int  # number of trainings
+    # Those that came at least half of the way from guessing to 100 %; None for real images.
     solved: int | None
 
     @property
     def error(self) -> float:
-        """Standard error of the mean."""
         return self.deviation / self.seeds**0.5
 
 
@@ -79,19 +60,13 @@ def summarize(rows: Iterable[Outcome]) -> dict[tuple[str, str], Accuracy]:
 
 
 class Difference(NamedTuple):
-    """How far a variant is ahead of another, in points.
+    """How far a variant is ahead of another, in points."""
 
-    Args:
-        mean: Mean of the differences of two trainings with the same seed.
-        error: Standard error of this mean.
-    """
-
-    mean: float
-    error: float
+    mean: float  # of the differences of two trainings with the same seed
+    error: float  # of this mean
 
     @property
     def is_clear(self) -> bool:
-        """Whether it exceeds two standard errors."""
         return abs(self.mean) > 2 * self.error
 
 
@@ -111,7 +86,6 @@ def compare(rows: Iterable[Outcome], reference: str) -> dict[tuple[str, str], Di
 
 
 def write_csv(rows: Sequence[Outcome], path: Path) -> None:
-    """Write rows to a file."""
     with path.open('w', newline='') as file:
         writer = csv.DictWriter(file, [one.name for one in fields(Outcome)], lineterminator='\n')
         writer.writeheader()
@@ -119,7 +93,6 @@ def write_csv(rows: Sequence[Outcome], path: Path) -> None:
 
 
 def read_csv(path: Path) -> list[Outcome]:
-    """Read what :func:`write_csv` wrote."""
     with path.open(newline='') as file:
         return [
             Outcome(**{one.name: one.type(line[one.name]) for one in fields(Outcome)})  # type: ignore[operator]

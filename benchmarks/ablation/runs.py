@@ -21,26 +21,16 @@ from .training import Settings, train
 
 
 class Training(NamedTuple):
-    """One training of the comparison.
-
-    Args:
-        task: Name of the task.
-        variant: Name of the variant.
-        seed: Its seed.
-    """
-
     task: str
     variant: str
     seed: int
 
     def file(self, out: Path) -> Path:
-        """Return where its results are kept."""
         name = self.variant.replace(', ', '-').replace(' ', '-').replace('=', '-')
         return out / 'trainings' / f'{self.task}-{name}-{self.seed}.json'
 
 
 def keep_settings(settings: Settings | ConfigSettings, out: Path) -> None:
-    """Write down what the trainings of a folder share."""
     file, wanted = out / 'settings.json', asdict(settings)
     if file.exists():
         known = json.loads(file.read_text())
@@ -60,7 +50,6 @@ def keep_settings(settings: Settings | ConfigSettings, out: Path) -> None:
 def run_all(
     trainings: Sequence[Training], settings: Settings | ConfigSettings, jobs: int, out: Path
 ) -> Iterator[Training]:
-    """Run trainings, and keep the results of each when it is finished."""
     names = {training.task for training in trainings}
     if isinstance(settings, ConfigSettings):
         tasks = {name: load_images(settings.config) for name in names}
@@ -80,7 +69,6 @@ def run_all(
 def _run(
     training: Training, task: Task, settings: Settings | ConfigSettings, threads: int, out: Path
 ) -> None:
-    """Train, test and keep the results."""
     MMLogger.get_current_instance().setLevel(logging.ERROR)  # it would list every parameter
     torch.set_num_threads(threads)
     torch.set_float32_matmul_precision('high')
@@ -96,7 +84,6 @@ def _run(
 
 
 def read_trainings(trainings: Sequence[Training], out: Path) -> list[Outcome]:
-    """Return the results of those trainings that are finished."""
     files = [training.file(out) for training in trainings]
     return [
         Outcome(**row) for file in files if file.exists() for row in json.loads(file.read_text())

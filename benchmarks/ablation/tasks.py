@@ -22,44 +22,25 @@ SEED = 0  # of the pictures, which are the same for all that is compared
 
 @dataclass(frozen=True)
 class Pictures:
-    """Pictures and their answers.
-
-    Args:
-        images: uint8, (N, 3, S, S).
-        answers: int64, (N,).
-    """
-
-    images: Tensor
-    answers: Tensor
+    images: Tensor  # uint8, (N, 3, S, S)
+    answers: Tensor  # int64, (N,)
 
     def to(self, device: torch.device) -> 'Pictures':
-        """Return them on a device."""
         return replace(self, images=self.images.to(device), answers=self.answers.to(device))
 
 
 @dataclass(frozen=True)
 class Task:
-    """Pictures to learn from and pictures to test on.
-
-    Args:
-        name: A key of :data:`TASKS`.
-        classes: Number of possible answers.
-        train: Pictures to learn from.
-        test: Others.
-    """
-
     name: str
-    classes: int
+    classes: int  # possible answers
     train: Pictures
     test: Pictures
 
     def to(self, device: torch.device) -> 'Task':
-        """Return it on a device."""
         return replace(self, train=self.train.to(device), test=self.test.to(device))
 
 
 def make_task(name: str, side: int, number: int) -> Task:
-    """Make the pictures of a task, the same at each call."""
     if name == 'digits':
         return _digits(side)
     generator = torch.Generator().manual_seed(SEED)

@@ -16,47 +16,32 @@ from mmrsir.analysis.flops import count_module
 from mmrsir.models import PyramidTransformer
 
 from .results import Outcome
-from .tasks import Pictures, Task, vary
+from .tasks import Task, vary
+from .testing import evaluate
 from .variants import build_variant
 
 LEARNING_RATE = 1e-3
 WEIGHT_DECAY = 0.05
 WARMUP = 0.1  # share of the steps
 MAX_NORM = 5.0  # of the gradient
-TEST_BATCH = 500
 SAMPLED = 'rsir'  # the variant whose ways of evaluation are compared
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What is the same for all trainings that are compared.
+    """What is the same for all trainings that are compared."""
 
-    Args:
-        side: Side of the pictures in pixels.
-        pairs: Pairs to learn from.
-        steps: Steps of the optimizer.
-        batch: Pictures of a step.
-        draws: Draws of random windows whose predictions are averaged.
-        window_size: Side of a window in tokens.
-        device: Where the trainings run.
-    """
-
-    side: int
-    pairs: int
-    steps: int
-    batch: int
-    draws: int
-    window_size: int
+    side: int  # of the pictures, in pixels
+    pairs: int  # to learn from
+    steps: int  # of the optimizer
+    batch: int  # pictures of a step
+    draws: int  # of random windows, whose predictions are averaged
+    window_size: int  # side of a window in tokens
     device: str
 
 
 class Classifier(nn.Module):
-    """A backbone with a linear layer on the mean of its last stage.
-
-    Args:
-        backbone: The backbone, with one output.
-        task: The task, whose pictures are normalized.
-    """
+    """A backbone with a linear layer on the mean of its last stage, for the pictures of a task."""
 
     mean: Tensor
     deviation: Tensor
@@ -76,7 +61,6 @@ class Classifier(nn.Module):
 
 
 def train(variant: str, task: Task, seed: int, settings: Settings) -> list[Outcome]:
-    """Train a variant, and test it."""
     torch.manual_seed(seed)
     begun = time.perf_counter()
     device = torch.device(settings.device)
@@ -86,29 +70,14 @@ def train(variant: str, task: Task, seed: int, settings: Settings) -> list[Outco
     network.to(device)
     task = task.to(device)
     _fit(network.train(), task, settings)
-
-    def row(evaluation: str, probabilities_NK: Tensor) -> Outcome:
-        correct = probabilities_NK.argmax(1) == task.test.answers
-        return Outcome(
-            task=task.name,
-            variant=variant,
-            evaluation=evaluation,
-            seed=seed,
-            accuracy=100 * correct.float().mean().item(),
-            params=cost.params,
-            flops=cost.flops,
-            seconds=round(time.perf_counter() - begun, 1),
-        )
-
-    rows = [row('fixed', _test(network, task.test))]
+    seconds = round(time.perf_counter() - begun, 1)
+    drawing = None
     if variant == SAMPLED:
         backbone = build_variant(variant, settings.window_size, eval_sampling='random')
-        drawing = Classifier(backbone, task)
+        drawing = Classifier(backbone, task).to(device)
         drawing.load_state_dict(network.state_dict())
-        drawing.to(device)
-        draws = torch.stack([_test(drawing, task.test) for _ in range(settings.draws)])
-        rows += [row('random', draws[0]), row(f'mean of {settings.draws} draws', draws.mean(0))]
-    return rows
+    known = dict(variant=variant, seed=seed, params=cost.params, flops=cost.flops, seconds=seconds)
+    return evaluate(network, drawing, task, settings.draws, **known)
 
 
 def _fit(network: Classifier, task: Task, settings: Settings) -> None:
@@ -132,11 +101,3 @@ def _fit(network: Classifier, task: Task, settings: Settings) -> None:
         nn.utils.clip_grad_norm_(network.parameters(), MAX_NORM)
         optimizer.step()
         schedule.step()
-
-
-@torch.inference_mode()
-def _test(network: Classifier, pictures: Pictures) -> Tensor:
-    """Return the probabilities of the classes, (N, K)."""
-    network.eval()
-    parts = pictures.images.split(TEST_BATCH)
-    return torch.cat([network(part.float()).softmax(1) for part in parts])

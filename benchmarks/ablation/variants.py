@@ -40,7 +40,6 @@ CONFIG_VARIANTS: dict[str, Mapping[str, Any]] = {
 def build_variant(
     variant: str, window_size: int, eval_sampling: str = 'fixed'
 ) -> PyramidTransformer:
-    """Build a variant with random weights."""
     shared = dict(downsampling='linear', position=None, drop_path_rate=0.0, out_indices=(3,))
     settings = {**shared, **VARIANTS[variant], 'eval_sampling': eval_sampling}
     settings['window_size'] = window_size * settings.pop('window_scale', 1)

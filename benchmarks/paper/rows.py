@@ -27,23 +27,14 @@ SHORT = {  # names of the metafiles' metrics in tables
 
 
 class Experiment(NamedTuple):
-    """What the rows of a table have in common.
+    """What the rows of a table have in common."""
 
-    Args:
-        title: Task and data set.
-        image_size: Height and width of the images in pixels.
-        batch: Number of images that are timed together.
-        configs: Config files, with {} for the model; the first gives cost and throughput.
-        ours: Further ones of the RSIR Transformer.
-        reference: Model whose throughput is 1; None where the networks are those of Table 2,
-            whose throughput is theirs.
-    """
-
-    title: str
-    image_size: tuple[int, int]
-    batch: int
-    configs: tuple[str, ...]
-    ours: tuple[str, ...] = ()
+    title: str  # task and data set
+    image_size: tuple[int, int]  # height and width in pixels
+    batch: int  # images that are timed together
+    configs: tuple[str, ...]  # with {} for the model; the first gives cost and throughput
+    ours: tuple[str, ...] = ()  # further ones of the RSIR Transformer
+    # Model whose throughput is 1; None where the networks are those of Table 2.
     reference: str | None = 'RSIR-T'
 
 
@@ -111,37 +102,27 @@ class Cost(NamedTuple):
 
 
 class PaperRow(NamedTuple):
-    """A published row and the configs that are to reproduce it.
+    """A published row and the configs that are to reproduce it."""
 
-    Args:
-        table: Number of the paper's table.
-        model: Name of the model.
-        entries: What the metafiles say of each config.
-    """
-
-    table: int
+    table: int  # its number in the paper
     model: str
-    entries: dict[Path, dict[str, Any]]
+    entries: dict[Path, dict[str, Any]]  # what the metafiles say of each config
 
     @property
     def config(self) -> Path:
-        """The config whose cost and throughput are those of the row."""
         return next(iter(self.entries))
 
     @property
     def metadata(self) -> dict[str, Any]:
-        """What the metafile says of the network."""
         return self.entries[self.config]['Metadata']
 
     @property
     def image_size(self) -> tuple[int, int]:
-        """Height and width of the image whose cost is counted, in pixels."""
         height, width = map(int, self.metadata['Image Size'].split(' x '))
         return height, width
 
     @property
     def cost(self) -> Cost:
-        """What the metafile says that the network costs."""
         return Cost(self.metadata['Parameters'], self.metadata['FLOPs'])
 
     @property
@@ -166,7 +147,6 @@ class PaperRow(NamedTuple):
 
 
 def metrics(entry: dict[str, Any]) -> Iterator[tuple[str, float]]:
-    """Return the metrics of a model of a metafile, by name."""
     for result in entry.get('Results', ()):
         yield from result['Metrics'].items()
 
@@ -190,8 +170,6 @@ def listed(figures: dict[str, float]) -> str:
 
 
 def read_metafiles(root: Path) -> dict[Path, dict[str, Any]]:
-    """Read what the metafiles of a repository say of each config."""
-
     def read(path: str) -> Any:
         return yaml.safe_load((root / path).read_text())
 
@@ -200,7 +178,6 @@ def read_metafiles(root: Path) -> dict[Path, dict[str, Any]]:
 
 
 def read_rows(root: Path, table: int) -> list[PaperRow]:
-    """Read a table of the paper."""
     experiment, models = EXPERIMENTS[table], read_metafiles(root)
     rows = []
     for system in SYSTEMS[table].split(', '):

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from markdown_tables import markdown_table
+
 from .rows import (
     EXPERIMENTS,
     PUBLISHED,
@@ -24,16 +26,10 @@ ACCURACY_COLUMNS = ['accuracy: paper', 'here']
 
 
 class CostFigure(NamedTuple):
-    """A cost, published and counted.
+    """A cost, published and counted."""
 
-    Args:
-        published: As printed; None where the paper gives none.
-        here: What was counted, or why it could not be.
-        unit: Unit of both.
-    """
-
-    published: float | None
-    here: float | str
+    published: float | None  # None where the paper gives none
+    here: float | str  # what was counted, or why it could not be
     unit: str
 
     @property
@@ -67,21 +63,21 @@ def render(
     notes: Mapping[str, str],
     throughput: Throughput | None = None,
 ) -> str:
-    """Show a table of the paper."""
     table = rows[0].table
     experiment = EXPERIMENTS[table]
     header = ['model', *COST_COLUMNS]
     if throughput is not None:
         header.append(f'throughput ({experiment.reference}: 1)')
     title = f'### Table {table}: {experiment.title}, {_size(experiment.image_size)}'
-    lines = [title, '', *_head([*header, *ACCURACY_COLUMNS])]
+    table_rows = []
     for row, cost in zip(rows, costs, strict=True):
         usual = row.image_size == experiment.image_size
         cells = [row.model if usual else f'{row.model}, {_size(row.image_size)}']
         cells += [cell for figure in cost_figures(row, cost) for cell in figure.cells()]
         if throughput is not None:
             cells.append(throughput.relative(row.model))
-        lines.append(_line([*cells, listed(row.published_accuracy), row.measured_accuracy]))
+        table_rows.append([*cells, listed(row.published_accuracy), row.measured_accuracy])
+    lines = [title, '', markdown_table([*header, *ACCURACY_COLUMNS], table_rows)]
     if experiment.reference is None:
         lines += ['', 'Throughput: see Table 2, which has the same networks.']
     if throughput is not None and throughput.setting:
@@ -97,10 +93,9 @@ def render(
 def paper_tables(root: Path) -> str:
     """Show all tables with costs of the metafiles and the throughput that is recorded."""
     recorded, parts = read_recorded(root), []
-    for table in EXPERIMENTS:
+    for table, experiment in EXPERIMENTS.items():
         rows = read_rows(root, table)
-        timed = EXPERIMENTS[table].reference is not None
-        throughput = recorded.get(table, Throughput({})) if timed else None
+        throughput = recorded.get(table, Throughput({})) if experiment.reference else None
         costs = [row.cost for row in rows]
         parts.append(render(rows, costs, read_notes(root, table), throughput))
     return '\n\n'.join(parts)
@@ -108,7 +103,7 @@ def paper_tables(root: Path) -> str:
 
 def measured_table(root: Path) -> str:
     """Show all models whose metafile holds what was measured here."""
-    lines = _head(['config', 'data', 'measured', 'trained on'])
+    rows = []
     for config, entry in read_metafiles(root).items():
         for data, reached in measured(entry).items():
             known = entry['Metadata']
@@ -116,17 +111,9 @@ def measured_table(root: Path) -> str:
             trained = [known.get('Training Resources'), known.get('Measured')]
             if minutes := known.get('Training Time (minutes)'):
                 trained.insert(1, f'{minutes} minutes')
-            lines.append(_line([f'`{name}`', data, reached, ', '.join(filter(None, trained))]))
-    return '\n'.join(lines)
+            rows.append([f'`{name}`', data, reached, ', '.join(filter(None, trained))])
+    return markdown_table(['config', 'data', 'measured', 'trained on'], rows)
 
 
 def _size(size: tuple[int, int]) -> str:
     return f'{size[0]} x {size[1]}'
-
-
-def _head(columns: Sequence[str]) -> list[str]:
-    return [_line(columns), f'|{"---|" * len(columns)}']
-
-
-def _line(cells: Sequence[str]) -> str:
-    return f'| {" | ".join(cells)} |'

@@ -28,24 +28,15 @@ TURN_SECONDS = 2.0
 
 
 class Speed(NamedTuple):
-    """How fast a model is.
+    """How fast a model is."""
 
-    Args:
-        images_per_second: In the median round.
-        spread: Distance of the quartiles of its times, in shares of their median.
-        ratio: Throughput over that of the reference in the same round: the median.
-        lower: The lower quartile of these ratios.
-        upper: The upper one.
-    """
-
-    images_per_second: float
-    spread: float
-    ratio: float
-    lower: float
+    images_per_second: float  # in the median round
+    spread: float  # distance of the quartiles of its times, in shares of their median
+    ratio: float  # throughput over that of the reference in the same round: the median
+    lower: float  # quartiles of these ratios
     upper: float
 
     def __str__(self) -> str:
-        """Return the ratio as a table shows it."""
         return f'{self.ratio:.2f}x ({self.lower:.2f} to {self.upper:.2f})'
 
 
@@ -53,15 +44,10 @@ COLUMNS = ('table', 'model', *Speed._fields, 'setting')
 
 
 class Throughput(NamedTuple):
-    """Throughput of the models of a table.
+    """Throughput of the models of a table."""
 
-    Args:
-        speeds: Speed, or why there is none, by the name of the model.
-        setting: How it was measured, and when.
-    """
-
-    speeds: dict[str, Speed | str]
-    setting: str = ''
+    speeds: dict[str, Speed | str]  # or why there is none, by the name of the model
+    setting: str = ''  # how it was measured, and when
 
     def relative(self, model: str) -> str:
         """Return a model's throughput over that of the reference, or why it is unknown."""
@@ -104,7 +90,6 @@ def _speed(batch: int, seconds: Sequence[float], reference_seconds: Sequence[flo
 
 
 def _enter(config: Path, case: Case) -> Contender:
-    """Build the model of a config."""
     try:
         subject = build(f'config:{config}', case)
     except Exception as error:
@@ -113,7 +98,6 @@ def _enter(config: Path, case: Case) -> Contender:
 
 
 def read_recorded(root: Path) -> dict[int, Throughput]:
-    """Read what was recorded."""
     recorded: dict[int, Throughput] = {}
     with (root / RECORDED).open(newline='') as file:
         for line in csv.DictReader(file):
