@@ -9,11 +9,7 @@ from math import ceil
 from typing import Any
 
 from timm.layers import ClassifierHead
-from timm.models import (
-    build_model_with_cfg,
-    generate_default_cfgs,
-    register_model,
-)
+from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
 from torch import Tensor, nn
 
 from .models import ARCHS, RSIRTransformer
@@ -22,9 +18,8 @@ from .weights import available
 
 STRIDES = (4, 8, 16, 32)
 LEVELS = tuple(range(len(STRIDES)))
-LETTERS = dict(
-    nano='n', small='s', tiny='t', base='b', base36='b36'
-)  # in names of configs and weights
+# In names of configs and weights.
+LETTERS = dict(nano='n', small='s', tiny='t', base='b', base36='b36')
 CLASSES_AND_SIDES = dict(
     in1k=(1000, 224), tinyimagenet=(200, 64), caltech256=(256, 224), miniin=(100, 224)
 )
@@ -73,26 +68,19 @@ class TimmRSIR(nn.Module):
         )
         if not self.backbone.patch_embed.projection.weight.is_meta:  # there is nothing to set
             self.backbone.init_weights()
+        channels = ARCHS[arch]['embed_dims']
         self.feature_info = [
-            dict(
-                num_chs=ARCHS[arch]['embed_dims'] * 2**level,
-                reduction=stride,
-                module=f'stage{level}',
-            )
-            for level, stride in zip(LEVELS, STRIDES, strict=True)
+            dict(num_chs=channels * 2**level, reduction=stride, module=f'stage{level}')
+            for level, stride in enumerate(STRIDES)
         ]
         self.num_classes = num_classes
         self.num_features = self.head_hidden_size = self.backbone.out_channels[-1]
         self.head = ClassifierHead(self.num_features, num_classes, global_pool, drop_rate)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Classify images.
+        """Classify normalized images, (B, C, H, W), any H, W >= 1.
 
-        Args:
-            x: Normalized images, (B, C, H, W), any H, W >= 1.
-
-        Returns:
-            Logits, (B, num_classes); without classes the pooled features.
+        Returns logits, (B, num_classes); without classes the pooled features.
         """
         return self.forward_head(self.forward_features(x))
 
@@ -118,11 +106,7 @@ class TimmRSIR(nn.Module):
         Before them comes the last map, unless ``intermediates_only``. ``norm`` and ``stop_early``
         change nothing: each map is normalized, and later stages are not built.
 
-        Args:
-            indices: Stages among ``levels``; a number n for the last n stages; None for all.
-
-        Raises:
-            ValueError: A stage is not among ``levels``, or the format is another one.
+        ``indices`` are stages among ``levels``; a number n means the last n stages, None all.
         """
         if output_fmt != 'NCHW':
             raise InvalidValueError(f"output_fmt={output_fmt!r} must be 'NCHW'")
@@ -184,7 +168,7 @@ def _find_stages(indices: int | Sequence[int] | None) -> list[int]:
 
 
 def _create(arch: str, pretrained: bool, **kwargs: Any) -> nn.Module:
-    levels: Sequence[int] = (LEVELS[-1],)
+    levels: Sequence[int] = LEVELS[-1:]
     if kwargs.get('features_only'):
         kwargs['out_indices'] = _find_stages(kwargs.get('out_indices'))
         levels = sorted(set(kwargs['out_indices']))
@@ -211,17 +195,17 @@ def _default_cfgs() -> dict[str, dict[str, Any]]:
 
     ``rsir_nano.tinyimagenet`` has the weights ``mmrsir://rsir_n_tinyimagenet``.
     """
-    cfgs = {}
+    cfgs: dict[str, dict[str, Any]] = {}
     found = available()
-    for arch, letter in LETTERS.items():
+    for arch in ARCHS:
+        tagged = {}
         for data_set, (classes, side) in CLASSES_AND_SIDES.items():
-            path = found.get(f'rsir_{letter}_{data_set}')
+            path = found.get(f'rsir_{LETTERS[arch]}_{data_set}')
             if path is not None and path.suffix == '.safetensors':
                 cfg = dict(_default_cfg(classes, side), file=str(path))
-                cfgs[f'rsir_{arch}.{data_set}'] = cfg
-    described = {name.partition('.')[0] for name in cfgs}
-    plain = {f'rsir_{arch}': _default_cfg(1000, 224) for arch in ARCHS}
-    return {name: cfg for name, cfg in plain.items() if name not in described} | cfgs
+                tagged[f'rsir_{arch}.{data_set}'] = cfg
+        cfgs |= tagged or {f'rsir_{arch}': _default_cfg(1000, 224)}
+    return cfgs
 
 
 def _default_cfg(classes: int, side: int) -> dict[str, Any]:

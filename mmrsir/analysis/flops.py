@@ -77,11 +77,8 @@ class _ShapesOfProducts(TorchDispatchMode):
             return func(*args, **kwargs)
         device = args[0].device
         args, kwargs = tree_map_only(Tensor, lambda operand: operand.to('meta'), (args, kwargs))
-        return tree_map_only(
-            Tensor,
-            lambda result: torch.zeros_like(result, device=device),
-            func(*args, **kwargs),
-        )
+        results = func(*args, **kwargs)
+        return tree_map_only(Tensor, lambda one: torch.zeros_like(one, device=device), results)
 
 
 def count_module(module: nn.Module, image: Tensor, **inputs: Any) -> Complexity:
@@ -95,7 +92,7 @@ def count_module(module: nn.Module, image: Tensor, **inputs: Any) -> Complexity:
     counts = counter.get_flop_counts().get('Global', {})
 
     def total(operations: Collection[Any]) -> int:
-        return sum(number for operation, number in counts.items() if operation in operations)
+        return sum(counts.get(operation, 0) for operation in operations)
 
     return Complexity(
         params=sum(parameter.numel() for parameter in module.parameters()),
@@ -118,15 +115,7 @@ def count_config(cfg: Config, height: int, width: int) -> Complexity:
     # Detectors need values to choose proposals; for the others shapes are enough.
     device = 'cpu' if cfg.default_scope == 'mmdet' else 'meta'
     model = MODELS.build(cfg.model).eval().to(device)
-    shape = dict(
-        img_shape=(height, width),
-        ori_shape=(height, width),
-        batch_input_shape=(height, width),
-        pad_shape=(height, width),
-        scale_factor=(1.0, 1.0),
-    )
-    return count_module(
-        model,
-        torch.zeros(1, 3, height, width, device=device),
-        data_samples=[BaseDataElement(metainfo=shape)],
-    )
+    shapes = ('img_shape', 'ori_shape', 'batch_input_shape', 'pad_shape')
+    meta = dict(dict.fromkeys(shapes, (height, width)), scale_factor=(1.0, 1.0))
+    image = torch.zeros(1, 3, height, width, device=device)
+    return count_module(model, image, data_samples=[BaseDataElement(metainfo=meta)])

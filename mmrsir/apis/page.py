@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 from ..datasets.loading.headers import open_image
 from ..datasets.loading.reading import Reading, ValueRangeError, describe_values, is_nearly_black
 from ..utils.errors import UserError
-from ..visualization.backbone import check_traceable, normalize
+from ..visualization.backbone import check_traceable, normalize, shrink
 from ..visualization.blocks import VIEWS, place, render_block
 from .predictor import Predictor
 
@@ -27,15 +27,10 @@ class UnusablePictureError(UserError, ValueError):
 
 
 class Picture(NamedTuple):
-    """A picture as the page keeps it.
+    """A picture as the page keeps it."""
 
-    Args:
-        pixels: RGB, uint8, (H, W, 3); the longer side has at most ``SEARCHED_SIDE`` pixels.
-        scale: Pixels of the file for one of these.
-    """
-
-    pixels: np.ndarray
-    scale: float
+    pixels: np.ndarray  # RGB, uint8, (H, W, 3); the longer side has at most SEARCHED_SIDE pixels
+    scale: float  # pixels of the file for one of these
 
 
 def read_upload(path: str | Path, reading: Reading) -> Picture:
@@ -71,15 +66,6 @@ def read_upload(path: str | Path, reading: Reading) -> Picture:
     return Picture(smaller, pixels.shape[1] / smaller.shape[1])
 
 
-def shrink(picture: np.ndarray, side: int) -> np.ndarray:
-    """Return a picture whose longer side has at most so many pixels."""
-    if max(picture.shape[:2]) <= side:
-        return picture
-    smaller = Image.fromarray(picture)
-    smaller.thumbnail((side, side), Image.Resampling.BICUBIC)
-    return np.array(smaller)
-
-
 def mark(picture: np.ndarray, point: tuple[float, float]) -> np.ndarray:
     """Draw a ring around a point, (x, y) as shares of width and height, into a copy."""
     marked = Image.fromarray(picture)
@@ -93,15 +79,8 @@ def mark(picture: np.ndarray, point: tuple[float, float]) -> np.ndarray:
 class Viewer:
     """Shows what a model finds in pictures, and what any point of them sees.
 
-    Args:
-        predictor: The model.
-
-    Attributes:
-        num_blocks: Blocks of its backbone.
-        reading: How its config reads images.
-
     Raises:
-        TypeError: Its backbone is none of ours, which alone can be traced.
+        TypeError: The model's backbone is none of ours, which alone can be traced.
     """
 
     def __init__(self, predictor: Predictor) -> None:
@@ -113,39 +92,21 @@ class Viewer:
         self._predictor = predictor
 
     def search(self, picture: Picture, score_thr: float) -> tuple[np.ndarray, list[list[Any]]]:
-        """Predict for a picture.
-
-        Args:
-            picture: The picture.
-            score_thr: Objects with a lower score are left out.
-
-        Returns:
-            The picture with what was found, and a table of it: a row of headings, then the others.
-            Boxes are in pixels of the file.
-        """
+        """Return a picture with what was found in it, and the table of :func:`to_table`."""
         prediction = self._predictor(picture.pixels, score_thr)
         return prediction.drawn, to_table(prediction.found, picture.scale)
 
     def look(
         self, picture: Picture, point: tuple[float, float], block: int
     ) -> tuple[str, list[np.ndarray | None]]:
-        """Draw what a point sees in a block.
+        """Draw what a point sees in a block, whose number counts from 1.
 
-        Args:
-            picture: The picture.
-            point: (x, y) as shares of width and height, 0 to 1.
-            block: Number of the block, from 1.
-
-        Returns:
-            The title of the block, and a picture for each of :data:`.VIEWS`; None where the block
-            has nothing of that kind.
+        The point is (x, y) as shares of width and height, 0 to 1. Returns the title of the block,
+        and a picture for each of :data:`.VIEWS`; None where the block has nothing of that kind.
         """
         pixels = shrink(picture.pixels, TRACED_SIDE)
         height, width = pixels.shape[:2]
-        x, y = (
-            min(int(share * size), size - 1)
-            for share, size in zip(point, (width, height), strict=True)
-        )
+        x, y = min(int(point[0] * width), width - 1), min(int(point[1] * height), height - 1)
         device = next(self._backbone.parameters()).device
         with torch.no_grad():
             images = normalize(pixels, self._predictor.cfg).to(device)
@@ -158,7 +119,10 @@ class Viewer:
 
 
 def to_table(found: list[dict[str, Any]], scale: float = 1) -> list[list[Any]]:
-    """Return a row of headings and one for each of what was found, as in :class:`.Prediction`."""
+    """Return a row of headings and one for each of what was found, as in :class:`.Prediction`.
+
+    Boxes are multiplied by ``scale``.
+    """
     if not found:
         return [['nothing found']]
     rows = [

@@ -121,10 +121,11 @@ class CheckedCocoMetric(CocoMetric):
             return {}
 
         self.img_ids = [truth.image_ids[one['img_id']] for one in predictions]
-        if len(set(self.img_ids)) < truth.num_images:
+        num_tested = len(set(self.img_ids))
+        if num_tested < truth.num_images:
             _warn(
-                f'{len(set(self.img_ids))} of the {truth.num_images} images of '
-                f'{self.ann_file} were tested; the others do not count'
+                f'{num_tested} of the {truth.num_images} images of {self.ann_file} were tested; '
+                'the others do not count'
             )
         present = {one['category_id'] - 1 for one in truth.annotations()}
         absent = [name for label, name in enumerate(truth.names) if label not in present]
@@ -166,11 +167,11 @@ class CheckedCocoMetric(CocoMetric):
         counts = Counter(one['image_id'] for one in objects)
         num_full = sum(count > self.headline for count in counts.values())
         if num_full:
+            most = max(counts.values())
             _warn(
                 f'AP counts {self.headline} detections of an image, but {num_full} of the '
-                f'{truth.num_images} images of {source} have more objects, up to '
-                f'{max(counts.values())}: set max_dets of the evaluator, and '
-                f'model.test_cfg.rcnn.max_per_img, to {max(counts.values())} or more'
+                f'{truth.num_images} images of {source} have more objects, up to {most}: set '
+                f'max_dets of the evaluator, and model.test_cfg.rcnn.max_per_img, to {most} or more'
             )
         return truth
 
@@ -179,7 +180,7 @@ class CheckedCocoMetric(CocoMetric):
         record = truth.image(identity)
         if record is None:
             found = 'has no such image'
-        elif path and _name(path) != _name(record['file_name']):
+        elif path and PureWindowsPath(path).name != PureWindowsPath(record['file_name']).name:
             found = f'has {record["file_name"]} under this id'
         else:
             return
@@ -205,7 +206,7 @@ class CheckedCocoMetric(CocoMetric):
             self._coco_api,
             self._coco_api.loadRes(detections),
             'segm' if masks else 'bbox',
-            print_function=_pass_over,
+            print_function=lambda *_, **__: None,
         )
         settings = evaluation.params
         settings.imgIds = self.img_ids
@@ -224,10 +225,6 @@ class CheckedCocoMetric(CocoMetric):
             self.limit,
             self.proposal_nums,
         )
-
-
-def _name(path: str) -> str:
-    return PureWindowsPath(path).name
 
 
 def _detections(image_id: int, prediction: Record, masks: bool) -> list[Record]:
@@ -259,10 +256,6 @@ def _each_class(figures: CocoFigures, names: Sequence[str]) -> dict[str, float]:
         rows.append([name, *map(str, values)])
     _say('\n' + AsciiTable(rows).table)
     return reported
-
-
-def _pass_over(*args: Any, **kwargs: Any) -> None:
-    """Print nothing."""
 
 
 def _say(message: str) -> None:

@@ -28,21 +28,24 @@ class CocoTruth:
         known = [one for one in content.get('categories', []) if one['name'] in classes]
         self.category_ids = [one['id'] for one in known]
         self.names = [one['name'] for one in known]
-        new_category = {identity: index + 1 for index, identity in enumerate(self.category_ids)}
+        new_category = {identity: label for label, identity in enumerate(self.category_ids, 1)}
         images = content.get('images', [])
-        self.image_ids = {one['id']: index + 1 for index, one in enumerate(images)}
-        self._images = [dict(one, id=index + 1) for index, one in enumerate(images)]
-        self._annotations = [
-            _numbered(
-                one,
-                image_id=self.image_ids[one['image_id']],
-                category_id=new_category[one['category_id']],
-            )
+        self.image_ids = {one['id']: index for index, one in enumerate(images, 1)}
+        self._images = [dict(one, id=index) for index, one in enumerate(images, 1)]
+        known = [
+            one
             for one in content.get('annotations', [])
             if one['image_id'] in self.image_ids and one['category_id'] in new_category
         ]
-        for index, one in enumerate(self._annotations):
-            one['id'] = index + 1
+        self._annotations = [
+            _numbered(
+                one,
+                id=index,
+                image_id=self.image_ids[one['image_id']],
+                category_id=new_category[one['category_id']],
+            )
+            for index, one in enumerate(known, 1)
+        ]
 
     @property
     def num_images(self) -> int:

@@ -26,16 +26,12 @@ def object_precision(ious: NDArray[np.float64]) -> NDArray[np.float64]:
     An object is found at a threshold where a prediction has a larger IoU with it. Every other
     prediction is a false positive, every other object a false negative.
     """
-    num_predictions, num_objects = ious.shape
-    if not num_predictions and not num_objects:
+    if not sum(ious.shape):
         return np.ones(len(THRESHOLDS))
-    figures = []
-    for threshold in THRESHOLDS:
-        matches = ious > threshold
-        # Masks that do not overlap have at most one match each; where they do, one counts.
-        found = min(matches.any(axis=0).sum(), matches.any(axis=1).sum())
-        figures.append(found / (num_predictions + num_objects - found))
-    return np.array(figures)
+    matches_TPO = ious > np.array(THRESHOLDS)[:, None, None]
+    # Masks that do not overlap have at most one match each; where they do, one counts.
+    found = np.minimum(matches_TPO.any(1).sum(1), matches_TPO.any(2).sum(1))
+    return found / (sum(ious.shape) - found)
 
 
 def without_overlaps(masks: Masks) -> list[Mapping[str, Any]]:

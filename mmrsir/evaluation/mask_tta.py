@@ -33,14 +33,11 @@ class MaskTTAModel(DetTTAModel):
     """
 
     def test_step(self, data: dict[str, list[Any]]) -> list[DetDataSample]:
-        """Detect in all views of a batch of images.
+        """Detect in a batch of images.
 
-        Args:
-            data: ``inputs`` and ``data_samples``, each a list over views of lists over images.
-
-        Returns:
-            One sample an image, its ``pred_instances`` with boxes (n, 4), scores (n,),
-            labels (n,) and masks (n, H, W), in the original image's pixels.
+        ``data`` has ``inputs`` and ``data_samples``, each a list over views of lists over images.
+        Returns a sample an image, its ``pred_instances`` with boxes (n, 4), scores (n,), labels
+        (n,) and masks (n, H, W), in the original image's pixels.
         """
         views = [
             self._detect({key: values[index] for key, values in data.items()})
@@ -54,15 +51,10 @@ class MaskTTAModel(DetTTAModel):
         samples = data['data_samples']
         levels = detector.extract_feat(data['inputs'])
         proposals = detector.rpn_head.predict(levels, samples, rescale=False)
-        results = detector.roi_head.predict_bbox(
-            levels,
-            [sample.metainfo for sample in samples],
-            proposals,
-            detector.roi_head.test_cfg,
-            rescale=True,
-        )
+        roi_head, metas = detector.roi_head, [sample.metainfo for sample in samples]
+        found = roi_head.predict_bbox(levels, metas, proposals, roi_head.test_cfg, rescale=True)
         views = []
-        for index, (sample, instances) in enumerate(zip(samples, results, strict=True)):
+        for index, (sample, instances) in enumerate(zip(samples, found, strict=True)):
             sample.pred_instances = instances
             views.append(_View(tuple(level[index : index + 1] for level in levels), sample))
         return views

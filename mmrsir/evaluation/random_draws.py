@@ -6,6 +6,7 @@ what it finds, whichever of the three tasks it is for. One draw with fixed windo
 other model gives.
 """
 
+from collections.abc import Iterable
 from copy import deepcopy
 from typing import Any
 
@@ -59,22 +60,15 @@ class RandomDraws(BaseTTAModel):
         return [samples[0] for samples in data_samples_list]
 
     def _merge_segmentations(self, samples: list[Any]) -> None:
-        sums = _Sums()
-        for sample in samples:
-            logits = sample.seg_logits.data
-            # Of a single class mmseg calls probabilities so.
-            sums.add(logits if len(logits) == 1 else logits.softmax(0))
-        if len(sums.mean) == 1:
-            labels = (sums.mean > self.module.decode_head.threshold).long()
+        logits = (sample.seg_logits.data for sample in samples)
+        # Of a single class mmseg calls probabilities so.
+        mean, variance = _moments(one if len(one) == 1 else one.softmax(0) for one in logits)
+        if len(mean) == 1:
+            labels = (mean > self.module.decode_head.threshold).long()
         else:
-            labels = sums.mean.argmax(0, keepdim=True)
-        samples[0].set_data(
-            dict(
-                seg_logits=PixelData(data=sums.mean),
-                pred_sem_seg=PixelData(data=labels),
-                uncertainty=PixelData(data=sums.variance.sum(0, keepdim=True)),
-            )
-        )
+            labels = mean.argmax(0, keepdim=True)
+        maps = dict(seg_logits=mean, pred_sem_seg=labels, uncertainty=variance.sum(0, keepdim=True))
+        samples[0].set_data({name: PixelData(data=values) for name, values in maps.items()})
 
     def _merge_instances(self, samples: list[Any]) -> None:
         from mmcv.ops import bbox_overlaps  # absent from mmcv-lite
@@ -82,28 +76,26 @@ class RandomDraws(BaseTTAModel):
         draws = [sample.pred_instances for sample in samples]
         merged = _kept_instances(draws)
         with_masks = 'masks' in merged
-        scores, coverage = _Sums(), _Sums()
+        scores: list[Tensor] = []
         boxes: Any = 0.0
         votes: Any = 0
         times_n: Any = 0
         for instances in draws:
-            if with_masks:
-                coverage.add(_coverage(instances))
             if len(instances) == 0 or len(merged) == 0:
-                scores.add(torch.zeros_like(merged.scores))
+                scores.append(torch.zeros_like(merged.scores))
                 continue
             # What the draw says of each kept object: its most overlapping box of the same class.
             overlaps = bbox_overlaps(merged.bboxes, instances.bboxes)
             best, index = (overlaps * (merged.labels.unsqueeze(1) == instances.labels)).max(1)
             found = best >= SAME_OBJECT
-            scores.add(torch.where(found, instances.scores[index], 0))
+            scores.append(torch.where(found, instances.scores[index], 0))
             boxes = boxes + instances.bboxes[index] * found.unsqueeze(1)
             times_n = times_n + found.int()
             if with_masks:
                 votes = votes + (instances.masks[index] & found[:, None, None]).int()
         if len(merged):
-            merged.scores = scores.mean
-            merged.score_std = scores.variance.sqrt()
+            merged.scores, variance = _moments(scores)
+            merged.score_std = variance.sqrt()
             merged.bboxes = boxes / times_n.clamp(min=1).unsqueeze(1)
             if with_masks:
                 merged.masks = 2 * votes > times_n[:, None, None]
@@ -111,41 +103,29 @@ class RandomDraws(BaseTTAModel):
             merged = merged[merged.scores.argsort(descending=True, stable=True)]
         samples[0].pred_instances = merged
         if with_masks:
-            uncertainty = PixelData(data=coverage.variance.unsqueeze(0))
-            samples[0].set_data(dict(uncertainty=uncertainty))
+            _, variance = _moments(map(_coverage, draws))
+            samples[0].set_data(dict(uncertainty=PixelData(data=variance.unsqueeze(0))))
 
 
-class _Sums:
-    """Mean and variance of values that are not kept."""
+def _moments(draws: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
+    """Return the mean and the variance of values of which only one draw is in memory at a time.
 
-    def __init__(self) -> None:
-        self.number = 0
-        self.total: Any = 0.0
-        self.squares: Any = 0.0
-
-    def add(self, values: Tensor) -> None:
-        # In double precision, as a small variance is a difference of large squares.
-        values = values.double()
-        self.number += 1
-        self.total = self.total + values
-        self.squares = self.squares + values**2
-
-    @property
-    def mean(self) -> Tensor:
-        return (self.total / self.number).float()
-
-    @property
-    def variance(self) -> Tensor:
-        mean = self.total / self.number
-        return (self.squares / self.number - mean**2).clamp(min=0).float()
+    By Welford's update, in double precision.
+    """
+    mean: Any = 0.0
+    squares: Any = 0.0
+    number = 0
+    for number, values in enumerate(draws, start=1):
+        change = values.double() - mean
+        mean = mean + change / number
+        squares = squares + change * (values - mean)
+    return mean.float(), (squares / number).float()
 
 
 def _merge_scores(samples: list[Any]) -> None:
-    sums = _Sums()
-    for sample in samples:
-        sums.add(sample.pred_score)
-    samples[0].set_pred_score(sums.mean).set_pred_label(sums.mean.argmax(0))
-    samples[0].set_field(sums.variance, 'score_variance')
+    mean, variance = _moments(sample.pred_score for sample in samples)
+    samples[0].set_pred_score(mean).set_pred_label(mean.argmax(0))
+    samples[0].set_field(variance, 'score_variance')
 
 
 def _kept_instances(draws: list[InstanceData]) -> InstanceData:

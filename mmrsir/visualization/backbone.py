@@ -27,9 +27,6 @@ def build_backbone(cfg: Config, checkpoint: str | None = None, seed: int = 0) ->
         checkpoint: Its weights, or those of a whole model; None for random ones.
         seed: Seed of the random weights.
 
-    Returns:
-        The backbone.
-
     Raises:
         CheckpointMismatchError: The checkpoint has less than 90 % of the backbone.
         FileNotFoundError: There is no such checkpoint.
@@ -84,22 +81,23 @@ def read_picture(
         pixels = reading.to_eight_bits(stored)
     except ValueError as error:
         raise InvalidValueError(f'{path} is no picture that can be read: {error}') from error
-    if max_size is not None and max(pixels.shape[:2]) > max_size:
-        picture = Image.fromarray(np.ascontiguousarray(pixels[..., ::-1]))
-        picture.thumbnail((max_size, max_size), Image.Resampling.BICUBIC)
-        return np.array(picture)
-    return np.ascontiguousarray(pixels[..., ::-1])
+    picture = np.ascontiguousarray(pixels[..., ::-1])
+    return picture if max_size is None else shrink(picture, max_size)
+
+
+def shrink(picture: np.ndarray, side: int) -> np.ndarray:
+    """Return a picture, RGB, uint8, (H, W, 3), whose longer side has at most so many pixels."""
+    if max(picture.shape[:2]) <= side:
+        return picture
+    smaller = Image.fromarray(picture)
+    smaller.thumbnail((side, side), Image.Resampling.BICUBIC)
+    return np.array(smaller)
 
 
 def normalize(picture: np.ndarray, cfg: Config) -> Tensor:
-    """Turn a picture into what the backbone of a config takes.
+    """Turn a picture, RGB, uint8, (H, W, 3), into what a backbone takes, (1, 3, H, W).
 
-    Args:
-        picture: RGB, uint8, (H, W, 3).
-        cfg: The config, whose data preprocessor has the mean, the deviation and the channel order.
-
-    Returns:
-        A batch of one image, (1, 3, H, W).
+    The config's data preprocessor has the mean, the deviation and the channel order.
     """
     settings = cfg.model.get('data_preprocessor') or cfg.get('data_preprocessor') or {}
     if not (settings.get('bgr_to_rgb') or settings.get('to_rgb')):

@@ -35,7 +35,6 @@ MIXER_TITLES = {
     'grid': 'block or grid',
 }
 COLUMNS = 4
-QUERY_COLOR = 'red'
 CURTAIN = (1.0, 1.0, 1.0, 0.8)  # over what the query does not see
 
 
@@ -178,10 +177,8 @@ def draw_block(axes: Axes, picture: np.ndarray, placed: Placed, view: str, title
     extent = (0, colors.shape[1] * size, colors.shape[0] * size, 0)
     axes.imshow(colors, extent=extent, interpolation='nearest')
     row, column = placed.trace.query
-    frame = Rectangle(
-        (column * size, row * size), size, size, fill=False, edgecolor=QUERY_COLOR, linewidth=1.5
-    )
-    axes.add_patch(frame)
+    corner = (column * size, row * size)
+    axes.add_patch(Rectangle(corner, size, size, fill=False, edgecolor='red', linewidth=1.5))
     axes.set(xlim=(0, width), ylim=(height, 0), xticks=[], yticks=[])
     axes.set_title(f'{title or placed.title}\n{remark}', fontsize=9)
 
@@ -208,11 +205,7 @@ def animate(
 ) -> None:
     """Write an animated GIF that goes through the blocks: the window and its attention.
 
-    Args:
-        picture: RGB, uint8, (H, W, 3), as the backbone saw it.
-        traces: What :meth:`PyramidTransformer.trace` returned of it.
-        out_file: GIF to write.
-        seconds: How long a block is shown.
+    ``picture`` and ``traces`` are as for :func:`draw_sheet`; a block is shown for some ``seconds``.
     """
     drawn = (render_block(picture, one, ('window', 'attention')) for one in place(traces))
     # The usual palette leaves out the few patches that have a colour.

@@ -153,14 +153,12 @@ def _draw_panels(
         axes = figure.add_subplot(rows, columns, index)
         for name, (iterations, values) in curves.items():
             # Points of which there are few are not seen without a mark.
-            axes.plot(
-                iterations, values, marker='o' if len(values) <= MARKED_POINTS else '', label=name
-            )
+            marker = 'o' if len(values) <= MARKED_POINTS else ''
+            axes.plot(iterations, values, marker=marker, label=name)
         axes.set(xlabel='iteration', ylabel=label)
         axes.update_datalim([(0, 0)])
         axes.autoscale_view()
-        axes.set_ylim(bottom=0)
-        axes.set_xlim(left=0)
+        axes.set(xlim=(0, None), ylim=(0, None))
         axes.grid(alpha=0.3)
         if any(curves):
             axes.legend(fontsize='small')

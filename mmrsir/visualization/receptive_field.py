@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from ..models import PyramidTransformer
+from .blocks import place
 
 FLOOR = -4  # in powers of ten below the strongest gradient
 SHARE = 0.95
@@ -28,29 +29,24 @@ class Field(NamedTuple):
 
 
 def receptive_fields(backbone: PyramidTransformer, images: Tensor) -> Iterator[Field]:
-    """Differentiate the patch in the middle by the pixels, after each block.
+    """Differentiate the patch in the middle by the pixels, and yield the field after each block.
 
     Args:
         backbone: The backbone, in evaluation mode.
         images: Normalized images, (B, 3, H, W), over which is averaged.
-
-    Yields:
-        The field after each block.
     """
     images = images.detach().requires_grad_()
     height, width = images.shape[2:]
-    traces = backbone.trace(images, (width // 2, height // 2))
-    for stage, blocks in enumerate(traces, start=1):
-        for block, trace in enumerate(blocks, start=1):
-            row, column = trace.query
-            middle = trace.features_BCHW[:, :, row, column].sum()
-            (gradient,) = torch.autograd.grad(middle, images, retain_graph=True)
-            strength = gradient.abs().sum(1).mean(0).double()
-            yield Field(
-                f'stage {stage}, block {block}',
-                (strength / strength.max()).cpu().numpy(),
-                covered_area(strength),
-            )
+    for stage, block, trace in place(backbone.trace(images, (width // 2, height // 2))):
+        row, column = trace.query
+        middle = trace.features_BCHW[:, :, row, column].sum()
+        (gradient,) = torch.autograd.grad(middle, images, retain_graph=True)
+        strength = gradient.abs().sum(1).mean(0).double()
+        yield Field(
+            f'stage {stage}, block {block}',
+            (strength / strength.max()).cpu().numpy(),
+            covered_area(strength),
+        )
 
 
 def covered_area(strength: Tensor, share: float = SHARE) -> float:

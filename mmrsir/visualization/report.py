@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from io import BytesIO
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 from PIL import Image
@@ -21,20 +21,6 @@ START_FOLDER = re.compile(r'\d{8}_\d{6}')
 CHECKPOINT = re.compile(r'(epoch|iter)_(\d+)\.pth$')
 
 TEMPLATE = Path(__file__).with_name('report_page.html')
-
-
-class Checkpoint(NamedTuple):
-    role: str  # why it is shown
-    file: str
-    metrics: Mapping[str, float]
-
-
-class Start(NamedTuple):
-    begun: str
-    took: str  # until its last line was logged
-    first: int  # iteration that was logged
-    last: int
-    log: str
 
 
 def render_report(
@@ -53,6 +39,8 @@ def render_report(
     log = read_log(files)
     metrics = main_metrics(log)
     drawn_at, pictures = _predictions(work_dir)
+    curves = BytesIO()
+    plot_runs({'': work_dir}, curves, title='')
     environment = Environment(autoescape=True, undefined=StrictUndefined)
     return environment.from_string(TEMPLATE.read_text(encoding='utf-8')).render(
         title=work_dir.resolve().name,
@@ -62,7 +50,7 @@ def render_report(
         number=lambda values, key: f'{values[key]:.4g}' if key in values else '-',
         metrics=metrics,
         checkpoints=_checkpoints(work_dir, log.validations, metrics, unit, checkpoints),
-        curves=_curves(work_dir),
+        curves=_inline(curves, 'png'),
         pictures=pictures,
         drawn_at=drawn_at,
         starts=[start for file in files if (start := _start(file))],
@@ -80,7 +68,7 @@ def _checkpoints(
     metrics: Sequence[str],
     unit: str,
     paths: Mapping[str, str],
-) -> list[Checkpoint]:
+) -> list[dict[str, Any]]:
     reached = {f'{unit}_{one.step}.pth': one.metrics for one in validations}
     shown = []
     if metrics and metrics[0] in METRICS and not any(role.startswith('best') for role in paths):
@@ -88,17 +76,12 @@ def _checkpoints(
         file = f'{unit}_{best.step}.pth'
         if not (work_dir / file).is_file():
             file = f'none of {unit} {best.step}: default_hooks.checkpoint.save_best=auto keeps it'
-        shown.append(Checkpoint(f'best {LABELS[metrics[0]]}', file, best.metrics))
+        shown.append(dict(role=f'best {LABELS[metrics[0]]}', file=file, metrics=best.metrics))
     for role, path in paths.items():
         found = CHECKPOINT.search(path)
-        shown.append(Checkpoint(role, Path(path).name, reached.get(found[0], {}) if found else {}))
+        known = reached.get(found[0], {}) if found else {}
+        shown.append(dict(role=role, file=Path(path).name, metrics=known))
     return shown
-
-
-def _curves(work_dir: Path) -> str:
-    picture = BytesIO()
-    plot_runs({'': work_dir}, picture, title='')
-    return _inline(picture.getvalue(), 'png')
 
 
 def _predictions(work_dir: Path) -> tuple[int, dict[str, str]]:
@@ -115,19 +98,18 @@ def _shrink(path: Path) -> str:
         picture.thumbnail((PICTURE_WIDTH, PICTURE_WIDTH))
         small = BytesIO()
         picture.convert('RGB').save(small, 'jpeg', quality=85)
-    return _inline(small.getvalue(), 'jpeg')
+    return _inline(small, 'jpeg')
 
 
-def _start(file: Path) -> Start | None:
+def _start(file: Path) -> dict[str, Any] | None:
     """Describe a start by its log; None where it logged no loss, or elsewhere."""
     folder = file.parents[1]
-    losses = read_log([file]).training.get('loss')
-    if losses is None or not START_FOLDER.fullmatch(folder.name):
+    iterations, _ = read_log([file]).training.get('loss', ([], []))
+    if not iterations or not START_FOLDER.fullmatch(folder.name):
         return None
     begun = datetime.strptime(folder.name, TIMESTAMP)
-    took = datetime.fromtimestamp(file.stat().st_mtime) - begun
-    iterations, _ = losses
-    return Start(
+    took = datetime.fromtimestamp(file.stat().st_mtime) - begun  # its last line
+    return dict(
         begun=begun.strftime('%Y-%m-%d %H:%M'),
         took=str(timedelta(seconds=round(took.total_seconds()))),
         first=iterations[0],
@@ -136,5 +118,5 @@ def _start(file: Path) -> Start | None:
     )
 
 
-def _inline(content: bytes, kind: str) -> str:
-    return f'data:image/{kind};base64,{b64encode(content).decode()}'
+def _inline(picture: BytesIO, kind: str) -> str:
+    return f'data:image/{kind};base64,{b64encode(picture.getvalue()).decode()}'

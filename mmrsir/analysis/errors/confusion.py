@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torchvision.ops import box_iou
 
 SCORE_THR = 0.3
 IOU_THR = 0.5
@@ -22,16 +21,19 @@ def count_objects(sample: Any, num_classes: int) -> Tensor:
     those that lie mostly in a crowd, which COCO ignores. Returns (K + 1, K + 1): the last row is of
     boxes without an object, the last column of objects without a box.
     """
+    from mmdet.structures.bbox import bbox_overlaps
+
     truth, found = sample.gt_instances, sample.pred_instances
     scores = found.scores.cpu()
     order = scores.argsort(descending=True)
     order = order[scores[order] > SCORE_THR]
     boxes, labels = found.bboxes.cpu()[order], found.labels.cpu()[order]
     if 'ignored_instances' in sample and len(sample.ignored_instances):
-        counts = _covered(boxes, sample.ignored_instances.bboxes.cpu()) <= IOU_THR
+        crowds = sample.ignored_instances.bboxes.cpu()
+        counts = bbox_overlaps(boxes, crowds, mode='iof').amax(1) <= IOU_THR
         boxes, labels = boxes[counts], labels[counts]
     true_boxes, true_labels = truth.bboxes.cpu(), truth.labels.cpu()
-    overlaps = box_iou(boxes, true_boxes)
+    overlaps = bbox_overlaps(boxes, true_boxes)
     alike = labels[:, None] == true_labels
 
     matrix = torch.zeros(num_classes + 1, num_classes + 1, dtype=torch.int64)
@@ -86,10 +88,3 @@ def score_pixels(sample: Any, matrix: Tensor) -> float:
 
 def score_image(sample: Any, matrix: Tensor) -> float:
     return sample.pred_score[sample.gt_label.item()].item()
-
-
-def _covered(boxes: Tensor, regions: Tensor) -> Tensor:
-    corners = torch.maximum(boxes[:, None, :2], regions[:, :2])
-    others = torch.minimum(boxes[:, None, 2:], regions[:, 2:])
-    shared = (others - corners).clamp(min=0).prod(2).amax(1)
-    return shared / (boxes[:, 2:] - boxes[:, :2]).prod(1).clamp(min=1e-6)

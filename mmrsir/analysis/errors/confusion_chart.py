@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 from matplotlib.figure import Figure
+from sklearn.metrics import ConfusionMatrixDisplay
 from torch import Tensor
 
 from ...visualization.fonts import fonts_for
@@ -21,11 +22,11 @@ def plot_confusion(
     Of many classes, those with the most errors are drawn.
     """
     title = f'What is taken for what: {int(matrix.sum()):,} {counted}'
-    totals = matrix.sum(1, keepdim=True)
-    shares = 100 * matrix / totals.clamp(min=1)
+    totals = matrix.sum(1)
+    shares = 100 * matrix / totals[:, None].clamp(min=1)
     shown = torch.arange(len(classes))
     if len(classes) > MAX_CLASSES:
-        errors = matrix.sum(0) + matrix.sum(1) - 2 * matrix.diagonal()
+        errors = matrix.sum(0) + totals - 2 * matrix.diagonal()
         shown = errors.argsort(descending=True, stable=True)[:MAX_CLASSES].sort()[0]
         title += f'\nthe {MAX_CLASSES} classes of {len(classes)} with the most errors'
     names = [classes[index] for index in shown]
@@ -34,26 +35,19 @@ def plot_confusion(
         figure = Figure(figsize=(side + 1, side), layout='constrained')
         figure.suptitle(title)
         axes = figure.subplots()
-        image = axes.imshow(shares[shown][:, shown], cmap='Blues', vmin=0, vmax=100)
-        figure.colorbar(image, label='% of the true class', shrink=0.7)
-        ticks = range(len(names))
-        axes.set_xticks(ticks, names, rotation=90)
-        axes.set_yticks(
-            ticks, [f'{name} ({int(totals[i]):,})' for i, name in zip(shown, names, strict=True)]
+        drawn = ConfusionMatrixDisplay(shares[shown][:, shown].numpy(), display_labels=names).plot(
+            include_values=len(names) <= MAX_NUMBERED,
+            cmap='Blues',
+            xticks_rotation='vertical',
+            values_format='.0f',
+            ax=axes,
+            colorbar=False,
+            im_kw=dict(vmin=0, vmax=100),
+            text_kw=dict(fontsize=8),
+        )
+        figure.colorbar(drawn.im_, label='% of the true class', shrink=0.7)
+        axes.set_yticklabels(
+            f'{name} ({int(totals[i]):,})' for i, name in zip(shown, names, strict=True)
         )
         axes.set(xlabel='predicted', ylabel=f'true (number of {counted})')
-        if len(names) <= MAX_NUMBERED:
-            for row in ticks:
-                for column in ticks:
-                    share = shares[shown[row], shown[column]].item()
-                    color = 'white' if share > 50 else 'black'
-                    axes.text(
-                        column,
-                        row,
-                        f'{share:.0f}',
-                        ha='center',
-                        va='center',
-                        color=color,
-                        fontsize=8,
-                    )
         figure.savefig(out_file, dpi=120)

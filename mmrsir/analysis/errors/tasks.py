@@ -47,23 +47,17 @@ def _objects_per_class(
 ) -> list[Row]:
     rows = []
     for index, name in enumerate(classes):
+        row: Row = {'class': name}
+        for kind in ('bbox', 'segm'):
+            if (key := f'{kind}/{name}_precision') in metrics:
+                row[f'{kind}_AP'] = metrics[key]
         objects, found = matrix[index].sum().item(), matrix[index, index].item()
-        missed = matrix[index, -1].item()
-        rows.append(
-            {
-                'class': name,
-                **{
-                    f'{kind}_AP': metrics[key]
-                    for kind in ('bbox', 'segm')
-                    if (key := f'{kind}/{name}_precision') in metrics
-                },
-                'objects': objects,
-                'found': found,
-                'taken_for_others': objects - found - missed,
-                'missed': missed,
-                'false': matrix[-1, index].item(),
-            }
+        missed, false = matrix[index, -1].item(), matrix[-1, index].item()
+        others = objects - found - missed
+        row.update(
+            objects=objects, found=found, taken_for_others=others, missed=missed, false=false
         )
+        rows.append(row)
     return rows
 
 
