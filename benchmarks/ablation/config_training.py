@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from mmrsir.analysis.flops import count_module
 from mmrsir.checkpoints.reading import read_checkpoint
-from mmrsir.datasets.batch_transforms import resize
+from mmrsir.engine.hooks.progressive_resizing import resize
 from mmrsir.engine.loops import random_state
 from mmrsir.utils.files import draft_of, settle
 

@@ -18,13 +18,13 @@ from mmpretrain.registry import DATASETS
 from rich.console import Console
 from torch import Tensor, nn
 
-from mmrsir.datasets.batch_transforms import BatchTransform, batch_transform
 from mmrsir.engine import ProgressiveResizeHook
 from mmrsir.engine.config_files import find_config, read_file
 from mmrsir.models import ARCHS
 from mmrsir.utils.errors import InvalidValueError
 from mmrsir.utils.progress import show_progress
 
+from .batch_transforms import BatchTransform, batch_transform
 from .tasks import Pictures, Task
 from .variants import CONFIG_VARIANTS
 

@@ -9,6 +9,7 @@ import json
 import os
 import re
 import unicodedata
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from mmap import ACCESS_READ, mmap
@@ -74,10 +75,10 @@ def difference(first: Naming, second: Naming, may_lack_last: bool = False) -> st
 
 def similar(names: Sequence[str | None]) -> list[list[str]]:
     """Return groups of names that differ in nothing but spelling."""
-    groups: dict[str, list[str]] = {}
+    groups = defaultdict(list)
     for name in names:
         if name is not None:
-            groups.setdefault(folded(name), []).append(name)
+            groups[folded(name)].append(name)
     return [group for group in groups.values() if len(group) > 1]
 
 
@@ -131,28 +132,24 @@ def found_names(dataset: Any, place: str) -> Naming | None:
 
 def names_of_folders(labels: dict[str, int], root: str) -> tuple[str | None, ...]:
     """Return the folder of each label of a list; None where it is not one folder for one label."""
-    folders: dict[int, set[str]] = {}
+    folders = defaultdict(set)
     for path, label in labels.items():
         folder, _, rest = path.removeprefix(root).lstrip('/').partition('/')
-        folders.setdefault(label, set()).add(folder if rest else '')
-    owners: dict[str, int] = {}
-    for names in folders.values():
-        for name in names:
-            owners[name] = owners.get(name, 0) + 1
-    count = max((label for label in folders if label >= 0), default=-1) + 1
-    names_by_label: list[str | None] = [None] * count
-    for label, names in folders.items():
-        (name, *others) = names
-        if label >= 0 and not others and name and owners[name] == 1:
-            names_by_label[label] = name
-    return tuple(names_by_label)
+        folders[label].add(folder if rest else '')
+    owners = Counter(name for names in folders.values() for name in names)
+    count = max(folders, default=-1) + 1
+    found: list[str | None] = []
+    for label in range(count):
+        name, *others = folders[label] or ['']
+        found.append(name if name and not others and owners[name] == 1 else None)
+    return tuple(found)
 
 
 def _labels(naming: Naming) -> dict[str, set[int]]:
-    labels: dict[str, set[int]] = {}
+    labels = defaultdict(set)
     for label, name in enumerate(naming.names):
         if name is not None:
-            labels.setdefault(folded(name), set()).add(label)
+            labels[folded(name)].add(label)
     return labels
 
 

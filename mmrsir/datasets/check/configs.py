@@ -16,8 +16,7 @@ from ..class_names import Naming, declared_names
 from ..loading.passed_over import files_of, passed_over
 from . import classification, coco, segmentation
 from .across import compare_images, compare_names
-from .crowding import crowding_faults
-from .evaluators import evaluator_faults
+from .evaluators import crowding_faults, evaluator_faults
 from .findings import TRAIN, Report
 from .processes import Inspector
 from .settings import (

@@ -44,22 +44,22 @@ def _count(dataset: Any, folder: str, used: Collection[str] | None) -> list[str]
     if not folder or not os.path.isdir(folder):
         return []
     counts: Counter[str] = Counter()
-    total = 0
+    num_used = 0
     names = list(walk(folder))
     stems = Counter(os.path.splitext(name)[0] for name in names if _names_image(name))
     for name in names:
         if _is_used(dataset, folder, name, used):
-            total += 1
-        elif is_image(os.path.join(folder, name)):
-            total += 1
-            counts[f'{_suffix(name)}: {_why(dataset, name, stems)}'] += 1
-        elif why := why_unreadable(name):
-            total += 1
-            counts[f'{_suffix(name)}: {why}'] += 1
+            num_used += 1
+            continue
+        image = is_image(os.path.join(folder, name))
+        why = _why(dataset, name, stems) if image else why_unreadable(name)
+        if why:
+            counts[f'{Path(name).suffix or "without suffix"}: {why}'] += 1
     if not counts:
         return []
+    num, total = counts.total(), counts.total() + num_used
     reasons = '; '.join(f'{number} {reason}' for reason, number in sorted(counts.items()))
-    return [f'{counts.total()} of {total} images of {folder} are not read: {reasons}']
+    return [f'{num} of {total} images of {folder} are not read: {reasons}']
 
 
 def _why(dataset: Any, name: str, stems: Counter[str]) -> str:
@@ -81,10 +81,6 @@ def _why(dataset: Any, name: str, stems: Counter[str]) -> str:
 
 def _names_image(name: str) -> bool:
     return os.path.splitext(f'a{name}')[1].lower() in image_suffixes()
-
-
-def _suffix(name: str) -> str:
-    return Path(name).suffix or 'without suffix'
 
 
 def _is_used(dataset: Any, folder: str, name: str, used: Collection[str] | None) -> bool:

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .drawing import CLASSES, SUBPIXELS, Mask
-from .scene import Instance, Scene
+from .drawing import CLASSES, SUBPIXELS, Mask, contour_area
+from .scene import Scene
 
 # As in COCO itself, whose 80 classes have ids up to 90, an id minus 1 is not the class index.
 CATEGORY_IDS: tuple[int, ...] = (1, 2, 4, 7)
@@ -31,10 +31,9 @@ _TOLERANCE = 1.0
 def _window(mask: Mask) -> tuple[slice, slice]:
     """The rows and columns that hold all ones of a fine mask, rounded to whole picture pixels."""
     x, y, width, height = cv2.boundingRect(mask)
-    ends = [(y, y + height), (x, x + width)]
     rows, columns = (
         slice(first // SUBPIXELS * SUBPIXELS, -(-end // SUBPIXELS) * SUBPIXELS)
-        for first, end in ends
+        for first, end in ((y, y + height), (x, x + width))
     )
     return rows, columns
 
@@ -98,8 +97,7 @@ def mask_polygons(mask: Mask) -> list[list[float]]:
 
 
 def polygon_area(polygon: list[float]) -> float:
-    x, y = np.array(polygon[0::2]), np.array(polygon[1::2])
-    return 0.5 * abs(float(x @ np.roll(y, -1) - y @ np.roll(x, -1)))
+    return contour_area(np.reshape(polygon, (-1, 2)))
 
 
 def run_lengths(mask: Mask) -> list[int]:
@@ -115,28 +113,20 @@ def _at_pixel_centres(fine: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return fine[SUBPIXELS // 2 :: SUBPIXELS, SUBPIXELS // 2 :: SUBPIXELS]
 
 
-def _visible(scene: Scene, instance: Instance) -> Mask:
-    inside = (scene.layers >= instance.layers.start) & (scene.layers < instance.layers.stop)
-    return inside.astype(np.uint8)
-
-
-def _crowd_annotation(scene: Scene, instance: Instance) -> dict[str, Any]:
-    mask = _at_pixel_centres(_visible(scene, instance))
-    x, y, width, height = cv2.boundingRect(mask)
+def _crowd_annotation(visible: Mask) -> dict[str, Any]:
+    mask = _at_pixel_centres(visible)
     return {
-        'category_id': CATEGORY_IDS[instance.label],
         'iscrowd': 1,
         'area': float(mask.sum()),
-        'bbox': [float(x), float(y), float(width), float(height)],
+        'bbox': [float(one) for one in cv2.boundingRect(mask)],
         'segmentation': {'counts': run_lengths(mask), 'size': list(mask.shape)},
     }
 
 
-def _object_annotation(instance: Instance, polygons: list[list[float]]) -> dict[str, Any]:
+def _object_annotation(polygons: list[list[float]]) -> dict[str, Any]:
     corners = np.concatenate([np.reshape(p, (-1, 2)) for p in polygons])
     low, high = corners.min(axis=0), corners.max(axis=0)
     return {
-        'category_id': CATEGORY_IDS[instance.label],
         'iscrowd': 0,
         'area': sum(polygon_area(p) for p in polygons),
         'bbox': [*low.tolist(), *(high - low).tolist()],
@@ -156,19 +146,19 @@ def annotate(scene: Scene) -> tuple[list[dict[str, Any]], NDArray[np.uint8]]:
     table[0] = BACKGROUND_LABEL
     layers = scene.layers.copy()
     for instance in scene.instances:
-        area = scene.visible_area(instance)
-        if area < max(LEAST_AREA, LEAST_VISIBLE * instance.area):
+        if scene.visible_area(instance) < max(LEAST_AREA, LEAST_VISIBLE * instance.area):
             continue
+        visible = scene.visible(instance).astype(np.uint8)
+        category = {'category_id': CATEGORY_IDS[instance.label]}
         if instance.crowd:
             table[instance.layers.start + 1 : instance.layers.stop] = instance.label + 1
-            annotations.append(_crowd_annotation(scene, instance))
+            annotations.append(category | _crowd_annotation(visible))
             continue
-        visible = _visible(scene, instance)
         polygons = mask_polygons(visible)
         if not polygons:
             continue
         table[instance.layers.start] = instance.label + 1
-        annotations.append(_object_annotation(instance, polygons))
+        annotations.append(category | _object_annotation(polygons))
         rows, columns = _window(visible)
         scraps = visible[rows, columns].copy()
         for piece in _pieces(scraps):

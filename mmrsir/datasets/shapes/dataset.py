@@ -115,10 +115,7 @@ def _make_single(root: Path, settings: _Settings, split: str, number: int) -> st
 
 
 def _coco(records: list[tuple[_Record, list[_Record]]]) -> _Record:
-    annotations: list[_Record] = []
-    for image, found in records:
-        for annotation in found:
-            annotations.append({'id': len(annotations) + 1, 'image_id': image['id'], **annotation})
+    found = [{'image_id': image['id'], **one} for image, found in records for one in found]
     return {
         'info': {
             'description': 'Synthetic shapes on photographs from scikit-image',
@@ -137,7 +134,7 @@ def _coco(records: list[tuple[_Record, list[_Record]]]) -> _Record:
             for i, name in zip(CATEGORY_IDS, CLASSES, strict=True)
         ],
         'images': [image for image, _ in records],
-        'annotations': annotations,
+        'annotations': [{'id': number, **one} for number, one in enumerate(found, start=1)],
     }
 
 
@@ -157,19 +154,6 @@ def _read_marker(path: Path) -> _Record | None:
     return content if ours else None
 
 
-def _manifest(settings: _Settings) -> _Record:
-    singles = len(CLASSES) * (settings['num_cls_train'] + settings['num_cls_val'])
-    return {
-        'generator': GENERATOR,
-        'version': VERSION,
-        'settings': settings,
-        'classes': list(CLASSES),
-        'category_ids': list(CATEGORY_IDS),
-        # An image, its twin in ade and its label map; two COCO files and two lists in meta.
-        'files': 3 * (settings['num_train'] + settings['num_val']) + singles + 4,
-    }
-
-
 def _generate(root: Path, settings: _Settings, workers: int, console: Console) -> None:
     # Threads suffice: the time goes into OpenCV and NumPy, which let go of the interpreter's lock.
     # A process would first import torch, which takes longer than making a few hundred images.
@@ -177,19 +161,12 @@ def _generate(root: Path, settings: _Settings, workers: int, console: Console) -
         for split in _ADE_SPLITS:
             number, singles = settings[f'num_{split}'], len(CLASSES) * settings[f'num_cls_{split}']
             scenes = pool.map(partial(_make_scene, root, settings, split), range(number))
-            records = list(show_progress(scenes, f'{split}: pictures', number, console))
+            records = _coco(list(show_progress(scenes, f'{split}: pictures', number, console)))
             lines = pool.map(partial(_make_single, root, settings, split), range(singles))
             text = ''.join(show_progress(lines, f'{split}: classification', singles, console))
-            write_whole(
-                {
-                    root / f'coco/annotations/instances_{split}.json': _json(_coco(records)),
-                    root / f'imagenet/meta/{split}.txt': text,
-                }
-            )
-
-
-def _json(content: _Record, indent: int | None = None) -> str:
-    return json.dumps(content, indent=indent) + '\n'
+            content = json.dumps(records) + '\n'
+            lists = {root / f'coco/annotations/instances_{split}.json': content}
+            write_whole({**lists, root / f'imagenet/meta/{split}.txt': text})
 
 
 def make_shapes(
@@ -207,21 +184,12 @@ def make_shapes(
 ) -> dict[str, Any]:
     """Make the data set, unless `out_dir` already holds it.
 
-    A data set of ours with other settings, or one that was interrupted, is replaced. Files that are
-    not ours are never deleted.
+    `num_train` and `num_val` pictures of `image_size` pixels are for detection and segmentation,
+    `num_cls_train` and `num_cls_val` pictures a class, of `cls_image_size` pixels, for
+    classification. The result does not depend on the number of `workers`, which are threads.
 
-    Args:
-        out_dir: folder to make it in; made if absent.
-        num_train: training pictures for detection and segmentation.
-        num_val: validation pictures for detection and segmentation.
-        image_size: side of those pictures in pixels.
-        num_cls_train: training pictures for classification, per class.
-        num_cls_val: validation pictures for classification, per class.
-        cls_image_size: side of those pictures in pixels.
-        seed: seed of every random choice.
-        workers: threads to share the work; the result does not depend on it.
-        overwrite: make the data set again even if it is there, and write among files of others.
-        verbose: say what is done, with a progress bar where the output is a terminal.
+    A data set of ours with other settings, or one that was interrupted, is replaced; with
+    `overwrite` also one that is there. Files that are not ours are never deleted.
 
     Returns:
         The manifest, which is the content of `shapes.json`.
@@ -241,7 +209,17 @@ def make_shapes(
     if root.exists() and not root.is_dir():
         raise NotADirectoryError(f'{root} is a file; the data set needs a folder')
     console = new_console(verbose)
-    manifest = _manifest(settings)
+    singles = len(CLASSES) * (num_cls_train + num_cls_val)
+    manifest = {
+        'generator': GENERATOR,
+        'version': VERSION,
+        'settings': settings,
+        'classes': list(CLASSES),
+        'category_ids': list(CATEGORY_IDS),
+        # An image, its twin in ade and its label map; two COCO files and two lists in meta.
+        'files': 3 * (num_train + num_val) + singles + 4,
+    }
+    text = json.dumps(manifest, indent=2) + '\n'
 
     complete, unfinished = _read_marker(root / MANIFEST), _read_marker(root / UNFINISHED)
     ours = complete is not None or unfinished is not None
@@ -260,14 +238,14 @@ def make_shapes(
         f'{len(CLASSES)} x ({num_cls_train} + {num_cls_val}) for classification in {root}'
     )
     root.mkdir(parents=True, exist_ok=True)
-    write_whole({root / UNFINISHED: _json(manifest, indent=2)})
+    write_whole({root / UNFINISHED: text})
     if complete is not None:
         (root / MANIFEST).unlink()
     if ours:
         for path in _our_files(root):
             path.unlink()
     _generate(root, settings, workers, console)
-    write_whole({root / MANIFEST: _json(manifest, indent=2)})
+    write_whole({root / MANIFEST: text})
     (root / UNFINISHED).unlink()
     console.print(f'done: {manifest["files"]} files in {root}')
     return manifest

@@ -19,7 +19,7 @@ from PIL import Image
 from ...utils.errors import InvalidValueError
 
 # Alphabetical: a reader of class folders sorts them, and then has the indices of the other formats.
-CLASSES: tuple[str, ...] = ('cross', 'disc', 'ring', 'triangle')
+CLASSES = ('cross', 'disc', 'ring', 'triangle')
 
 SUBPIXELS = 4
 
@@ -54,7 +54,7 @@ class Pose:
 
 
 @lru_cache(maxsize=1)
-def _photograph_halves() -> tuple[tuple[NDArray[np.uint8], NDArray[np.uint8]], ...]:
+def _photograph_halves() -> list[list[NDArray[np.uint8]]]:
     spec = importlib.util.find_spec('skimage')
     if spec is None or spec.origin is None:
         raise ModuleNotFoundError(
@@ -71,13 +71,9 @@ def _photograph_halves() -> tuple[tuple[NDArray[np.uint8], NDArray[np.uint8]], .
             )
         with Image.open(path) as image:
             pixels = np.asarray(image.convert('RGB'))
-        if pixels.shape[1] >= pixels.shape[0]:
-            middle = pixels.shape[1] // 2
-            halves.append((pixels[:, :middle], pixels[:, middle:]))
-        else:
-            middle = pixels.shape[0] // 2
-            halves.append((pixels[:middle], pixels[middle:]))
-    return tuple(halves)
+        axis = int(pixels.shape[1] >= pixels.shape[0])
+        halves.append(np.split(pixels, [pixels.shape[axis] // 2], axis))
+    return halves
 
 
 def photograph_crop(rng: np.random.Generator, size: int, validation: bool) -> FloatImage:
@@ -129,13 +125,15 @@ def place_outline(name: str, pose: Pose) -> list[NDArray[np.float64]]:
     return [(c * scale) @ rotation + centre for c in unit_outline(name)]
 
 
+def contour_area(contour: NDArray[np.float64]) -> float:
+    x, y = np.ascontiguousarray(contour.T)
+    return 0.5 * abs(float(x @ np.roll(y, -1) - y @ np.roll(x, -1)))
+
+
 def outline_area(contours: list[NDArray[np.float64]]) -> float:
     """Area in pixels that contours enclose; the second is a hole."""
-    areas = []
-    for contour in contours:
-        x, y = contour.T
-        areas.append(0.5 * abs(float(x @ np.roll(y, -1) - y @ np.roll(x, -1))))
-    return areas[0] - sum(areas[1:])
+    first, *holes = map(contour_area, contours)
+    return first - sum(holes)
 
 
 def fine_mask(contours: list[NDArray[np.float64]], size: int) -> Mask:

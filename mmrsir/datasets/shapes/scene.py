@@ -64,9 +64,12 @@ class Scene:
         self.layers[mask > 0] = self._last_layer
         return self._last_layer
 
+    def visible(self, instance: Instance) -> NDArray[np.bool_]:
+        return (self.layers >= instance.layers.start) & (self.layers < instance.layers.stop)
+
     def visible_area(self, instance: Instance, hidden_by: Mask | None = None) -> float:
         """Pixels of an instance that are in sight."""
-        seen = (self.layers >= instance.layers.start) & (self.layers < instance.layers.stop)
+        seen = self.visible(instance)
         if hidden_by is not None:
             seen &= hidden_by == 0
         return float(np.count_nonzero(seen)) / SUBPIXELS**2

@@ -7,10 +7,18 @@ from typing import Any
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
+from torch import Tensor
+from torch.nn import functional as F
 
-from ...datasets.batch_transforms import resize
 from ...utils.arguments import check_ints
 from ...utils.errors import InvalidValueError
+
+
+def resize(images: Tensor, side: int) -> Tensor:
+    """Resize square images (N, C, S, S) without aliasing, to floats."""
+    if images.shape[-2:] == (side, side):
+        return images.float()
+    return F.interpolate(images.float(), (side, side), mode='bilinear', antialias=True)
 
 
 @HOOKS.register_module()

@@ -16,18 +16,11 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchvision.transforms import v2
 
-from ..utils.errors import InvalidValueError
+from mmrsir.utils.errors import InvalidValueError
 
 BatchTransform = Callable[[Tensor], Tensor]
 GROUP = 8  # images that share what TrivialAugment draws, in small batches
 MAX_DRAWS = 32  # of TrivialAugment for a batch; each takes some twenty calls of the GPU
-
-
-def resize(images: Tensor, side: int) -> Tensor:
-    """Resize square images without aliasing."""
-    if images.shape[-2:] == (side, side):
-        return images.float()
-    return F.interpolate(images.float(), (side, side), mode='bilinear', antialias=True)
 
 
 def crop(images: Tensor, crop_size: int, padding: int = 0) -> Tensor:

@@ -3,19 +3,19 @@
 import numpy as np
 import pytest
 import torch
-from mmengine.registry import DefaultScope
-from mmpretrain.registry import TRANSFORMS
-
-from mmrsir.datasets import batch_transforms
-from mmrsir.datasets.batch_transforms import (
+from ablation import batch_transforms
+from ablation.batch_transforms import (
     batch_transform,
     crop,
     erase,
     flip,
-    resize,
     resized_crop,
     trivial_augment,
 )
+from mmengine.registry import DefaultScope
+from mmpretrain.registry import TRANSFORMS
+
+from mmrsir.engine.hooks.progressive_resizing import resize
 
 SIDE = 16
 
