@@ -29,6 +29,25 @@ from .hooks.resumed_settings import ResumedSettingsHook
 from .loops.resuming import newest_checkpoint
 
 
+class _Settings(DictAction):
+    """Settings of the command line."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: Any = None,
+    ) -> None:
+        try:
+            super().__call__(parser, namespace, values, option_string)
+        except (AssertionError, ValueError) as error:
+            raise InvalidValueError(
+                f'{option_string} {" ".join(values)}: write key=value, without blanks around "=", '
+                'and close each bracket'
+            ) from error
+
+
 def add_config_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what :func:`read_config` takes."""
     parser.add_argument(
@@ -37,7 +56,7 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=_Settings,
         help='settings that replace those of the config, as key=value; '
         'lists as key="[a,b]" or key=a,b, nested ones as key="[(a,b),(c,d)]"',
     )
@@ -83,7 +102,13 @@ def read_config(path: str, cfg_options: dict[str, Any] | None) -> Config:
         with suppress(ImportError):  # what is missing is told where it is needed
             import_module(f'{cfg.get("default_scope")}.datasets')
     if cfg_options is not None:
-        cfg.merge_from_dict(cfg_options)
+        try:
+            cfg.merge_from_dict(cfg_options)
+        except (KeyError, TypeError) as error:
+            raise InvalidValueError(
+                f'--cfg-options do not fit the config: {error.args[0]}. Name an item of a list by '
+                'its number, from 0, as in param_scheduler.0.end=9'
+            ) from error
     scopes.check_scope(cfg)
     return cfg
 

@@ -13,6 +13,7 @@ from mmengine.runner import Runner
 
 from ..utils.arguments import check_choice, check_int
 from ..utils.errors import InvalidValueError, UserError
+from . import noise
 
 SCOPES = ('mmdet', 'mmseg', 'mmpretrain')
 DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
@@ -110,7 +111,8 @@ def enable_tta(cfg: Config) -> None:
 
 def enable_random_draws(cfg: Config, num_draws: int) -> None:
     """Average a test over draws of random windows."""
-    from .. import evaluation  # noqa: F401  registers the model
+    with noise.imports_unsaid():
+        from .. import evaluation  # noqa: F401  registers the model
 
     check_int('num_draws', num_draws, minimum=1)
     cfg.model.backbone.eval_sampling = 'random'

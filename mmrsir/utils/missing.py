@@ -72,6 +72,8 @@ def nearest(path: str | Path, folder: str | Path | None = None) -> str:
 
 def check_file(what: str, path: str) -> None:
     """Raise an error that names the nearest file if there is none; ``https://…`` passes."""
+    if Path(path).is_dir():
+        raise MissingPathError(f'{what} {path} is a folder: name a file in it')
     if '://' not in path and not Path(path).is_file():
         raise MissingPathError(f'{what} {path} does not exist{nearest(path)}')
 

@@ -50,6 +50,23 @@ def test_missing_checkpoint_is_named_before_anything_is_built(tmp_path):
     with pytest.raises(FileNotFoundError, match='did you mean .*epoch_1.pth'):
         check_file('checkpoint', str(tmp_path / 'epoch_11.pth'))
     check_file('checkpoint', 'https://example.org/epoch_11.pth')
+    with pytest.raises(FileNotFoundError, match='is a folder: name a file in it'):
+        check_file('checkpoint', str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ('option', 'said'),
+    [
+        ('max_epochs', 'write key=value'),
+        ('crop=[(1,2]', 'close each bracket'),
+        ('param_scheduler.end=9', 'Name an item of a list by its number'),
+        ('param_scheduler.7.end=9', 'Index 7 exceeds'),
+        ('max_epochs.a=9', 'max_epochs'),
+    ],
+)
+def test_settings_of_the_command_line_that_cannot_be_meant_are_refused(option, said):
+    with pytest.raises(UserError, match=f'--cfg-options.*{said}'):
+        load('configs/cls/rsir_n_shapes.py', '--cfg-options', option)
 
 
 def test_unknown_scope_is_named():

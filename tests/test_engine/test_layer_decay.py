@@ -15,12 +15,12 @@ from ..helpers.commands import ROOT
 CONFIGS = [f'configs/{task}/rsir_n_shapes.py' for task in ('cls', 'mask_rcnn', 'upernet')]
 
 
-def build(model, **paramwise):
+def build(model, lr=1.0, **paramwise):
     return build_optim_wrapper(
         model,
         dict(
             constructor='LayerDecayOptimWrapperConstructor',
-            optimizer=dict(type='AdamW', lr=1.0, weight_decay=0.5),
+            optimizer=dict(type='AdamW', lr=lr, weight_decay=0.5),
             paramwise_cfg=paramwise,
         ),
     ).optimizer
@@ -141,6 +141,15 @@ def test_without_a_learning_rate_the_default_of_the_optimizer_decays(kind):
     }
     assert rates['backbone.patch_embed.projection.weight'] == pytest.approx(1e-4 * 0.25)
     assert rates['head.weight'] == 1e-3
+
+
+def test_a_learning_rate_may_be_a_tensor():
+    groups = [
+        build(small_model(), lr, layer_decay_rate=0.5).param_groups
+        for lr in (1.0, torch.tensor(1.0))
+    ]
+    of_number, of_tensor = ([float(group['lr']) for group in one] for one in groups)
+    assert of_number == of_tensor
 
 
 class NoDefault(torch.optim.SGD):

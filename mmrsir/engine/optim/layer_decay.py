@@ -60,7 +60,7 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
                         f'for which {self.optimizer_cfg["type"]} has no default: '
                         'set optim_wrapper.optimizer.lr'
                     )
-                group['lr'] *= scale
+                group['lr'] = group['lr'] * scale  # a tensor may be of all groups
         params[:] = _merge(params)
 
     def _scale(self, model: nn.Module, name: str) -> float:
