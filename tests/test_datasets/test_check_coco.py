@@ -1,6 +1,7 @@
 """Each fault that is put into a sound COCO data set is found, and nothing else."""
 
 import json
+import os
 import re
 import shutil
 import time
@@ -28,17 +29,41 @@ def coco(shapes, tmp_path):
 
 
 @pytest.fixture
-def faults_of(coco):
-    """The additional faults of COCO annotations that were changed."""
+def report_of(coco):
+    """The report on COCO annotations that were changed."""
 
-    def faults_of(change, **settings):
+    def report_of(change=lambda content: None, **settings):
         path = coco / COCO_FILE
         content = json.loads(path.read_text())
         change(content)
         path.write_text(json.dumps(content))
-        return faults('coco', coco, **settings) - CLEAN
+        (report,) = check('coco', coco, **settings)
+        return report
+
+    return report_of
+
+
+@pytest.fixture
+def faults_of(coco, report_of):
+    """The kinds and paths of the additional faults of such annotations."""
+
+    def faults_of(change, **settings):
+        found = report_of(change, **settings).faults
+        return {(one.kind, os.path.relpath(one.path, coco)) for one in found} - CLEAN
 
     return faults_of
+
+
+@pytest.fixture
+def fault_of(report_of):
+    """The only fault of such annotations, of some kind or beside images without any."""
+
+    def fault_of(change, kind=None, **settings):
+        found = report_of(change, **settings).faults
+        (fault,) = (one for one in found if kind in (None, one.kind) and one.path.endswith('.json'))
+        return fault
+
+    return fault_of
 
 
 # A picture with several objects, and its record and first annotation in each list.
@@ -176,31 +201,28 @@ def test_what_training_takes_is_no_fault(faults_of, change):
 
 @pytest.mark.parametrize('value', [None, 'absent'])
 @pytest.mark.parametrize('key', ['id', 'image_id', 'category_id', 'area', 'bbox'])
-def test_field_that_all_annotations_lack_is_one_fault(coco, key, value):
-    path = coco / COCO_FILE
-    content = json.loads(path.read_text())
-    for one in content['annotations']:
-        one.update({key: None})
-        if value:
-            one.pop(key)
-    path.write_text(json.dumps(content))
-    (report,) = check('coco', coco)
-    (fault,) = (fault for fault in report.faults if fault.kind == 'bad-record')
+def test_field_that_all_annotations_lack_is_one_fault(coco, report_of, key, value):
+    def change(content):
+        for one in content['annotations']:
+            one.update({key: None})
+            if value:
+                one.pop(key)
+
+    faults = report_of(change).faults
+    (fault,) = (fault for fault in faults if fault.kind == 'bad-record')
     assert f'annotations have no {key!r}' in fault.detail
-    others = {(one.kind, one.path) for one in report.faults if one is not fault}
-    assert others <= {('no-images', str(path)), ('no-annotations', str(coco / EMPTY))}
+    others = {(one.kind, os.path.relpath(one.path, coco)) for one in faults if one is not fault}
+    assert others <= {('no-images', COCO_FILE), *CLEAN}
 
 
 @pytest.mark.parametrize('key', ['image_id', 'category_id'])
-def test_annotations_of_unknown_ids_leave_no_image_empty(coco, key):
-    path = coco / COCO_FILE
-    content = json.loads(path.read_text())
-    for one in content['annotations']:
-        one[key] = str(one[key])
-    path.write_text(json.dumps(content))
-    (report,) = check('coco', coco)
-    found = {fault.kind for fault in report.faults if not fault.path.endswith(EMPTY)}
-    assert found <= {f'dangling-{key.removesuffix("_id")}', 'no-images'}
+def test_annotations_of_unknown_ids_leave_no_image_empty(faults_of, key):
+    def change(content):
+        for one in content['annotations']:
+            one[key] = str(one[key])
+
+    kinds = {kind for kind, _ in faults_of(change)}
+    assert kinds <= {f'dangling-{key.removesuffix("_id")}', 'no-images'}
 
 
 def test_number_of_run_lengths_that_does_not_end_costs_no_time(faults_of):
@@ -237,45 +259,35 @@ def test_image_that_exif_data_turn_is_found(coco, faults_of):
     assert found == {('wrong-size', EMPTY)}
 
 
-@pytest.mark.parametrize('kind', ['empty-file', 'damaged', 'missing-file'])
-def test_broken_image_is_found(coco, kind):
-    content = (coco / FULL).read_bytes()
-    (coco / FULL).unlink()  # the layouts share their pictures
-    if kind != 'missing-file':
-        (coco / FULL).write_bytes(content[:-300] if kind == 'damaged' else b'')
-    assert faults('coco', coco) == {*CLEAN, (kind, FULL)}
-
-
-def test_images_that_the_filter_leaves_are_counted_with_the_reason(coco):
-    (report,) = check('coco', coco, filter_cfg=dict(filter_empty_gt=True, min_size=300))
+def test_images_that_the_filter_leaves_are_counted_with_the_reason(report_of):
+    report = report_of(filter_cfg=dict(filter_empty_gt=True, min_size=300))
     assert (report.num_images, report.num_left) == (8, 0)
     assert '8 have a side under min_size=300' in report.filtered
     (detail,) = (fault.detail for fault in report.faults if fault.kind == 'no-images')
     assert detail.endswith('Lower min_size in filter_cfg to train on small images')
-    (report,) = check('coco', coco)
+    report = report_of()
     assert (report.num_images, report.num_left) == (8, 7)
     assert '1 have no annotation of the classes (filter_empty_gt)' in report.filtered
 
 
-def test_data_set_that_is_filtered_away_is_an_error(coco, faults_of):
+def test_data_set_that_is_filtered_away_is_an_error(faults_of):
     found = faults_of(lambda content: content['annotations'].clear())
     assert ('no-images', COCO_FILE) in found
     assert {kind for kind, _ in found} == {'no-images', 'no-annotations'}
 
 
-def test_what_only_the_library_refuses_is_found(coco, monkeypatch):
+def test_what_only_the_library_refuses_is_found(fault_of, monkeypatch):
     def refuse(self):
         raise KeyError('licence')
 
     monkeypatch.setattr(CocoDataset, 'load_data_list', refuse)
-    (report,) = check('coco', coco)
-    (fault,) = (fault for fault in report.faults if fault.kind in ERRORS)
+    fault = fault_of(lambda content: None)
     assert (fault.kind, fault.detail) == ('unloadable', "KeyError: 'licence'")
 
 
-def test_annotations_and_folders_that_do_not_exist_are_found_with_the_nearest(coco):
+def test_annotations_and_folders_that_do_not_exist_are_found_with_the_nearest(coco, report_of):
     settings = dict(ann_file='annotations/instance_train.json', data_prefix=dict(img='trains'))
-    (report,) = check('coco', coco, **settings)
+    report = report_of(**settings)
     assert [(fault.kind, fault.detail) for fault in report.faults] == [
         ('missing-file', f'does not exist; did you mean {coco / COCO_FILE}?'),
         ('missing-folder', f'does not exist; did you mean {coco / "train"}?'),
@@ -308,49 +320,40 @@ PLACES = {
 
 
 @pytest.mark.parametrize('place', PLACES)
-def test_mask_in_another_place_than_its_box_is_found_with_the_cause(place, coco):
+def test_mask_in_another_place_than_its_box_is_found_with_the_cause(place, fault_of):
     segmentation, said, *bbox = PLACES[place]
-    (fault,) = shape_faults(coco, outline(*bbox or [BOX], segmentation=segmentation))
+    fault = fault_of(outline(*bbox or [BOX], segmentation=segmentation))
     assert fault.kind == 'mask-box'
     assert said in fault.detail
 
 
-def shape_faults(coco, change):
-    path = coco / COCO_FILE
-    content = json.loads(path.read_text())
-    change(content)
-    path.write_text(json.dumps(content))
-    (report,) = check('coco', coco)
-    return [fault for fault in report.faults if fault.kind != 'no-annotations']
-
-
 @pytest.mark.parametrize('shape', [[110, 55, 15, 10], [90, 45, 50, 40]], ids=['part', 'larger'])
-def test_mask_that_does_not_fill_its_box_is_a_warning(shape, coco):
-    (fault,) = shape_faults(coco, outline(BOX, shape=shape))
-    assert fault.kind == 'loose-mask'
+def test_mask_that_does_not_fill_its_box_is_a_warning(shape, fault_of):
+    assert fault_of(outline(BOX, shape=shape)).kind == 'loose-mask'
 
 
 @pytest.mark.parametrize(
-    ('segmentation', 'said'),
+    ('kind', 'change', 'said'),
     [
-        (rectangle(*BOX), 'is one flat list of numbers; COCO has a list of polygons'),
-        ([[[100, 50], [140, 50], [140, 80]]], 'is a list of points; COCO has flat polygons'),
-        ('100,50,140,50', 'must be a list of polygons'),
+        ('bad-polygon', segment(rectangle(*BOX)), 'is one flat list of numbers; COCO has a list'),
+        ('bad-polygon', segment([[[100, 50], [140, 50], [140, 80]]]), 'is a list of points; COCO'),
+        ('bad-polygon', segment('100,50,140,50'), 'must be a list of polygons'),
+        ('bad-box', edit('annotations', bbox=[100, 150, 240, 250]), 'two corners?'),
     ],
-    ids=['flat', 'points', 'text'],
+    ids=['flat', 'points', 'text', 'two corners'],
 )
-def test_message_of_a_polygon_in_another_form_says_what_to_do(segmentation, said, coco):
-    (fault,) = shape_faults(coco, outline(BOX, segmentation=segmentation))
-    assert fault.kind == 'bad-polygon'
+def test_message_on_another_form_says_what_to_do(kind, change, said, fault_of):
+    fault = fault_of(change)
+    assert fault.kind == kind
     assert said in fault.detail
 
 
-def test_data_set_without_masks_is_one_fault_that_says_what_to_do(coco):
+def test_data_set_without_masks_is_one_fault_that_says_what_to_do(fault_of):
     def change(content):
         for index, one in enumerate(content['annotations']):
             one.update(segmentation=[None, [], {}][index % 3])
 
-    (fault,) = shape_faults(coco, change)
+    fault = fault_of(change)
     assert fault.kind == 'no-mask' and 'none of the' in fault.detail
     assert 'Faster R-CNN' in ERRORS['no-mask']
     page, _, anchor = re.search(r'docs/\S+', ERRORS['no-mask'])[0].partition('#')
@@ -358,25 +361,19 @@ def test_data_set_without_masks_is_one_fault_that_says_what_to_do(coco):
     assert anchor in [one.lower().replace(' ', '-') for one in headings]
 
 
-def test_category_that_the_config_lacks_is_named_with_its_objects(coco):
-    path = coco / COCO_FILE
-    content = json.loads(path.read_text())
-    last = content['categories'][-1]
+def test_category_that_the_config_lacks_is_named_with_its_objects(coco, fault_of):
+    content = json.loads((coco / COCO_FILE).read_text())
+    *others, last = content['categories']
     number = sum(one['category_id'] == last['id'] for one in content['annotations'])
-    classes = [one['name'] for one in content['categories'][:-1]]
-    (report,) = check('coco', coco, metainfo=dict(_delete_=True, classes=classes))
-    (said,) = (fault.detail for fault in report.faults if fault.kind == 'unused-class')
-    assert f'{last["name"]!r} ({number} objects)' in said
+    metainfo = dict(_delete_=True, classes=[one['name'] for one in others])
+    fault = fault_of(lambda content: None, 'unused-class', metainfo=metainfo)
+    assert f'{last["name"]!r} ({number} objects)' in fault.detail
 
 
-def test_class_that_is_written_otherwise_in_the_file_is_named_so(faults_of, coco):
-    faults_of(lambda content: content['categories'][3].update(name='TRI ANGLE'))
-    classes = ['cross', 'disc', 'star', 'tri_angle']
-    (report,) = check('coco', coco, metainfo=dict(_delete_=True, classes=classes))
+def test_class_that_is_written_otherwise_in_the_file_is_named_so(report_of):
+    report = report_of(
+        lambda content: content['categories'][3].update(name='TRI ANGLE'),
+        metainfo=dict(_delete_=True, classes=['cross', 'disc', 'star', 'tri_angle']),
+    )
     said = [fault.detail for fault in report.faults if fault.kind == 'missing-class']
     assert "no category is called 'tri_angle'; did you mean 'TRI ANGLE'?" in said
-
-
-def test_box_of_two_corners_that_reaches_out_is_named(coco):
-    (fault,) = shape_faults(coco, edit('annotations', bbox=[100, 150, 240, 250]))
-    assert fault.kind == 'bad-box' and 'two corners?' in fault.detail

@@ -42,22 +42,29 @@ LIST = 'meta/train.txt'
 DISC = 'train/disc/disc_000002.jpg'
 
 
+FILES = [
+    ('coco', 'train/shapes_train_000002.jpg'),
+    ('ade', LABEL_MAP),
+    ('ade', 'images/training/shapes_train_000002.jpg'),
+    ('imagenet', DISC),
+]
+
+
 @pytest.mark.parametrize(
-    ('layout', 'name'),
-    [('ade', 'images/training/shapes_train_000002.jpg'), ('ade', LABEL_MAP), ('imagenet', DISC)],
+    ('kind', 'layout', 'name'),
+    [
+        *((kind, *file) for kind in ('empty-file', 'damaged') for file in FILES),
+        *(('missing-file', *file) for file in FILES[:2]),  # the others are not listed then
+    ],
 )
-@pytest.mark.parametrize('kind', ['empty-file', 'damaged'])
-def test_broken_file_is_found(request, layout, name, kind):
-    root = request.getfixturevalue(layout)
+def test_broken_file_is_found(shapes, tmp_path, kind, layout, name):
+    root = shutil.copytree(shapes / layout, tmp_path / layout)
     content = (root / name).read_bytes()
     (root / name).unlink()  # the layouts share their pictures
-    (root / name).write_bytes(content[:-300] if kind == 'damaged' else b'')
-    assert faults(layout, root) == {(kind, name)}
-
-
-def test_missing_label_map_is_found(ade):
-    (ade / LABEL_MAP).unlink()
-    assert faults('ade', ade) == {('missing-file', LABEL_MAP)}
+    if kind != 'missing-file':
+        (root / name).write_bytes(content[:-300] if kind == 'damaged' else b'')
+    found = faults(layout, root) - {('no-annotations', 'train/shapes_train_000003.jpg')}
+    assert found == {(kind, name)}
 
 
 def relabel(path, change):

@@ -1,18 +1,12 @@
 """The synthetic shapes: formats that agree, the same bytes for the same seed, safe folders."""
 
-from __future__ import annotations
-
 import hashlib
-import importlib.util
 import json
 from pathlib import Path
-from types import ModuleType
-from typing import Any
 
 import cv2
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
@@ -38,7 +32,9 @@ from mmrsir.datasets.shapes.drawing import (
 from mmrsir.datasets.shapes.scene import Scene
 from mmrsir.utils.errors import UserError
 
-TINY: dict[str, Any] = {
+from ..helpers.image_trees import tool
+
+TINY = {
     'num_train': 12,
     'num_val': 6,
     'image_size': 128,
@@ -49,39 +45,38 @@ TINY: dict[str, Any] = {
 SMALLEST = {**TINY, 'num_train': 4, 'num_val': 1, 'num_cls_train': 1}
 SPLITS = ('train', 'val')
 ADE_SPLITS = {'train': 'training', 'val': 'validation'}
-TOOL = Path(__file__).parents[2] / 'tools/dataset_converters/make_shapes.py'
+main = tool('make_shapes')
 
 
-def _digest(content: bytes) -> str:
+def _digest(content):
     # pytest would take minutes to explain how two long strings of bytes differ.
     return hashlib.sha256(content).hexdigest()
 
 
-def _digests(root: Path) -> dict[str, str]:
+def _digests(root):
     files = (path for path in sorted(root.rglob('*')) if path.is_file())
     return {path.relative_to(root).as_posix(): _digest(path.read_bytes()) for path in files}
 
 
-def _coco(root: Path, split: str) -> COCO:
+def _coco(root, split):
     return COCO(str(root / f'coco/annotations/instances_{split}.json'))
 
 
-def _annotations(coco: COCO, crowd: bool) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = coco.loadAnns(coco.getAnnIds(iscrowd=crowd))
-    return found
+def _annotations(coco, crowd):
+    return coco.loadAnns(coco.getAnnIds(iscrowd=crowd))
 
 
-def _labels(root: Path, split: str, file_name: str) -> NDArray[np.uint8]:
+def _labels(root, split, file_name):
     path = root / 'ade/annotations' / ADE_SPLITS[split] / file_name.replace('.jpg', '.png')
     return np.asarray(cv2.imread(str(path), cv2.IMREAD_UNCHANGED), np.uint8)
 
 
-def _scene(size: int = 128) -> Scene:
+def _scene(size=128):
     return Scene(photograph_crop(np.random.default_rng(0), size, False))
 
 
 @pytest.fixture(scope='session')
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def root(tmp_path_factory):
     """A tiny data set, only to be read."""
     folder = tmp_path_factory.mktemp('shapes') / 'data'
     make_shapes(folder, **TINY)
@@ -89,13 +84,17 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(params=SPLITS)
-def split(request: pytest.FixtureRequest) -> str:
+def split(request):
     """Each split in turn."""
-    return str(request.param)
+    return request.param
 
 
-def test_coco_lists_exactly_the_pictures_there_are(root: Path, split: str) -> None:
-    coco = _coco(root, split)
+@pytest.fixture
+def coco(root, split):
+    return COCO(str(root / f'coco/annotations/instances_{split}.json'))
+
+
+def test_coco_lists_exactly_the_pictures_there_are(coco, root, split):
     names = sorted(image['file_name'] for image in coco.imgs.values())
     assert names == sorted(path.name for path in (root / 'coco' / split).iterdir())
     assert len(names) == TINY[f'num_{split}']
@@ -105,7 +104,7 @@ def test_coco_lists_exactly_the_pictures_there_are(root: Path, split: str) -> No
         assert pixels.shape == (image['height'], image['width'], 3)
 
 
-def test_categories_are_the_classes_and_not_contiguous(root: Path, split: str) -> None:
+def test_categories_are_the_classes_and_not_contiguous(root, split):
     categories = _coco(root, split).dataset['categories']
     assert [c['name'] for c in categories] == list(CLASSES)
     ids = [c['id'] for c in categories]
@@ -114,9 +113,7 @@ def test_categories_are_the_classes_and_not_contiguous(root: Path, split: str) -
     assert ids != list(range(1, len(ids) + 1))
 
 
-def test_annotation_ids_are_unique_and_refer_to_images_and_categories(
-    root: Path, split: str
-) -> None:
+def test_annotation_ids_are_unique_and_refer_to_images_and_categories(root, split):
     dataset = _coco(root, split).dataset
     ids = [a['id'] for a in dataset['annotations']]
     assert len(ids) == len(set(ids)) > 0
@@ -124,13 +121,12 @@ def test_annotation_ids_are_unique_and_refer_to_images_and_categories(
     assert {a['category_id'] for a in dataset['annotations']} <= set(CATEGORY_IDS)
 
 
-def test_training_split_has_every_class(root: Path) -> None:
+def test_training_split_has_every_class(root):
     found = {a['category_id'] for a in _annotations(_coco(root, 'train'), crowd=False)}
     assert found == set(CATEGORY_IDS)
 
 
-def test_polygon_mask_agrees_with_bbox_and_area(root: Path, split: str) -> None:
-    coco = _coco(root, split)
+def test_polygon_mask_agrees_with_bbox_and_area(coco):
     annotations = _annotations(coco, crowd=False)
     assert annotations
     for annotation in annotations:
@@ -147,8 +143,7 @@ def test_polygon_mask_agrees_with_bbox_and_area(root: Path, split: str) -> None:
         assert abs(int(mask.sum()) - annotation['area']) < 0.15 * perimeter
 
 
-def test_crowd_is_run_lengths_that_decode_to_its_bbox_and_area(root: Path, split: str) -> None:
-    coco = _coco(root, split)
+def test_crowd_is_run_lengths_that_decode_to_its_bbox_and_area(coco):
     crowds = _annotations(coco, crowd=True)
     assert crowds
     for crowd in crowds:
@@ -160,8 +155,7 @@ def test_crowd_is_run_lengths_that_decode_to_its_bbox_and_area(root: Path, split
         assert list(cv2.boundingRect(mask)) == crowd['bbox']
 
 
-def test_object_masks_of_a_picture_are_disjoint(root: Path, split: str) -> None:
-    coco = _coco(root, split)
+def test_object_masks_of_a_picture_are_disjoint(coco):
     for image_id in coco.getImgIds():
         found = coco.loadAnns(coco.getAnnIds(image_id))
         claimed = np.zeros((TINY['image_size'],) * 2, np.uint8)
@@ -173,16 +167,14 @@ def test_object_masks_of_a_picture_are_disjoint(root: Path, split: str) -> None:
             claimed |= mask
 
 
-def test_some_pictures_have_no_object(root: Path, split: str) -> None:
-    coco = _coco(root, split)
+def test_some_pictures_have_no_object(coco, root, split):
     empty = [i for i in coco.getImgIds() if not coco.getAnnIds(i)]
     assert len(empty) == 1
     labels = _labels(root, split, coco.imgs[empty[0]]['file_name'])
     assert np.all(labels == BACKGROUND_LABEL)
 
 
-def test_label_maps_agree_with_coco_masks(root: Path, split: str) -> None:
-    coco = _coco(root, split)
+def test_label_maps_agree_with_coco_masks(coco, root, split):
     for image in coco.imgs.values():
         labels = _labels(root, split, image['file_name'])
         assert labels.shape == (image['height'], image['width'])
@@ -196,7 +188,7 @@ def test_label_maps_agree_with_coco_masks(root: Path, split: str) -> None:
             assert (ours & theirs).sum() > 0.9 * (ours | theirs).sum()
 
 
-def test_label_map_ignores_a_rim_of_one_pixel_around_an_object() -> None:
+def test_label_map_ignores_a_rim_of_one_pixel_around_an_object():
     scene = _scene()
     scene.add_object(1, Pose(64.0, 64.0, 30.0, 0.0), np.random.default_rng(0))
     row = annotate(scene)[1][64]
@@ -205,19 +197,18 @@ def test_label_map_ignores_a_rim_of_one_pixel_around_an_object() -> None:
     assert np.count_nonzero(row == IGNORED_LABEL) == 2
 
 
-def test_crowd_region_holds_its_class_and_ignored_ground(root: Path, split: str) -> None:
-    coco = _coco(root, split)
+def test_crowd_region_holds_its_class_and_ignored_ground(coco, root, split):
     for crowd in _annotations(coco, crowd=True):
         labels = _labels(root, split, coco.imgs[crowd['image_id']]['file_name'])
         values = set(np.unique(labels[coco.annToMask(crowd) > 0]).tolist())
         assert values == {IGNORED_LABEL, CATEGORY_IDS.index(crowd['category_id']) + 1}
 
 
-def test_ade_pictures_are_the_coco_pictures(root: Path, split: str) -> None:
+def test_ade_pictures_are_the_coco_pictures(root, split):
     assert _digests(root / 'ade/images' / ADE_SPLITS[split]) == _digests(root / 'coco' / split)
 
 
-def test_image_folders_have_every_class_and_the_lists_name_them(root: Path, split: str) -> None:
+def test_image_folders_have_every_class_and_the_lists_name_them(root, split):
     folder = root / 'imagenet' / split
     assert sorted(path.name for path in folder.iterdir()) == list(CLASSES)
     lines = (root / f'imagenet/meta/{split}.txt').read_text().splitlines()
@@ -232,14 +223,14 @@ def test_image_folders_have_every_class_and_the_lists_name_them(root: Path, spli
         assert picture.shape == (TINY['cls_image_size'],) * 2 + (3,)
 
 
-def test_no_picture_occurs_twice_in_training_or_validation(root: Path) -> None:
+def test_no_picture_occurs_twice_in_training_or_validation(root):
     pictures = [_digest(p.read_bytes()) for p in root.glob('coco/*/*.jpg')]
     pictures += [_digest(p.read_bytes()) for p in root.glob('imagenet/*/*/*.jpg')]
     assert len(pictures) == TINY['num_train'] + TINY['num_val'] + 3 * len(CLASSES)
     assert len(set(pictures)) == len(pictures)
 
 
-def test_training_and_validation_place_their_objects_differently(root: Path) -> None:
+def test_training_and_validation_place_their_objects_differently(root):
     boxes = [
         {tuple(a['bbox']) for a in _annotations(_coco(root, split), crowd=False)}
         for split in SPLITS
@@ -247,14 +238,14 @@ def test_training_and_validation_place_their_objects_differently(root: Path) -> 
     assert not boxes[0] & boxes[1]
 
 
-def test_training_and_validation_cut_from_different_halves(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_training_and_validation_cut_from_different_halves(monkeypatch):
     halves = tuple(np.full((40, 40, 3), value, np.uint8) for value in (60, 200))
     monkeypatch.setattr('mmrsir.datasets.shapes.drawing._photograph_halves', lambda: (halves,))
     train, val = (photograph_crop(np.random.default_rng(0), 32, v) for v in (False, True))
     assert train.max() < val.min()
 
 
-def test_drawn_object_differs_from_the_photograph_only_near_its_mask() -> None:
+def test_drawn_object_differs_from_the_photograph_only_near_its_mask():
     scene = _scene()
     before = scene.picture.copy()
     pose = Pose(64.0, 64.0, 25.0, 0.4)
@@ -266,7 +257,7 @@ def test_drawn_object_differs_from_the_photograph_only_near_its_mask() -> None:
     assert np.hypot(x - 64, y - 64).max() < 2 * pose.radius
 
 
-def test_objects_stand_out_from_a_ground_as_vivid_as_they_are() -> None:
+def test_objects_stand_out_from_a_ground_as_vivid_as_they_are():
     pose = Pose(64.0, 64.0, 25.0, 0.0)
     mask = fine_mask(place_outline('disc', pose), 128)[2::SUBPIXELS, 2::SUBPIXELS] > 0
     ground = np.full((128, 128, 3), (230.0, 40.0, 40.0), np.float32)
@@ -277,7 +268,7 @@ def test_objects_stand_out_from_a_ground_as_vivid_as_they_are() -> None:
 
 
 @pytest.mark.parametrize('name', CLASSES)
-def test_polygons_enclose_the_outline_they_trace(name: str) -> None:
+def test_polygons_enclose_the_outline_they_trace(name):
     contours = place_outline(name, Pose(60.3, 66.8, 31.0, 0.7, 0.9))
     mask = fine_mask(contours, 128)
     polygons = mask_polygons(mask)
@@ -291,7 +282,7 @@ def test_polygons_enclose_the_outline_they_trace(name: str) -> None:
     assert (decoded & sampled).sum() > 0.98 * (decoded | sampled).sum()
 
 
-def test_a_region_with_a_hole_becomes_polygons_that_leave_the_hole_out() -> None:
+def test_a_region_with_a_hole_becomes_polygons_that_leave_the_hole_out():
     mask = fine_mask(place_outline('ring', Pose(64.0, 64.0, 40.0, 0.0)), 128)
     polygons = mask_polygons(mask)
     assert len(polygons) == 2
@@ -300,7 +291,7 @@ def test_a_region_with_a_hole_becomes_polygons_that_leave_the_hole_out() -> None
     assert decoded[64, 64 - 30] == decoded[64, 64 + 30] == decoded[64 - 30, 64] == 1
 
 
-def test_an_object_cut_in_two_has_two_polygons() -> None:
+def test_an_object_cut_in_two_has_two_polygons():
     scene, rng = _scene(), np.random.default_rng(0)
     scene.add_object(1, Pose(64.0, 64.0, 40.0, 0.0), rng)
     scene.cover(
@@ -312,7 +303,7 @@ def test_an_object_cut_in_two_has_two_polygons() -> None:
     assert annotation['area'] == pytest.approx(np.pi * 40**2 - hidden, rel=0.02)
 
 
-def test_a_mostly_hidden_object_is_not_annotated_and_ignored_in_the_label_map() -> None:
+def test_a_mostly_hidden_object_is_not_annotated_and_ignored_in_the_label_map():
     scene, rng = _scene(), np.random.default_rng(0)
     scene.add_object(0, Pose(64.0, 64.0, 30.0, 0.0), rng)
     scene.add_object(1, Pose(64.0, 64.0, 31.0, 0.0), rng)
@@ -326,7 +317,7 @@ def test_a_mostly_hidden_object_is_not_annotated_and_ignored_in_the_label_map() 
     assert set(np.unique(labels).tolist()) == {IGNORED_LABEL, 2, BACKGROUND_LABEL}
 
 
-def test_a_piece_too_small_to_draw_is_ignored_in_the_label_map() -> None:
+def test_a_piece_too_small_to_draw_is_ignored_in_the_label_map():
     scene = _scene()
     scene.add_object(0, Pose(64.0, 64.0, 40.0, 0.0), np.random.default_rng(0))
     # Of the right arm, all but one corner of 2 x 4 pixels is covered.
@@ -340,7 +331,7 @@ def test_a_piece_too_small_to_draw_is_ignored_in_the_label_map() -> None:
 
 
 @pytest.mark.parametrize('first', [0, 1])
-def test_run_lengths_are_those_of_pycocotools(first: int) -> None:
+def test_run_lengths_are_those_of_pycocotools(first):
     mask = np.random.default_rng(0).integers(0, 2, (5, 7)).astype(np.uint8)
     mask[0, 0] = first
     counts = run_lengths(mask)
@@ -348,14 +339,12 @@ def test_run_lengths_are_those_of_pycocotools(first: int) -> None:
     np.testing.assert_array_equal(coco_mask.decode(rle), mask)
 
 
-def test_same_seed_gives_the_same_bytes_with_any_number_of_workers(
-    root: Path, tmp_path: Path
-) -> None:
+def test_same_seed_gives_the_same_bytes_with_any_number_of_workers(root, tmp_path):
     make_shapes(tmp_path / 'two', **TINY, workers=2)
     assert _digests(tmp_path / 'two') == _digests(root)
 
 
-def test_another_seed_gives_other_pictures(root: Path, tmp_path: Path) -> None:
+def test_another_seed_gives_other_pictures(root, tmp_path):
     make_shapes(tmp_path, **SMALLEST, seed=1)
     old, new = _digests(root), _digests(tmp_path)
     pictures = [name for name in new if name.endswith('.jpg')]
@@ -363,36 +352,34 @@ def test_another_seed_gives_other_pictures(root: Path, tmp_path: Path) -> None:
     assert all(new[name] != old[name] for name in pictures)
 
 
-def test_a_smaller_data_set_is_the_beginning_of_a_larger_one(root: Path, tmp_path: Path) -> None:
+def test_a_smaller_data_set_is_the_beginning_of_a_larger_one(root, tmp_path):
     make_shapes(tmp_path, **SMALLEST)
     old, new = _digests(root), _digests(tmp_path)
     pictures = [name for name in new if name.endswith(('.jpg', '.png'))]
     assert all(new[name] == old[name] for name in pictures)
 
 
-def _forbid_writing(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: object) -> None:
+def _forbid_writing(monkeypatch):
+    def fail(*_):
         raise AssertionError('the data set is made again')
 
     monkeypatch.setattr(shapes, '_generate', fail)
 
 
-def test_second_call_does_nothing(
-    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_second_call_does_nothing(root, monkeypatch, capsys):
     _forbid_writing(monkeypatch)
     manifest = make_shapes(root, **TINY, verbose=True)
     assert 'nothing to do' in capsys.readouterr().out
     assert manifest == json.loads((root / 'shapes.json').read_text())
 
 
-def test_manifest_counts_the_files(root: Path) -> None:
+def test_manifest_counts_the_files(root):
     manifest = json.loads((root / 'shapes.json').read_text())
     assert manifest['settings'] == {**TINY, 'seed': 0}
     assert manifest['files'] == len(_digests(root)) - 1
 
 
-def test_other_settings_replace_our_files_and_no_others(tmp_path: Path) -> None:
+def test_other_settings_replace_our_files_and_no_others(tmp_path):
     make_shapes(tmp_path, **{**SMALLEST, 'num_train': 5})
     stranger = tmp_path / 'coco/train/holiday.jpg'
     stranger.write_bytes(b'mine')
@@ -402,18 +389,14 @@ def test_other_settings_replace_our_files_and_no_others(tmp_path: Path) -> None:
     assert not (tmp_path / 'ade/annotations/training/shapes_train_000004.png').exists()
 
 
-def test_overwrite_makes_it_again(
-    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_overwrite_makes_it_again(root, tmp_path, monkeypatch):
     make_shapes(tmp_path, **SMALLEST)
     _forbid_writing(monkeypatch)
     with pytest.raises(AssertionError, match='made again'):
         make_shapes(tmp_path, **SMALLEST, overwrite=True)
 
 
-def test_an_interrupted_data_set_is_made_anew(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_interrupted_data_set_is_made_anew(tmp_path, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr(shapes, '_coco', lambda _: 1 / 0)
         with pytest.raises(ZeroDivisionError):
@@ -423,7 +406,7 @@ def test_an_interrupted_data_set_is_made_anew(
     assert len(_digests(tmp_path)) == manifest['files'] + 1
 
 
-def test_a_data_set_that_lost_a_file_is_made_anew(tmp_path: Path) -> None:
+def test_a_data_set_that_lost_a_file_is_made_anew(tmp_path):
     make_shapes(tmp_path, **SMALLEST)
     lost = tmp_path / 'ade/annotations/training/shapes_train_000000.png'
     lost.unlink()
@@ -432,14 +415,14 @@ def test_a_data_set_that_lost_a_file_is_made_anew(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize('name', ['notes.txt', 'shapes.json'])
-def test_a_foreign_folder_is_refused_and_left_alone(tmp_path: Path, name: str) -> None:
+def test_a_foreign_folder_is_refused_and_left_alone(tmp_path, name):
     (tmp_path / name).write_text('{"mine": true}')
     with pytest.raises(FileExistsError, match=tmp_path.name):
         make_shapes(tmp_path, **SMALLEST)
     assert _digests(tmp_path) == {name: _digest(b'{"mine": true}')}
 
 
-def test_overwrite_keeps_the_files_of_a_foreign_folder(tmp_path: Path) -> None:
+def test_overwrite_keeps_the_files_of_a_foreign_folder(tmp_path):
     (tmp_path / 'notes.txt').write_text('mine')
     manifest = make_shapes(tmp_path, **SMALLEST, overwrite=True)
     files = _digests(tmp_path)
@@ -447,14 +430,14 @@ def test_overwrite_keeps_the_files_of_a_foreign_folder(tmp_path: Path) -> None:
     assert len(files) == manifest['files'] + 2
 
 
-def test_a_file_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
+def test_a_file_in_place_of_the_folder_is_refused(tmp_path):
     (tmp_path / 'data').write_text('mine')
     with pytest.raises(NotADirectoryError, match='data'):
         make_shapes(tmp_path / 'data', **SMALLEST)
 
 
-def test_a_write_error_is_not_swallowed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: object) -> int:
+def test_a_write_error_is_not_swallowed(tmp_path, monkeypatch):
+    def fail(*_):
         raise OSError(28, 'No space left on device')
 
     monkeypatch.setattr(Path, 'write_bytes', fail)
@@ -476,51 +459,34 @@ def test_a_write_error_is_not_swallowed(tmp_path: Path, monkeypatch: pytest.Monk
         ('workers', 0, '1 to 1024'),
     ],
 )
-def test_a_bad_argument_is_named_with_what_is_allowed(
-    tmp_path: Path, name: str, value: int, allowed: str
-) -> None:
+def test_a_bad_argument_is_named_with_what_is_allowed(tmp_path, name, value, allowed):
     with pytest.raises(ValueError, match=rf'{name}={value} must be from {allowed}$'):
         make_shapes(tmp_path / 'data', **{**SMALLEST, name: value})
     assert not (tmp_path / 'data').exists()
 
 
-def test_a_fractional_number_is_refused(tmp_path: Path) -> None:
+def test_a_fractional_number_is_refused(tmp_path):
     with pytest.raises(TypeError, match=r'num_train=1\.5 must be an integer'):
-        make_shapes(tmp_path, num_train=1.5)  # type: ignore[arg-type]
+        make_shapes(tmp_path, num_train=1.5)
 
 
-def test_an_unknown_shape_is_named_with_those_allowed() -> None:
+def test_an_unknown_shape_is_named_with_those_allowed():
     with pytest.raises(ValueError, match=r"'hexagon'.*cross, disc, ring, triangle"):
         unit_outline('hexagon')
 
 
-@pytest.fixture
-def tool() -> ModuleType:
-    """The command line tool as a module."""
-    spec = importlib.util.spec_from_file_location('make_shapes_tool', TOOL)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def _options(settings: dict[str, Any]) -> list[str]:
+def _options(settings):
     return [f'--{name.replace("_", "-")}={value}' for name, value in settings.items()]
 
 
-def test_command_line_makes_what_the_function_makes(
-    tool: ModuleType, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    tool.main([f'--out-dir={tmp_path / "data"}', *_options(TINY)])
+def test_command_line_makes_what_the_function_makes(root, tmp_path, capsys):
+    main([f'--out-dir={tmp_path / "data"}', *_options(TINY)])
     assert _digests(tmp_path / 'data') == _digests(root)
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == ['making', 'done:']
 
 
 @pytest.mark.parametrize('option', ['--image-size=7', '--seed=-1', '--workers=0'])
-def test_command_line_ends_with_a_message_on_a_bad_value(
-    tool: ModuleType, tmp_path: Path, option: str
-) -> None:
+def test_command_line_ends_with_a_message_on_a_bad_value(tmp_path, option):
     with pytest.raises((UserError, OSError), match='must be from'):
-        tool.main([f'--out-dir={tmp_path / "data"}', *_options(SMALLEST), option])
+        main([f'--out-dir={tmp_path / "data"}', *_options(SMALLEST), option])

@@ -1,13 +1,12 @@
 """Tiny-ImageNet as it is distributed, in small, becomes what the configs read."""
 
 import shutil
-import zipfile
 
 import pytest
 
 from mmrsir.utils.errors import UserError
 
-from ..helpers.image_trees import counts, files, images, noise, read, save, tiny_imagenet, tool
+from ..helpers.image_trees import counts, images, noise, read, save, tiny_imagenet, tool
 
 CONFIG = 'configs/cls/rsir_n_tinyimagenet.py'
 main = tool('tiny_imagenet')
@@ -39,23 +38,6 @@ def test_config_reads_the_published_split(tree, tmp_path):
 def test_classes_have_names_of_their_own(tree, tmp_path):
     out = convert(tree, tmp_path / 'out')
     assert (out / 'meta/classes.txt').read_text() == 'goldfish\ncrane, a bird\ncrane\n'
-
-
-def test_archive_gives_what_its_folder_gives(tree, tmp_path):
-    archive = tmp_path / 'tiny-imagenet-200.zip'
-    with zipfile.ZipFile(archive, 'w') as file:
-        for name in files(tree):
-            file.write(tree / name, f'{tree.name}/{name}')
-    expected = [
-        {path.removeprefix(str(tree)): label for path, label in part.items()}
-        for part in parts(convert(tree, tmp_path / 'one'))
-    ]
-    root = tmp_path / 'two/images/tiny-imagenet-200'
-    shutil.rmtree(tree)
-    actual = parts(convert(archive, tmp_path / 'two'))
-    assert expected == [
-        {path.removeprefix(str(root)): label for path, label in part.items()} for part in actual
-    ]
 
 
 def test_duplicates_are_printed(tree, tmp_path, capsys):
