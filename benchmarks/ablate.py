@@ -13,7 +13,6 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
 from ablation.accuracy_chart import plot_accuracies
 from ablation.accuracy_table import LEGEND, markdown
 from ablation.config_training import PRECISIONS, ConfigSettings
@@ -27,7 +26,7 @@ from ablation.variants import CONFIG_VARIANTS, VARIANTS
 from rich.console import Console
 from rich.progress import Progress
 
-from mmrsir.utils.arguments import check_choice, check_int
+from mmrsir.utils.arguments import check_choice, check_int, pick_device
 from mmrsir.utils.errors import InvalidValueError, plain_errors
 
 
@@ -100,7 +99,7 @@ def plan(args: argparse.Namespace) -> list[Training]:
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argument_parser()
     args = parser.parse_args(argv)
-    device = args.device or ('cuda' if torch.cuda.is_available() else 'cpu')
+    device = pick_device(args.device)
     settings: Settings | ConfigSettings
     if args.config:
         settings = ConfigSettings(args.config, args.draws, device, args.precision, args.epochs)

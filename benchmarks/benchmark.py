@@ -7,7 +7,6 @@ Example:
 
 import argparse
 import os
-import re
 import shlex
 import sys
 from collections.abc import Sequence
@@ -26,8 +25,8 @@ from speed.runs import MODES, run_case
 from speed.timings_chart import plot_timings
 from speed.timings_table import LEGEND, describe_machine, render_case, render_scaling
 
-from mmrsir.utils.arguments import check_choice, check_int, parse_size
-from mmrsir.utils.errors import InvalidValueError, plain_errors
+from mmrsir.utils.arguments import check_choice, check_int, parse_size, pick_device
+from mmrsir.utils.errors import plain_errors
 
 MODELS = (
     'rsir_tiny',
@@ -117,12 +116,7 @@ def read_arguments(args: argparse.Namespace) -> tuple[list[Case], torch.device]:
     check_int('--warmup', args.warmup, minimum=1)
     if args.threads is not None:
         check_int('--threads', args.threads, minimum=1)
-    name = args.device or ('cuda' if torch.cuda.is_available() else 'cpu')
-    found = re.fullmatch(r'cpu|cuda(:\d+)?', name)
-    if found is None or (name != 'cpu' and not torch.cuda.is_available()):
-        raise InvalidValueError(
-            f'--device={name!r} must be cpu, or cuda or cuda:1 where there is a GPU'
-        )
+    name = pick_device(args.device)
     sizes = [parse_size(size) for size in args.sizes]
     cases = [Case(step, *size, args.precision, name) for step in args.steps for size in sizes]
     return cases, torch.device(name)

@@ -20,7 +20,7 @@ from mmrsir.apis import Predictor
 from mmrsir.checkpoints.reading import CheckpointMismatchError
 from mmrsir.engine.config_files import models_of, read_file
 from mmrsir.models import RSIRTransformer
-from mmrsir.utils.errors import plain_errors
+from mmrsir.utils.errors import InvalidValueError, plain_errors
 
 from .helpers.commands import ROOT
 
@@ -137,6 +137,17 @@ def test_classes_are_those_of_the_config_where_the_checkpoint_has_none(folder):
 def test_weights_of_another_model_are_refused(checkpoints):
     with pytest.raises(CheckpointMismatchError, match='90.0% is required'):
         Predictor('upernet/rsir_n_shapes', str(checkpoints['cls']), 'cpu')
+
+
+def test_weights_that_leave_the_head_random_are_refused(checkpoints):
+    with pytest.raises(CheckpointMismatchError, match=r'no weights for head\.fc\.weight'):
+        Predictor('cls/rsir_n_shapes', str(checkpoints['upernet']), 'cpu')
+
+
+@pytest.mark.parametrize('settings', [dict(device='gpu'), dict(score_thr=30)])
+def test_a_device_or_score_that_cannot_be_is_refused(settings):
+    with pytest.raises(InvalidValueError, match='must be'):
+        Predictor('cls/rsir_n_shapes', **settings)
 
 
 @pytest.fixture

@@ -33,6 +33,7 @@ COMMANDS = {
     ),
     'image_demo': ('../demo/image_demo.py {picture} {config} {checkpoint}', 'predictions.json'),
 }
+NOISE = ('Could not import OneDL', 'Failed to search registry', 'UserWarning', 'Traceback')
 # Tracing takes longest: whole models of the other two tasks are exported in test_export.py.
 PART = {'cls': ''}
 
@@ -64,5 +65,6 @@ def test_tool_runs_on_the_config_as_it_is(task, name, shapes, tmp_path):
     )
     output = tool(*arguments.split(), folder=tmp_path)
     assert output
+    assert not [said for said in NOISE if said in output], output[-2000:]
     if left is not None:
         assert list(tmp_path.rglob(left)), output[-2000:]

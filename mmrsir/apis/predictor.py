@@ -10,11 +10,13 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.runner.checkpoint import load_state_dict
 
-from ..checkpoints.reading import check_match, match_weights, read_checkpoint
+from ..checkpoints.reading import check_complete, check_match, match_weights, read_checkpoint
 from ..datasets.loading.reading import Reading
 from ..engine.config_check.built_model import class_heads
 from ..engine.launch import read_config
 from ..evaluation import RandomDraws
+from ..utils.arguments import pick_device
+from ..utils.errors import InvalidValueError
 from .inference_config import prepare
 
 TOP = 5
@@ -51,7 +53,8 @@ class Predictor:
         score_thr: Objects with a lower score are left out.
         num_draws: Predict the mean of so many draws of the random windows; None for the fixed
             windows.
-        min_matched: Smallest share of the model's weights that the checkpoint must have.
+        min_matched: Smallest share of the model's weights that the checkpoint must have; 0 allows
+            anything.
 
     Attributes:
         cfg: The config.
@@ -59,8 +62,9 @@ class Predictor:
         reading: How the config reads images, for :func:`.read_picture`.
 
     Raises:
-        CheckpointMismatchError: The checkpoint has less.
+        CheckpointMismatchError: The checkpoint has less, or a part of the model would be random.
         FileNotFoundError: There is no such checkpoint, or no such config.
+        ValueError: There is no such device, or no such score.
     """
 
     def __init__(
@@ -72,6 +76,8 @@ class Predictor:
         num_draws: int | None = None,
         min_matched: float = 0.9,
     ) -> None:
+        if not 0 <= score_thr <= 1:
+            raise InvalidValueError(f'score_thr={score_thr} must be from 0 to 1')
         self.cfg = read_config(config, None)
         if num_draws is not None:
             self.cfg.model.backbone.eval_sampling = 'random'
@@ -79,15 +85,16 @@ class Predictor:
         content = {} if checkpoint is None else read_checkpoint(checkpoint)
         prepare(self.cfg, content.get('meta') or {})
         self.reading = Reading.of_config(self.cfg)
-        device = device or ('cuda' if torch.cuda.is_available() else 'cpu')
         with warnings.catch_warnings():
             if content:  # its weights are loaded below, as data
                 warnings.filterwarnings('ignore', '(Checkpoint is not loaded|weights is None)')
-            self._inferencer = _build_inferencer(self.cfg.copy(), device)
+            self._inferencer = _build_inferencer(self.cfg.copy(), pick_device(device))
         self.model = self._inferencer.model
         if content:
             match = match_weights(self.model, content['state_dict'])
             check_match(match, str(checkpoint), min_matched)
+            if min_matched:
+                check_complete(match, self.model, str(checkpoint))
             load_state_dict(self.model, content['state_dict'])
         # The libraries would name those of COCO or Cityscapes where the checkpoint has none.
         described = self.cfg.test_dataloader.dataset.metainfo

@@ -10,6 +10,7 @@ from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from ..utils.errors import InvalidValueError, UserError
+from ..utils.listing import first_ten
 from ..utils.run_log import log_information
 from ..utils.suggestions import did_you_mean
 from .remote import load_checkpoint
@@ -110,6 +111,30 @@ def check_match(
         print_log(message, logger='current', level=logging.WARNING)
     else:
         log_information(message)
+
+
+def check_complete(match: Match, module: nn.Module, source: str, otherwise: str = '') -> None:
+    """Refuse a checkpoint that would leave a part random that predicts, as auxiliary heads do not.
+
+    Args:
+        match: From :func:`match_weights`.
+        module: The model.
+        source: Where the weights come from, for the message.
+        otherwise: The end of the message.
+
+    Raises:
+        CheckpointMismatchError: Names the parameters.
+    """
+    parameters = {
+        name for name, _ in module.named_parameters() if not name.startswith('auxiliary_head')
+    }
+    random = [key for key in (*match.missing, *match.mismatched) if key in parameters]
+    if random:
+        raise CheckpointMismatchError(
+            f'{source} has no weights for {first_ten(random)}: they would be random, and the '
+            'results would mean nothing. Name a checkpoint that was trained with this config and '
+            f'the same number of classes{otherwise}'
+        )
 
 
 def load_pretrained(

@@ -8,12 +8,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from io import StringIO
 
+from mmengine.logging import MMLogger
+
 PRINTED = 'Could not import OneDL'  # data sets of a vendor, printed twice by each library
 WARNED = (
     "'pin_memory' argument is set as true but no accelerator",
     'Default ``avg_non_ignore`` is False',
     'The draw is False, it means that the hook for visualization',
     '`reduce_zero_label` will be deprecated',
+    "Only use 'alpha' for pillow backend",
+    'palette does not exist, random is used by default',
+    'Warning: The ',  # bbox, polygon or text is out of bounds
 )
 LOGGED = re.compile(
     '"(FileClient|HardDiskBackend)" |The prefix is not set in metric class|'
@@ -35,6 +40,7 @@ def imports_unsaid() -> Iterator[None]:
 
 def leave_out_warnings() -> None:
     """Ignore warnings of the libraries about their own defaults, in this process."""
+    MMLogger.get_current_instance().addFilter(is_news)
     for message in WARNED:
         warnings.filterwarnings('ignore', message=re.escape(message))
 

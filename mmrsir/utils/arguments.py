@@ -4,6 +4,7 @@ import re
 from collections.abc import Collection, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from .errors import InvalidTypeError, InvalidValueError
@@ -26,6 +27,19 @@ def check_int(name: str, value: Any, minimum: int, maximum: int | None = None) -
     if value < minimum or (maximum is not None and value > maximum):
         bound = f'at least {minimum}' if maximum is None else f'from {minimum} to {maximum}'
         raise InvalidValueError(f'{name}={value} must be {bound}')
+
+
+def pick_device(name: str | None) -> str:
+    """Return a device that can be used: a GPU where there is one, unless another is named."""
+    if name is None:
+        return 'cuda' if torch.cuda.is_available() else 'cpu'
+    try:
+        torch.empty(0, device=name)
+    except (AssertionError, RuntimeError) as error:
+        raise InvalidValueError(
+            f'--device={name!r} must be cpu, or cuda or cuda:1 where there is a GPU'
+        ) from error
+    return name
 
 
 def check_ints(name: str, values: Any, minimum: int, maximum: int | None = None) -> tuple[int, ...]:

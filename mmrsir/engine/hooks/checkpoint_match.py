@@ -9,12 +9,11 @@ from mmengine.runner import BaseLoop, Runner
 from torch import nn
 
 from ...checkpoints.reading import (
-    CheckpointMismatchError,
+    check_complete,
     check_match,
     match_weights,
     strip_wrapper,
 )
-from ...utils.listing import first_ten
 
 
 @HOOKS.register_module()
@@ -38,16 +37,13 @@ class CheckpointMatchHook(Hook):
         weights = strip_wrapper(checkpoint.get('state_dict', checkpoint))
         match = match_weights(model, weights)
         check_match(match, 'checkpoint', self.min_matched)
-        parameters = {
-            name for name, _ in model.named_parameters() if not name.startswith('auxiliary_head')
-        }
-        random = [key for key in (*match.missing, *match.mismatched) if key in parameters]
-        if random and self.min_matched and not isinstance(runner._train_loop, BaseLoop):
-            raise CheckpointMismatchError(
-                f'the checkpoint has no weights for {first_ten(random)}: they would be '
-                'random, and the metrics would mean nothing. Test a checkpoint that was trained '
-                'with this config and the same number of classes; to test all the same: '
-                '--cfg-options default_hooks.checkpoint_match.min_matched=0'
+        if self.min_matched and not isinstance(runner._train_loop, BaseLoop):
+            check_complete(
+                match,
+                model,
+                'the checkpoint',
+                '; to test all the same: --cfg-options '
+                'default_hooks.checkpoint_match.min_matched=0',
             )
 
 
