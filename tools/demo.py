@@ -8,7 +8,7 @@ import argparse
 import time
 from pathlib import Path
 
-import wait_policy  # noqa: F401 (before torch)
+import cpu_settings  # noqa: F401 (before torch)
 
 from mmrsir import replacements
 from mmrsir.datasets.shapes.dataset import make_shapes

@@ -4,7 +4,7 @@ Example:
     python tools/train.py configs/mask_rcnn/rsir_t_1x_coco.py
 """
 
-import wait_policy  # noqa: F401 (before torch)
+import cpu_settings  # noqa: F401 (before torch)
 
 from mmrsir import replacements
 from mmrsir.checkpoints import safe_loading
