@@ -105,15 +105,15 @@ class ClassCounts:
                 reason = ', '.join(said) or ignored
                 yield 'nothing-to-learn', f'no {self.learned} of any class in {where}: {reason}'
             return
+        absent = [repr(name) for name, n in zip(self.names, counts, strict=True) if not n]
+        more = ignored and f'; {ignored}'
         if self.too_few:
             name = self.names[self.occurring[0]]
             detail = f'of {len(self.names)} classes only {name!r} occurs in {where}'
-            yield 'single-class', f'{detail}{ignored and "; " + ignored}'
-        elif len(self.occurring) < len(self.names):
-            absent = [repr(name) for name, n in zip(self.names, counts, strict=True) if not n]
-            detail = f'{len(absent)} of {len(self.names)} classes'
-            detail += f' have no {self.learned} in {where}: {first_ten(absent)}'
-            yield 'empty-class', f'{detail}{ignored and "; " + ignored}'
+            yield 'single-class', detail + more
+        elif absent:
+            detail = f'{len(absent)} of {len(self.names)} classes have no {self.learned} in {where}'
+            yield 'empty-class', f'{detail}: {first_ten(absent)}{more}'
         yield from self._rare()
         for column, kind in (('crowd', 'crowd-class'), ('ignored', 'ignored-class')):
             rows = zip(self.names, self.columns.get(column, counts), counts, strict=True)
@@ -145,10 +145,9 @@ class ClassCounts:
         if not self.ignored_pixels:
             return ''
         share = self.ignored_pixels / (self.ignored_pixels + sum(self.columns['pixels']))
-        values = [str(one) for one, count in sorted(self.ignored_values.items()) if count]
+        values = ', '.join(str(one) for one, count in sorted(self.ignored_values.items()) if count)
         hint = '' if self.reduces_zero else '; where it is a class, give it another'
-        named = f' (value {", ".join(values)}{hint})'
-        named = named if values else ''
+        named = f' (value {values}{hint})' if values else ''
         zero = '; reduce_zero_label=True ignores 0, and makes 1 the first class'
         return f'{share:.1%} of the pixels are ignored{named}{zero if self.reduces_zero else ""}'
 
@@ -167,21 +166,18 @@ def count_loaded(dataset: Any, names: Sequence[str]) -> ClassCounts | None:
     total = sum(map(len, parts))
     for part in parts:
         first = part.get_data_info(0)
-        load = _label_map_loader(part)
-        if counts is None:
-            counts = _counts_for(first, load, names)
+        transforms = getattr(getattr(part, 'pipeline', None), 'transforms', ())
+        load = next((one for one in transforms if hasattr(one, '_load_seg_map')), None)
+        counts = counts or _counts_for(first, load, names)
         if counts is None:
             return None
-        counts.reduces_zero = bool(first.get('reduce_zero_label'))
+        counts.total, counts.reduces_zero = total, bool(first.get('reduce_zero_label'))
         most = MOST_MAPS if counts.learned == 'pixels' else MOST_RECORDS
         for index in range(0, len(part), math.ceil(total / most)):
             if sum(counts.columns.get('pixels', ())) + counts.ignored_pixels > MOST_PIXELS:
                 break
             _add(counts, part.get_data_info(index), load)
-    if counts is None or not counts.num_images:
-        return None
-    counts.total = total
-    return counts
+    return counts if counts and counts.num_images else None
 
 
 def _counts_for(first: dict[str, Any], load: Any, names: Sequence[str]) -> ClassCounts | None:
@@ -208,31 +204,20 @@ def _add(counts: ClassCounts, info: dict[str, Any], load: Any) -> None:
         counts.add_pixels(dict(zip(values.tolist(), numbers.tolist(), strict=True)))
 
 
-def _label_map_loader(dataset: Any) -> Any:
-    """Return the transform of a data set that loads label maps; None if it has none."""
-    transforms = getattr(getattr(dataset, 'pipeline', None), 'transforms', ())
-    return next((one for one in transforms if hasattr(one, '_load_seg_map')), None)
-
-
 def to_table(counts: dict[str, ClassCounts]) -> list[str]:
     """Lay out counts of data sets that have the same classes, side by side."""
     first = next(iter(counts.values()))
-    names, order = first.names, list(range(len(first.names)))
-    rest = ''
+    names, order, head = first.names, list(range(len(first.names))), []
     if len(names) > SHOWN_CLASSES:
-        by_count = sorted(order, key=lambda label: first.columns[first.learned][label])
-        order, rest = (
-            by_count[:SHOWN_CLASSES],
-            f'the rarest {SHOWN_CLASSES} of {len(names)} classes',
-        )
+        order = sorted(order, key=first.columns[first.learned].__getitem__)[:SHOWN_CLASSES]
+        head = [f'the rarest {SHOWN_CLASSES} of {len(names)} classes']
     table = [['class', *(names[label] for label in order)]]
     for split, one in counts.items():
         for column, numbers in one.columns.items():
             if any(numbers) or column in ('images', one.learned):
                 table.append([f'{split} {column}', *(f'{numbers[label]:,}' for label in order)])
     widths = [max(map(len, cells)) for cells in table]
-    lines = [
+    return head + [
         '  '.join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip()
         for row in zip(*table, strict=True)
     ]
-    return [*([rest] if rest else []), *lines]

@@ -105,13 +105,6 @@ def test_standard_error_is_as_before(write, capfd):
     assert capfd.readouterr().err == 'still there'
 
 
-def test_changed_byte_of_a_png_is_refused(write):
-    data = bytearray(encode('.png'))
-    data[len(data) // 2] ^= 1
-    with pytest.raises(CorruptImageError, match='is broken'):
-        load(write(data, 'image.png'))
-
-
 @pytest.mark.parametrize('data', [b'no image', b'\xff\xd8 nor this \xff\xd9'])
 def test_what_cannot_be_decoded_is_refused_by_name(data, write):
     with pytest.raises(CorruptImageError, match=r'image\.jpg is broken: \d+ bytes that cannot'):

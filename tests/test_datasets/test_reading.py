@@ -166,12 +166,12 @@ def test_config_says_how_its_images_are_read():
 def test_picture_of_twelve_bits_in_sixteen_is_warned_of_in_every_tool(tmp_path, monkeypatch):
     said = []
     monkeypatch.setattr(images, 'print_log', lambda text, **_: said.append(text))
-    images._warned.cache_clear()
+    images._warned.clear()
     path = str(tmp_path / 'dark.png')
     cv2.imwrite(path, np.full((8, 8, 3), 4000, np.uint16))
     read_picture(path)
     assert len(said) == 1 and 'nearly black' in said[0] and 'value_range=(0, 4095)' in said[0]
-    images._warned.cache_clear()
+    images._warned.clear()
     LoadImageFromFile()(dict(img_path=path))
     assert len(said) == 2
     read_picture(path, reading=Reading(value_range=(0, 4095)))

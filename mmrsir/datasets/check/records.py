@@ -184,19 +184,20 @@ def reference_findings(records: Records) -> Iterator[Finding]:
                 yield kind, f'annotation {annotation["id"]!r}: {key}={identity!r}{hint}'
 
 
+def is_box(box: Any) -> bool:
+    return isinstance(box, list) and len(box) == 4 and all(map(is_number, box))
+
+
 def box_finding(annotation: Record, width: float, height: float) -> Finding | None:
     box = annotation['bbox']
-    if not (isinstance(box, list) and len(box) == 4 and all(map(is_number, box))):
+    if not is_box(box):
         return 'bad-box', f'bbox={box!r:.60} must be x, y, width, height'
     x, y, w, h = box
     if w < 0 or h < 0:
         return 'bad-box', f'bbox={box} has a negative side'
     if max(box) <= 1 < min(width, height):
-        return (
-            'bad-box',
-            f'bbox={box} has coordinates from 0 to 1: multiply them by width and height of the '
-            'image',
-        )
+        what_to_do = 'multiply them by width and height of the image'
+        return 'bad-box', f'bbox={box} has coordinates from 0 to 1: {what_to_do}'
     if min(x, y) < -_TOLERANCE or x + w > width + _TOLERANCE or y + h > height + _TOLERANCE:
         corners = x < w <= width + _TOLERANCE and y < h <= height + _TOLERANCE
         hint = '; two corners? COCO has x, y, width, height' if corners else ''

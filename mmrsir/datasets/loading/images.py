@@ -2,7 +2,6 @@
 
 import logging
 import multiprocessing
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from .headers import Pixels
 from .jpeg import BrokenImageError
 from .reading import Reading, ValueRangeError, describe_values, is_nearly_black
 
+_warned: list[str] = []  # the image of which a warning was given
 _ALL_BROKEN = 'tools/misc/check_dataset.py lists all broken files'
 
 
@@ -136,15 +136,10 @@ class LoadImageFromFile(transforms.LoadImageFromFile):
         )
 
 
-@cache
-def _warned() -> set[str]:
-    return set()
-
-
 def warn_of_range(path: str | Path, pixels: Pixels, reading: Reading) -> None:
     """Warn of the first image whose values are but a part of their range."""
-    if reading.value_range is None and is_nearly_black(pixels) and 'range' not in _warned():
-        _warned().add('range')
+    if reading.value_range is None and is_nearly_black(pixels) and not _warned:
+        _warned.append(str(path))
         print_log(
             f'{path} is nearly black: {describe_values(pixels)}',
             logger='current',

@@ -1,7 +1,6 @@
 """Data loaders that are refused where no image is left, and loops that evaluate on all of them."""
 
 import logging
-from collections.abc import Iterator
 from json import JSONDecodeError
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,10 @@ from mmengine.runner import BaseLoop, Runner, TestLoop, ValLoop
 from torch import nn
 from torch.utils.data import DataLoader
 
+from ...datasets.check.settings import below_wrappers
 from ...datasets.class_names import leaves, surplus
 from ...datasets.loading.passed_over import files_of, passed_over
+from ...datasets.loading.reading import walk_settings
 from ...datasets.missing_masks import check_masks
 from ...utils.encoding import encoding_problem
 from ...utils.errors import InvalidValueError, UserError
@@ -74,7 +75,11 @@ class _CheckedLoop(BaseLoop):
     def __init__(
         self, runner: Runner, dataloader: DataLoader | dict, *args: Any, **kwargs: Any
     ) -> None:
-        _check_skips_nothing(dataloader, self.loader)
+        if any(one.get('on_corrupt') == 'skip' for one in walk_settings(dataloader)):
+            raise InvalidValueError(
+                f"{self.loader}: on_corrupt='skip' is allowed in training only, because a metric "
+                "must be of all images; set 'raise' here"
+            )
         super().__init__(
             runner, checked_dataloader(runner, dataloader, self.loader), *args, **kwargs
         )
@@ -102,7 +107,7 @@ class CheckedTestLoop(_CheckedLoop, TestLoop):
 
 def _explain(settings: dict[str, Any], name: str, error: Exception) -> None:
     """Raise an error that says what is wrong with the annotations of a data set, if they are it."""
-    for part in _innermost(settings):
+    for part in below_wrappers(settings):
         path = Path(part.get('data_root') or '', part.get('ann_file') or '')
         if not part.get('ann_file') or not path.is_file():
             continue
@@ -132,7 +137,7 @@ def _warn_of_unread_images(dataset: Any, name: str) -> None:
 
 def _what_is_left(settings: dict[str, Any]) -> str:
     """Say of how many images none is left, for the first such data set below the wrappers."""
-    for part in _innermost(settings):
+    for part in below_wrappers(settings):
         dataset = DATASETS.build({**part, 'serialize_data': False})
         if len(dataset) == 0:
             break
@@ -149,7 +154,7 @@ def _what_is_left(settings: dict[str, Any]) -> str:
 
 
 def _what_folders(settings: dict[str, Any]) -> str:
-    for part in _innermost(settings):
+    for part in below_wrappers(settings):
         dataset = DATASETS.build({**part, 'lazy_init': True})
         folders = sorted(one.name for one in Path(dataset.img_prefix).iterdir() if one.is_dir())
         classes = class_names(dataset) or []
@@ -159,26 +164,3 @@ def _what_folders(settings: dict[str, Any]) -> str:
         f'{dataset.img_prefix} has {len(folders)} class folders, and the config has '
         f'{len(classes)} classes; {surplus(folders, classes)}'
     )
-
-
-def _innermost(settings: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    if 'dataset' in settings:
-        yield from _innermost(settings['dataset'])
-    elif 'datasets' in settings:
-        for one in settings['datasets']:
-            yield from _innermost(one)
-    else:
-        yield settings
-
-
-def _check_skips_nothing(settings: Any, name: str) -> None:
-    if isinstance(settings, dict):
-        if settings.get('on_corrupt') == 'skip':
-            raise InvalidValueError(
-                f"{name}: on_corrupt='skip' is allowed in training only, because a metric must "
-                "be of all images; set 'raise' here"
-            )
-        settings = list(settings.values())
-    if isinstance(settings, (list, tuple)):
-        for one in settings:
-            _check_skips_nothing(one, name)
