@@ -49,7 +49,6 @@ class ClassCounts:
 
     @property
     def is_sample(self) -> bool:
-        """Whether not all images were looked at."""
         return self.num_images < self.total
 
     @property

@@ -74,7 +74,6 @@ def difference(first: Naming, second: Naming, may_lack_last: bool = False) -> st
 
 
 def similar(names: Sequence[str | None]) -> list[list[str]]:
-    """Return groups of names that differ in nothing but spelling."""
     groups = defaultdict(list)
     for name in names:
         if name is not None:
@@ -120,7 +119,6 @@ def declared_names(dataset: Any, place: str) -> Naming | None:
 
 
 def found_names(dataset: Any, place: str) -> Naming | None:
-    """Return the names that the files of a data set give its labels."""
     if hasattr(dataset, 'folder_to_idx'):
         return Naming(f'the folders of {place} ({dataset.img_prefix})', (*dataset.folder_to_idx,))
     ids, path = getattr(dataset, 'cat_ids', None), getattr(dataset, 'ann_file', '')

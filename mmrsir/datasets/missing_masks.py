@@ -14,7 +14,6 @@ class MissingMasksError(UserError, ValueError):
 
 
 def loads_masks(settings: Any) -> bool:
-    """Return whether a pipeline somewhere in the settings loads masks."""
     return any(one.get('with_mask') for one in walk_settings(settings))
 
 

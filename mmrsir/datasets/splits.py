@@ -141,7 +141,6 @@ def fold(names: Iterable[str]) -> list[str]:
 
 
 def unfold(folded: Iterable[str]) -> list[str]:
-    """Undo :func:`fold`."""
     names = []
     for pattern in folded:
         match = _FOLDED.fullmatch(pattern)

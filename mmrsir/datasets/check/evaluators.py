@@ -26,7 +26,6 @@ _READ = 'the evaluator reads this file, the data set reads'
 
 
 def evaluator_faults(evaluators: Any, dataset: Any) -> Iterator[Fault]:
-    """Compare the files of evaluators with that of a data set."""
     for evaluator in as_list(evaluators):
         path = evaluator.get('ann_file') if isinstance(evaluator, dict) else None
         if not path or not dataset.ann_file or not os.path.isfile(dataset.ann_file):

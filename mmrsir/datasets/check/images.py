@@ -115,7 +115,6 @@ def _range_finding(
 
 
 def inspect_label_map(path: str, labels: frozenset[int] | None) -> Inspection:
-    """Decode a label map and look at its labels."""
     try:
         data = _read(path)
         header = _header(data)

@@ -148,7 +148,6 @@ def _add(records: Records, part: str, position: int, record: Any) -> None:
 
 
 def class_findings(categories: Sequence[Record], classes: Sequence[str]) -> Iterator[Finding]:
-    """Compare the categories with the classes of the config."""
     names = [category['name'] for category in categories]
     for name in classes:
         if name not in names:

@@ -26,8 +26,6 @@ _COUNTED = 100  # detections of an image, in COCO's AP
 
 @dataclass(frozen=True)
 class LabelledImage:
-    """An image and its objects."""
-
     path: Path
     width: int  # in pixels, as it is loaded
     height: int

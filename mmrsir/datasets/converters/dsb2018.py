@@ -144,7 +144,6 @@ def _read_images(
 def _nuclei_of_solution(
     solution: Path, sizes: Mapping[Path, tuple[int, int]]
 ) -> dict[Path, list[dict[str, Any]]]:
-    """Read the masks of all images from the makers' table."""
     check_exists(solution)
     path_of = {path.stem: path for path in sizes}
     nuclei: dict[Path, list[dict[str, Any]]] = {path: [] for path in sizes}

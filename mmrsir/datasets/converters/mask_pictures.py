@@ -39,7 +39,6 @@ Found = Iterator[tuple[str, NDArray[np.bool_]]]
 def read_masks(
     images: str, masks: str, classes: Sequence[str], values: str | None = None
 ) -> tuple[list[LabelledImage], list[str], Path, list[str]]:
-    """Read the objects of pictures."""
     check_classes(classes)
     if values is not None:
         check_choice('values', values, VALUES)

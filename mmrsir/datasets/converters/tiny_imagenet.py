@@ -84,7 +84,6 @@ def _root(folder: Path) -> Path:
 
 
 def _find_train(folder: Path, classes: Sequence[str]) -> dict[Path, str]:
-    """Return the class of each training image."""
     found = {path.name for path in (folder / 'train').iterdir() if path.is_dir()}
     _compare('training classes', set(classes), found)
     images = {}
@@ -97,7 +96,6 @@ def _find_train(folder: Path, classes: Sequence[str]) -> dict[Path, str]:
 
 
 def _find_val(folder: Path, classes: Sequence[str]) -> dict[Path, str]:
-    """Return the class of each validation image."""
     table = folder / 'val/val_annotations.txt'
     rows = [line.split('\t') for line in table.read_text(encoding='utf-8').splitlines()]
     strange = [row for row in rows if len(row) < 2 or row[1] not in set(classes)]

@@ -4,6 +4,7 @@ import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -37,14 +38,12 @@ def read_voc(
     check_exists(images)
     if classes is not None:
         check_classes(classes)
-    files = sorted(
-        path for path in annotations.rglob('*.[xX][mM][lL]') if not path.name.startswith('.')
-    )
+    files = [annotations / name for name in walk(annotations) if name.lower().endswith('.xml')]
     if not files:
         raise InvalidValueError(
             f'{annotations} holds no XML file: name the folder with the annotations'
         )
-    there = [Path(images, name) for name in walk(images) if is_picture(Path(name))]
+    there = [path for name in walk(images) if is_picture(path := images / name)]
     if not there:
         raise InvalidValueError(f'{images} holds no picture: name the folder with the pictures')
     of_stem, of_alike = defaultdict(list), defaultdict(list)
@@ -53,7 +52,7 @@ def read_voc(
         of_alike[alike(path.stem)].append(path)
     problems: list[str] = []
     files_of: dict[Path, Path] = {}
-    read: list[tuple[Path, tuple[int, int], list[dict[str, Any]]]] = []
+    read: list[LabelledImage] = []
     for file in files:
         try:
             root = _parse(file)
@@ -64,10 +63,10 @@ def read_voc(
             size = loaded_size(picture)
             if not any_size:
                 _check_size(root, picture, size)
-            read.append((picture, size, list(_objects(root))))
+            read.append(LabelledImage(picture, *size, list(_objects(root))))
         except (ElementTree.ParseError, OSError, ValueError) as error:
             problems.append(f'{file}: {error}')
-    objects = [one for _, _, found in read for one in found]
+    objects = [one for image in read for one in image.objects]
     if objects and max(max(one['corners']) for one in objects) <= 1:
         raise InvalidValueError(
             f'all corners of the boxes in {annotations} are from 0 to 1, as parts of the picture: '
@@ -75,13 +74,13 @@ def read_voc(
         )
     if first_pixel is None:
         first_pixel = int(all(min(one['corners']) > 0 for one in objects))
-    for picture, size, found in read:
-        for one in found:
+    for image in read:
+        for one in image.objects:
             try:
-                one['bbox'] = _box(one.pop('corners'), size, first_pixel)
+                one['bbox'] = _box(one.pop('corners'), image, first_pixel)
                 one['area'] = one['bbox'][2] * one['bbox'][3]
             except ValueError as error:
-                problems.append(f'{picture}: {one["name"]}: {error}')
+                problems.append(f'{image.path}: {one["name"]}: {error}')
     check_problems('annotations', problems)
     names = sorted({one['name'] for one in objects}) if classes is None else list(classes)
     counts = Counter(one['name'] for one in objects)
@@ -92,8 +91,8 @@ def read_voc(
             f'no object is of the classes {first_ten(names)}; there are {first_ten(sorted(counts))}'
         )
     pictures = [
-        LabelledImage(path, *size, [one for one in found if one['name'] in names])
-        for path, size, found in read
+        replace(image, objects=[one for one in image.objects if one['name'] in names])
+        for image in read
     ]
     bare = sorted(path.name for path in there if path not in files_of)
     said = [f'the first pixel of a picture counts as {first_pixel}']
@@ -196,11 +195,11 @@ def _number(element: ElementTree.Element, path: str, default: float | None = Non
     return number
 
 
-def _box(corners: Sequence[float], size: tuple[int, int], first_pixel: int) -> list[float]:
+def _box(corners: Sequence[float], image: LabelledImage, first_pixel: int) -> list[float]:
     """Return x, y, width, height from 0; what is just outside of the picture is cut off."""
     left, top = corners[0] - first_pixel, corners[1] - first_pixel
     right, bottom = corners[2], corners[3]
-    width, height = size
+    width, height = image.width, image.height
     if min(left, top) < -_TOLERANCE or right > width + _TOLERANCE or bottom > height + _TOLERANCE:
         raise InvalidValueError(f'the box {list(corners)} reaches out of {width} x {height} pixels')
     left, top, right, bottom = max(left, 0), max(top, 0), min(right, width), min(bottom, height)

@@ -63,7 +63,6 @@ def _count(dataset: Any, folder: str, used: Collection[str] | None) -> list[str]
 
 
 def _why(dataset: Any, name: str, stems: Counter[str]) -> str:
-    """Return why a data set does not read an image."""
     if dataset.ann_file:
         return f'not in {dataset.ann_file}'
     if hasattr(dataset, 'extensions'):

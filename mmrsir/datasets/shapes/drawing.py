@@ -117,7 +117,6 @@ def unit_outline(name: str) -> list[NDArray[np.float64]]:
 
 
 def place_outline(name: str, pose: Pose) -> list[NDArray[np.float64]]:
-    """Squeeze, turn, scale and shift the outline of a class."""
     cos, sin = math.cos(pose.angle), math.sin(pose.angle)
     rotation = np.array([[cos, sin], [-sin, cos]])
     scale = np.array([1.0, pose.squeeze]) * pose.radius
@@ -137,7 +136,6 @@ def outline_area(contours: list[NDArray[np.float64]]) -> float:
 
 
 def fine_mask(contours: list[NDArray[np.float64]], size: int) -> Mask:
-    """Rasterise contours on the fine canvas."""
     shift = 6
     mask = np.zeros((size * SUBPIXELS,) * 2, np.uint8)
     points = [np.rint((c * SUBPIXELS - 0.5) * (1 << shift)).astype(np.int32) for c in contours]

@@ -68,7 +68,6 @@ class Scene:
         return (self.layers >= instance.layers.start) & (self.layers < instance.layers.stop)
 
     def visible_area(self, instance: Instance, hidden_by: Mask | None = None) -> float:
-        """Pixels of an instance that are in sight."""
         seen = self.visible(instance)
         if hidden_by is not None:
             seen &= hidden_by == 0
