@@ -1,10 +1,10 @@
 """Small copies of classification data sets, and what mmpretrain reads of them."""
 
-import importlib.util
 import io
 import os
 from collections import Counter
 from functools import cache
+from importlib import import_module
 
 import numpy as np
 from mmengine.registry import init_default_scope
@@ -50,11 +50,7 @@ def files(folder):
 
 def tool(name):
     """A converter's command line as a function."""
-    path = ROOT / f'tools/dataset_converters/{name}.py'
-    spec = importlib.util.spec_from_file_location(f'{name}_tool', path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.main
+    return import_module(f'tools.dataset_converters.{name}').main
 
 
 @cache

@@ -1,6 +1,5 @@
 """Each fault that is put into a sound data set is found, and nothing else."""
 
-import importlib.util
 import json
 import os
 import shutil
@@ -9,7 +8,7 @@ import subprocess
 import sys
 import time
 from copy import deepcopy
-from functools import cache, partial
+from functools import partial
 
 import numpy as np
 import pytest
@@ -17,6 +16,7 @@ from PIL import Image
 
 from mmrsir.datasets.check.configs import check_config
 from mmrsir.utils.errors import plain_errors
+from tools.misc import check_dataset
 
 from ..helpers.checked_sets import CONFIGS, InProcess, check, faults, load
 from ..helpers.commands import ROOT
@@ -215,21 +215,11 @@ def test_split_that_the_config_lacks_is_refused(imagenet):
         list(check_config(cfg, ['test'], InProcess()))
 
 
-@cache
-def tool():
-    """The command line's module."""
-    path = ROOT / 'tools/misc/check_dataset.py'
-    spec = importlib.util.spec_from_file_location('check_dataset', path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def run(root, *arguments):
     """The exit code of the command line on the training images of class folders."""
     options = ['--split', 'train', '--cfg-options', f'train_dataloader.dataset.data_root={root}/']
     with pytest.raises(SystemExit) as stopped, plain_errors(2):
-        tool().main([str(ROOT / CONFIGS['imagenet']), *arguments, *options])
+        check_dataset.main([str(ROOT / CONFIGS['imagenet']), *arguments, *options])
     return int(stopped.value.code)
 
 
