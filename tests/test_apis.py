@@ -1,8 +1,6 @@
 """Our configs in the libraries' inferencers, and one predictor for all tasks."""
 
 import json
-import runpy
-import sys
 from functools import partial
 
 import cv2
@@ -22,7 +20,7 @@ from mmrsir.engine.config_files import models_of, read_file
 from mmrsir.models import RSIRTransformer
 from mmrsir.utils.errors import InvalidValueError, plain_errors
 
-from .helpers.commands import ROOT
+from .helpers.commands import ROOT, run_here
 
 CLASSES = {
     'mask_rcnn': ('circle', 'square', 'triangle', 'star'),
@@ -153,11 +151,9 @@ def test_a_device_or_score_that_cannot_be_is_refused(settings):
 @pytest.fixture
 def image_demo(tmp_path, monkeypatch, checkpoints):
     def run(source, folder='upernet', *options):
-        tool = ROOT / 'demo/image_demo.py'
-        arguments = [str(source), f'{folder}/rsir_n_shapes', str(checkpoints[folder])]
-        options = ['--out-dir', str(tmp_path / 'out'), '--device', 'cpu', *options]
-        monkeypatch.setattr(sys, 'argv', [str(tool), *arguments, *options])
-        runpy.run_path(str(tool), run_name='__main__')
+        arguments = [source, f'{folder}/rsir_n_shapes', checkpoints[folder]]
+        options = ['--out-dir', tmp_path / 'out', '--device', 'cpu', *options]
+        run_here(monkeypatch, 'demo/image_demo.py', *arguments, *options)
         return tmp_path / 'out'
 
     return run

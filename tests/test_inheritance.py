@@ -168,15 +168,8 @@ def test_wheel_is_what_is_imported(seen, installed):
 
 
 @pytest.mark.parametrize('name', NANO)
-class TestWheel:
-    def test_heir_equals_its_base(self, name, seen):
-        assert seen[name]['inherits']
-
-    def test_hub_finds_it(self, name, seen):
-        assert seen[name]['hub']
-
-    def test_model_is_built(self, name, seen):
-        assert seen[name]['backbone'] == 'mmrsir.models.rsir'
+def test_wheel_gives_its_configs_to_heirs_and_to_the_hub_and_builds_them(name, seen):
+    assert seen[name] == dict(inherits=True, hub=True, backbone='mmrsir.models.rsir')
 
 
 def test_editable_install_links_to_the_checkout(checkout, tmp_path):

@@ -1,8 +1,6 @@
 """Pictures of what a training sees show its images and annotations, in their colours."""
 
 import json
-import runpy
-import sys
 
 import mmcv
 import numpy as np
@@ -13,7 +11,7 @@ from mmrsir.engine import launch
 from mmrsir.utils.errors import UserError
 from mmrsir.visualization.dataset import draw_training_images
 
-from .helpers.commands import ROOT, on_data
+from .helpers.commands import ROOT, on_data, run_here
 from .helpers.configs import SHAPES as CONFIGS
 
 FOLDERS = {'mmdet': 'coco/train', 'mmseg': 'ade/images/training', 'mmpretrain': 'imagenet/train'}
@@ -76,11 +74,9 @@ def test_number_is_checked(tmp_path):
 
 
 def test_tool_lays_all_on_one_sheet(shapes, tmp_path, monkeypatch):
-    options = on_data('mmdet', shapes)
-    arguments = [str(ROOT / CONFIGS['mmdet']), '--number', '100', '--out-dir', str(tmp_path)]
-    monkeypatch.setattr(sys, 'argv', ['', *arguments, '--cfg-options', *options])
-    tool = ROOT / 'tools/visualization/browse_dataset.py'
-    runpy.run_path(str(tool), run_name='__main__')
+    arguments = [ROOT / CONFIGS['mmdet'], '--number', '100', '--out-dir', tmp_path]
+    options = ['--cfg-options', *on_data('mmdet', shapes)]
+    run_here(monkeypatch, 'tools/visualization/browse_dataset.py', *arguments, *options)
     pictures = list(tmp_path.glob('*.jpg'))
     assert 1 < len(pictures) <= 8
     assert imread(tmp_path / 'sheet.png')[..., :3].std() > 0.05

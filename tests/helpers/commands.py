@@ -1,7 +1,9 @@
 """Run the tools as a user does."""
 
 import json
+import runpy
 import subprocess
+import sys
 
 from .forks import ROOT, environment, free_port, run_script
 
@@ -31,6 +33,13 @@ def tool(name, *arguments, expect=0, timeout=300, folder=ROOT):
     code, output = run_script(script, *arguments, timeout=timeout, folder=folder)
     assert code == expect, output[-5000:]
     return output
+
+
+def run_here(monkeypatch, script, *arguments):
+    """Run a script of the repository in this process."""
+    path = str(ROOT / script)
+    monkeypatch.setattr(sys, 'argv', [path, *map(str, arguments)])
+    runpy.run_path(path, run_name='__main__')
 
 
 def read_metrics(work_dir):

@@ -1,8 +1,6 @@
 """Confusion matrices, figures of the classes and worst images are those of the predictions."""
 
 import csv
-import runpy
-import sys
 from types import SimpleNamespace
 
 import mmpretrain.evaluation  # noqa: F401  registers its metric
@@ -23,13 +21,12 @@ from mmrsir.analysis.errors.tasks import TASKS, report_each_class
 from mmrsir.engine import launch
 from mmrsir.utils.errors import UserError
 
-from ..helpers.commands import ROOT, on_data
+from ..helpers.commands import ROOT, on_data, run_here
 from ..helpers.configs import SHAPES as CONFIGS
 
 BOX = (0, 0, 10, 10)
 NEAR = (0, 0, 10, 9)
 APART = (50, 50, 60, 60)
-TOOL = ROOT / 'tools/analysis_tools/analyze_results.py'
 
 
 def instances(*objects):
@@ -192,9 +189,8 @@ def test_tool_analyses_a_checkpoint(scope, shapes, tmp_path, monkeypatch, capsys
     options = [f'visualizer.name={tmp_path}', f'experiment_name={tmp_path}']
     out_dir = tmp_path / 'results'
     arguments = [config, tmp_path / 'a.pth', '--out-dir', out_dir, '--worst', '2', '--cfg-options']
-    command = ['', *map(str, arguments), *on_data(scope, shapes), *options]
-    monkeypatch.setattr(sys, 'argv', command)
-    runpy.run_path(str(TOOL), run_name='__main__')
+    options += on_data(scope, shapes)
+    run_here(monkeypatch, 'tools/analysis_tools/analyze_results.py', *arguments, *options)
     with (out_dir / 'per_class.csv').open() as file:
         rows = list(csv.DictReader(file))
     num_classes = 5 if scope == 'mmseg' else 4

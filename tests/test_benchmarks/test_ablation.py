@@ -1,10 +1,10 @@
 """Backbones are compared on the same pictures, and what they reach is gathered rightly."""
 
 import json
-import runpy
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import ablate
 import pytest
 import torch
 from ablation.accuracy_chart import plot_accuracies
@@ -19,8 +19,6 @@ from ablation.variants import MECHANISMS, VARIANTS, build_variant
 from mmrsir.models.mixers import MIXERS
 from mmrsir.models.mixers.base import Mixer
 from mmrsir.utils.errors import plain_errors
-
-from ..helpers.commands import ROOT
 
 SMALL = Settings(side=32, pairs=8, steps=20, batch=4, draws=2, window_size=3, device='cpu')
 ROW = Outcome('pairs', 'rsir', 'fixed', 0, 80.0, 10, 20, 1.5)
@@ -210,30 +208,25 @@ def test_picture(tmp_path):
     assert (tmp_path / 'picture.png').read_bytes().startswith(b'\x89PNG')
 
 
-@pytest.fixture
-def tool():
-    return runpy.run_path(str(ROOT / 'benchmarks/ablate.py'))['main']
-
-
 def arguments(out: Path, *more: str) -> list[str]:
     sizes = ['--side', '32', '--pairs', '8', '--steps', '20', '--batch', '4', '--draws', '2']
     return ['--out', str(out), '--device', 'cpu', '--seeds', '1', *sizes, *more]
 
 
 @pytest.mark.slow
-def test_tool_trains_what_is_missing_and_keeps_it(tool, tmp_path, capsys):
+def test_tool_trains_what_is_missing_and_keeps_it(tmp_path, capsys):
     chosen = arguments(tmp_path, '--tasks', 'digits', '--variants', 'axial', 'rsir')
     trained = tmp_path / 'trainings/digits-axial-0.json'
     trained.parent.mkdir()
     known = replace(ROW, task='digits', variant='axial', accuracy=12.5)
     trained.write_text(json.dumps([asdict(known)]))
-    tool(chosen)
+    ablate.main(chosen)
     assert '| axial | 0.00 M | 0 M | 12.5 ± 0.0 (0 of 1) |' in capsys.readouterr().out
     rows = read_csv(tmp_path / 'results.csv')
     assert [row.label for row in rows] == ['axial', 'rsir', 'rsir, random', 'rsir, mean of 2 draws']
     assert (tmp_path / 'results.png').exists() and (tmp_path / 'table.md').exists()
     with pytest.raises(SystemExit), plain_errors():
-        tool([*chosen, '--batch', '5'])
+        ablate.main([*chosen, '--batch', '5'])
     assert f'{tmp_path} holds trainings with batch=4' in capsys.readouterr().err
 
 
@@ -247,8 +240,8 @@ def test_tool_trains_what_is_missing_and_keeps_it(tool, tmp_path, capsys):
         (['--window-size', '0'], '--window-size'),
     ],
 )
-def test_tool_refuses(tool, tmp_path, capsys, more, message):
+def test_tool_refuses(tmp_path, capsys, more, message):
     with pytest.raises(SystemExit), plain_errors():
-        tool(arguments(tmp_path, *more))
+        ablate.main(arguments(tmp_path, *more))
     assert message in capsys.readouterr().err
     assert not list(tmp_path.iterdir())

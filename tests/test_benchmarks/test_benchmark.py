@@ -2,9 +2,9 @@
 
 import itertools
 import json
-import runpy
 from functools import partial
 
+import benchmark
 import pytest
 import torch
 from rich.console import Console
@@ -20,8 +20,6 @@ from torch import nn
 
 from mmrsir.utils.arguments import parse_size
 from mmrsir.utils.errors import plain_errors
-
-from ..helpers.commands import ROOT
 
 CPU = torch.device('cpu')
 SMALL = Case('forward', 8, 8, 2)
@@ -318,16 +316,10 @@ def test_picture_shows_failed_models_too(tmp_path):
     assert (tmp_path / 'picture.png').stat().st_size > 0
 
 
-@pytest.fixture
-def benchmark():
-    """The tool's main function."""
-    return runpy.run_path(str(ROOT / 'benchmarks/benchmark.py'))['main']
-
-
-def test_command_line_times_prints_and_writes(benchmark, tmp_path, capsys):
+def test_command_line_times_prints_and_writes(tmp_path, capsys):
     out = tmp_path / 'results.json'
     arguments = ['rsir_nano', '--sizes', '32:1', '--repeats', '1', '--warmup', '1']
-    benchmark([*arguments, '--device', 'cpu', '--out', str(out)])
+    benchmark.main([*arguments, '--device', 'cpu', '--out', str(out)])
     content = json.loads(out.read_text())
     assert [row['case']['step'] for row in content['rows']] == ['forward', 'training']
     assert all(row['failure'] is None and row['ratio'] == 1.0 for row in content['rows'])
@@ -356,7 +348,7 @@ def test_command_line_times_prints_and_writes(benchmark, tmp_path, capsys):
         (['rsir_nano', '--scaling', '--sizes', '32:1'], 'not allowed with'),
     ],
 )
-def test_wrong_arguments_end_the_tool_before_it_runs(benchmark, capsys, arguments, message):
+def test_wrong_arguments_end_the_tool_before_it_runs(capsys, arguments, message):
     with pytest.raises(SystemExit), plain_errors():
-        benchmark(arguments)
+        benchmark.main(arguments)
     assert message in capsys.readouterr().err

@@ -1,10 +1,10 @@
 """The trainer with all images on the device trains what the config trains."""
 
-import runpy
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
+import ablate
 import pytest
 import torch
 from ablation import config_training, pace
@@ -113,8 +113,7 @@ def test_losses_are_those_of_the_config(config, tmp_path):
 @pytest.mark.slow
 def test_the_tool_trains_and_its_checkpoint_gives_the_same_accuracy(config, tmp_path):
     command = ['--config', config, '--device', 'cpu', '--out', str(tmp_path / 'out')]
-    main = runpy.run_path(str(ROOT / 'benchmarks/ablate.py'))['main']
-    main([*command, '--variants', 'rsir, IR only', '--seeds', '1'])
+    ablate.main([*command, '--variants', 'rsir, IR only', '--seeds', '1'])
     (row,) = read_csv(tmp_path / 'out/results.csv')
     assert row.task == 'small' and row.label == 'rsir, IR only'
     (checkpoint,) = (tmp_path / 'out/checkpoints').iterdir()

@@ -2,12 +2,12 @@
 
 import json
 import re
-import runpy
 import shutil
 import sys
 from pathlib import Path
 
 import numpy as np
+import paper_report
 import pytest
 import torch
 from documents import TABLES as DOCUMENTS
@@ -295,7 +295,6 @@ def report(monkeypatch, tmp_path):
     (tmp_path / 'model-index.yml').symlink_to(ROOT / 'model-index.yml')
     for name in (paper.NOTES, throughput.RECORDED, *DOCUMENTS):
         shutil.copy(ROOT / name, tmp_path / name)
-    main = runpy.run_path(str(ROOT / 'benchmarks/paper_report.py'))['main']
 
     def measure(rows, *settings):
         return {
@@ -304,11 +303,11 @@ def report(monkeypatch, tmp_path):
         }
 
     for name, value in (('ROOT', tmp_path), ('count', lambda row: COST), ('measure', measure)):
-        monkeypatch.setitem(main.__globals__, name, value)
+        monkeypatch.setattr(paper_report, name, value)
 
     def call(*arguments):
         monkeypatch.setattr(sys, 'argv', ['paper_report.py', *arguments])
-        main()
+        paper_report.main()
         return tmp_path
 
     return call

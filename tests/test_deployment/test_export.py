@@ -1,8 +1,6 @@
 """What is exported computes, at any size, what torch computes."""
 
 import json
-import runpy
-import sys
 from math import isnan
 
 import pytest
@@ -18,7 +16,7 @@ from mmrsir.deployment.parts import Backbone, take_part
 from mmrsir.engine.config_files import read_file
 from mmrsir.models import RSIRTransformer
 
-from ..helpers.commands import ROOT
+from ..helpers.commands import ROOT, run_here
 
 ARCH = dict(embed_dims=16, depths=(2, 2, 1, 1), num_heads=(1, 2, 4, 8))
 # Whole windows; a partial one, with all levels of odd sides; fewer tokens than a window.
@@ -251,11 +249,9 @@ def test_a_part_of_another_task_is_refused():
 
 @pytest.mark.slow
 def test_tool_exports_and_compares(tmp_path, monkeypatch, capsys):
-    tool = ROOT / 'tools/deployment/export.py'
     out = tmp_path / 'classifier.onnx'
-    arguments = ['cls/rsir_n_shapes', '--out', str(out), '--sizes', '64x96:2']
-    monkeypatch.setattr(sys, 'argv', [str(tool), *arguments])
-    runpy.run_path(str(tool), run_name='__main__')
+    arguments = ['cls/rsir_n_shapes', '--out', out, '--sizes', '64x96:2']
+    run_here(monkeypatch, 'tools/deployment/export.py', *arguments)
     assert '64x96:2' in capsys.readouterr().out
     import onnxruntime
 

@@ -2,8 +2,6 @@
 
 import json
 import re
-import runpy
-import sys
 
 import numpy as np
 import pytest
@@ -15,7 +13,7 @@ from mmrsir.models import PyramidTransformer
 from mmrsir.utils.errors import plain_errors
 from mmrsir.visualization import blocks
 
-from ..helpers.commands import ROOT
+from ..helpers.commands import ROOT, run_here
 
 ARCH = dict(embed_dims=8, depths=(2, 1), num_heads=(2, 2))
 SIZE = (48, 64)
@@ -71,9 +69,8 @@ def test_brighter_is_more(traces, picture, view):
     brightness = colors[..., :3].sum(-1).ravel()
     ranks = [np.argsort(np.argsort(one, kind='stable')) for one in (values.flatten(), brightness)]
     assert np.corrcoef(*ranks)[0, 1] > 0.95 or view == 'attention'
-    assert (
-        brightness.argmax() == values.argmax() and brightness[values.argmin()] == brightness.min()
-    )
+    assert brightness.argmax() == values.argmax()
+    assert brightness[values.argmin()] == brightness.min()
 
 
 def test_a_sheet_has_a_cell_for_each_block_that_has_something_to_show(traces, picture, tmp_path):
@@ -118,15 +115,8 @@ def show_windows(tmp_path, monkeypatch):
     Image.fromarray(noise).save(tmp_path / 'noise.jpg')
 
     def run(picture='noise.jpg', config='configs/mask_rcnn/rsir_n_shapes.py', *options):
-        tool = ROOT / 'tools/visualization/show_windows.py'
-        arguments = [
-            str(tmp_path / picture),
-            str(ROOT / config),
-            '--out-dir',
-            str(tmp_path / 'out'),
-        ]
-        monkeypatch.setattr(sys, 'argv', [str(tool), *arguments, *options])
-        runpy.run_path(str(tool), run_name='__main__')
+        arguments = [tmp_path / picture, ROOT / config, '--out-dir', tmp_path / 'out', *options]
+        run_here(monkeypatch, 'tools/visualization/show_windows.py', *arguments)
         return tmp_path / 'out'
 
     return run

@@ -1,8 +1,6 @@
 """Curves of runs."""
 
 import json
-import runpy
-import sys
 
 import pytest
 from matplotlib.figure import Figure
@@ -10,7 +8,7 @@ from matplotlib.image import imread
 
 from mmrsir.visualization.curves import log_files, plot_runs, read_log
 
-from ..helpers.commands import ROOT
+from ..helpers.commands import run_here
 
 LINES = [
     {'loss': 3.0, 'lr': 0.1, 'time': 0.5, 'epoch': 1, 'iter': 10, 'step': 10},
@@ -129,8 +127,7 @@ def test_tool_draws_and_tells_the_last_and_the_best(run, tmp_path, monkeypatch, 
     other = write_log(tmp_path / 'other', '20260101_000000', worse).parents[2]
     out = tmp_path / 'pictures/curves.png'
     monkeypatch.setenv('COLUMNS', '200')
-    monkeypatch.setattr(sys, 'argv', ['', str(run), str(other), '--out', str(out)])
-    runpy.run_path(str(ROOT / 'tools/analysis_tools/analyze_logs.py'), run_name='__main__')
+    run_here(monkeypatch, 'tools/analysis_tools/analyze_logs.py', run, other, '--out', out)
     assert imread(out)[..., :3].std() > 0.05
     output = capsys.readouterr().out
     assert '0.7 (0.7)' in output and '0.4 (0.6)' in output
