@@ -59,6 +59,8 @@ class Predictor:
     Attributes:
         cfg: The config.
         model: The model, in evaluation mode.
+        classes: Names of the classes; numbers where neither the checkpoint nor the config has
+            names; none where the model has no single list of classes.
         reading: How the config reads images, for :func:`.read_picture`.
 
     Raises:
@@ -98,28 +100,17 @@ class Predictor:
             load_state_dict(self.model, content['state_dict'])
         # The libraries would name those of COCO or Cityscapes where the checkpoint has none.
         described = self.cfg.test_dataloader.dataset.metainfo
-        names = described.get('classes') or tuple(map(str, range(_number_of_classes(self.model))))
+        self.classes: Sequence[str] = described.get('classes') or _numbers(self.model)
         if self.cfg.default_scope == 'mmpretrain':
-            self._inferencer.classes = names
+            self._inferencer.classes = self.classes
         else:
-            palette = described.get('palette') or _draw_palette(len(names))
-            self.model.dataset_meta = dict(classes=names, palette=palette)
+            palette = described.get('palette') or _draw_palette(len(self.classes))
+            self.model.dataset_meta = dict(classes=self.classes, palette=palette)
             self._inferencer.visualizer.dataset_meta = self.model.dataset_meta
         if num_draws is not None:
             draws = RandomDraws(self.model, num_draws)
             draws.dataset_meta = getattr(self.model, 'dataset_meta', None)
             self._inferencer.model = draws
-
-    @property
-    def classes(self) -> Sequence[str]:
-        """Names of the classes.
-
-        They are numbers where neither the checkpoint nor the config has names. There are none where
-        the model has no single list of classes.
-        """
-        if self.cfg.default_scope != 'mmpretrain':
-            return self.model.dataset_meta['classes']
-        return self._inferencer.classes
 
     def preprocess(self, picture: np.ndarray) -> Any:
         """Turn a picture into what the model's ``test_step`` takes.
@@ -158,25 +149,23 @@ class Predictor:
         )
         instances = sample.pred_instances
         instances = instances[instances.scores > score_thr].cpu()
-        names = self.classes
+        columns = (instances.labels, instances.scores, instances.bboxes)
         found = [
-            dict(label=names[label], score=round(score, 4), box=[round(side, 1) for side in box])
-            for label, score, box in zip(
-                instances.labels.tolist(),
-                instances.scores.tolist(),
-                instances.bboxes.tolist(),
-                strict=True,
+            dict(
+                label=self.classes[label],
+                score=round(score, 4),
+                box=[round(side, 1) for side in box],
             )
+            for label, score, box in zip(*map(torch.Tensor.tolist, columns), strict=True)
         ]
         return Prediction(drawn, found)
 
     def _show_mmseg(self, picture: np.ndarray, sample: Any, _: float) -> Prediction:
         (drawn,) = self._inferencer.visualize([picture], [sample], return_vis=True)
         label_map = sample.pred_sem_seg.data[0].cpu().numpy().astype(np.uint8)
-        names = self.classes
-        counts = np.bincount(label_map.ravel(), minlength=len(names))
+        counts = np.bincount(label_map.ravel(), minlength=len(self.classes))
         found = [
-            dict(label=names[label], share=round(float(counts[label] / label_map.size), 4))
+            dict(label=self.classes[label], share=round(float(counts[label] / label_map.size), 4))
             for label in np.argsort(-counts, kind='stable').tolist()
             if counts[label]
         ]
@@ -185,23 +174,20 @@ class Predictor:
     def _show_mmpretrain(self, picture: np.ndarray, sample: Any, _: float) -> Prediction:
         from mmpretrain.visualization import UniversalVisualizer
 
-        names = self.classes
         scores = sample.pred_score.cpu()
         likeliest = scores.topk(min(TOP, len(scores)))
         found = [
-            dict(label=names[label], score=round(score, 4))
+            dict(label=self.classes[label], score=round(score, 4))
             for score, label in zip(*map(torch.Tensor.tolist, likeliest), strict=True)
         ]
-        visualizer = UniversalVisualizer()
-        drawn = visualizer.visualize_cls(
-            picture.copy(), sample, classes=names, draw_gt=False, resize=_room_for_text(picture)
+        drawn = UniversalVisualizer().visualize_cls(
+            picture.copy(),
+            sample,
+            classes=self.classes,
+            draw_gt=False,
+            resize=SHORT_SIDE if max(picture.shape[:2]) < SHORT_SIDE else None,
         )
         return Prediction(drawn, found)
-
-
-def _room_for_text(picture: np.ndarray) -> int | None:
-    """Return to how many pixels the short side is enlarged; None where it is not."""
-    return SHORT_SIDE if max(picture.shape[:2]) < SHORT_SIDE else None
 
 
 def _draw_palette(number: int) -> list[tuple[int, ...]]:
@@ -210,10 +196,10 @@ def _draw_palette(number: int) -> list[tuple[int, ...]]:
     return [tuple(color) for color in drawn.tolist()]
 
 
-def _number_of_classes(model: Any) -> int:
-    """Return how many classes a model predicts; 0 where it has no single list of them."""
-    numbers = {head.num_classes for head in class_heads(model).values()}
-    return numbers.pop() if len(numbers) == 1 else 0
+def _numbers(model: Any) -> tuple[str, ...]:
+    """Return the numbers of a model's classes; none where it has no single list of them."""
+    found = {head.num_classes for head in class_heads(model).values()}
+    return tuple(map(str, range(found.pop()))) if len(found) == 1 else ()
 
 
 def _build_inferencer(cfg: Config, device: str) -> Any:

@@ -18,6 +18,7 @@ from torch import Tensor
 from ..apis import Predictor
 from ..utils.errors import InvalidValueError
 from ..visualization.backbone import read_picture
+from .export import onnx_runner
 
 HEADLINES = ('coco/bbox_mAP', 'coco/segm_mAP', 'mIoU', 'accuracy/top1')
 
@@ -35,10 +36,8 @@ def measure(predictor: Predictor, cfg: Config, path: str | Path, number: int) ->
 
     The model's preprocessing is used; the data sets are those of ``cfg``.
     """
-    import onnxruntime
-
     init_default_scope(cfg.default_scope)
-    session = onnxruntime.InferenceSession(str(path), providers=['CPUExecutionProvider'])
+    run = onnx_runner(path)
     settings = cfg.test_dataloader.copy()
     settings.update(batch_size=1, num_workers=0, persistent_workers=False)
     with redirect_stdout(StringIO()):  # pycocotools tells what it does
@@ -55,7 +54,7 @@ def measure(predictor: Predictor, cfg: Config, path: str | Path, number: int) ->
         else:
             feed = {'images': prepared['inputs'].numpy()}
         began = time.perf_counter()
-        outputs = session.run(None, feed)
+        outputs = run(feed)
         seconds.append(time.perf_counter() - began)
         _fill(sample, [torch.from_numpy(one) for one in outputs], predictor)
         evaluator.process(data_samples=[sample], data_batch=batch)

@@ -6,11 +6,12 @@ change by about a millionth. So much is excused.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
+from torchvision.ops import box_iou
 
 from ..apis import Predictor
 from ..utils.errors import InvalidValueError
@@ -29,23 +30,17 @@ SAME = 0.5  # overlap of boxes of the same object
 
 
 class Comparison(NamedTuple):
-    """How far an export is from its module.
+    """How far an export is from its module."""
 
-    Args:
-        difference: The largest absolute difference of all outputs.
-        own: How far the module is from itself, see :func:`own_difference`; None where the
-            difference is within the tolerance.
-    """
-
-    difference: float
-    own: float | None
+    difference: float  # the largest absolute one of all outputs
+    own: float | None  # of the module from itself; None where the first is within the tolerance
 
 
 def compare_outputs(part: Part, loaded: Outputs, size: Size) -> Comparison:
     """Compare a model's own ``predict`` with its export, and where they differ with itself."""
     difference = largest_difference(part.predict, loaded, size)
-    within = difference <= TOLERANCE
-    return Comparison(difference, None if within else own_difference(part.predict, size))
+    own = None if difference <= TOLERANCE else own_difference(part.predict, size)
+    return Comparison(difference, own)
 
 
 def agree(comparisons: Sequence[Comparison]) -> bool:
@@ -69,7 +64,8 @@ def largest_difference(expected: Outputs, outputs: Outputs, size: Size) -> float
     """
     images = _draw(size)
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
-        pairs = [_as_tuple(function(images)) for function in (expected, outputs)]
+        pairs = [function(images) for function in (expected, outputs)]
+    pairs = [(made,) if isinstance(made, Tensor) else tuple(made) for made in pairs]
     shapes = [[tuple(out.shape) for out in outs] for outs in pairs]
     if shapes[0] != shapes[1]:
         raise InvalidValueError(f'outputs of {size} are {shapes[1]}, those of torch {shapes[0]}')
@@ -94,24 +90,13 @@ def _draw(size: Size, trial: int = 0) -> Tensor:
     return torch.from_numpy(generator.standard_normal((number, 3, height, width), np.float32))
 
 
-def _as_tuple(outputs: Any) -> tuple[Tensor, ...]:
-    return (outputs,) if isinstance(outputs, Tensor) else tuple(outputs)
-
-
 class Detections(NamedTuple):
-    """Objects in a picture.
+    """Objects in a picture."""
 
-    Args:
-        boxes: In pixels, (N, 4) as x1, y1, x2, y2.
-        labels: Numbers of the classes, (N,).
-        scores: (N,).
-        masks: (N, H, W), bool; None where the detector has no masks.
-    """
-
-    boxes: np.ndarray
-    labels: np.ndarray
-    scores: np.ndarray
-    masks: np.ndarray | None = None
+    boxes: np.ndarray  # in pixels, (N, 4) as x1, y1, x2, y2
+    labels: np.ndarray  # (N,)
+    scores: np.ndarray  # (N,)
+    masks: np.ndarray | None = None  # (N, H, W), bool; None where the detector has no masks
 
     @classmethod
     def of_instances(cls, found: object) -> 'Detections':
@@ -121,21 +106,13 @@ class Detections(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """How far two sets of objects are apart.
+    """How far two sets of objects are apart."""
 
-    Args:
-        number: Objects of the first set.
-        alone: Objects of either set without a partner in the other.
-        boxes: Largest difference of coordinates of partners, pixels.
-        scores: Largest difference of their scores.
-        pixels: Share of the pixels in masks of partners, all together, that are in one alone.
-    """
-
-    number: int
-    alone: int
-    boxes: float
-    scores: float
-    pixels: float
+    number: int  # of the first set
+    alone: int  # objects of either set without a partner in the other
+    boxes: float  # largest difference of coordinates of partners, pixels
+    scores: float  # largest difference of their scores
+    pixels: float  # share of the pixels in masks of partners, all together, that are in one alone
 
     @property
     def is_small(self) -> bool:
@@ -145,7 +122,7 @@ class Difference(NamedTuple):
 
 def compare_detections(expected: Detections, found: Detections) -> Difference:
     """Compare two sets of objects; partners have the same label, and boxes that overlap most."""
-    overlap = _overlap(expected.boxes, found.boxes)
+    overlap = box_iou(*map(torch.from_numpy, (expected.boxes, found.boxes))).nan_to_num().numpy()
     if overlap.size:  # boxes without an area overlap nothing
         overlap[np.abs(expected.boxes[:, None] - found.boxes).max(2) <= BOXES] = 1
     overlap[expected.labels[:, None] != found.labels] = 0
@@ -167,16 +144,6 @@ def compare_detections(expected: Detections, found: Detections) -> Difference:
     )
 
 
-def _overlap(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Return intersection over union, (N, M)."""
-    begin = np.maximum(one[:, None, :2], other[None, :, :2])
-    end = np.minimum(one[:, None, 2:], other[None, :, 2:])
-    common = (end - begin).clip(0).prod(2)
-    areas = [(boxes[:, 2:] - boxes[:, :2]).clip(0).prod(1) for boxes in (one, other)]
-    union = areas[0][:, None] + areas[1] - common
-    return common / np.maximum(union, np.finfo(np.float32).tiny)
-
-
 def compare_objects(
     part: Detector,
     predictor: Predictor,
@@ -185,11 +152,7 @@ def compare_objects(
 ) -> list[tuple[Difference, bool]]:
     """Return how far the objects of a file are from the model's, and whether that is excused.
 
-    Args:
-        part: The detector.
-        predictor: The same, for pictures.
-        loaded: The file, from :func:`.whole_detector.load_detector`.
-        pictures: RGB, uint8, (H, W, 3).
+    The file is loaded by :func:`.whole_detector.load_detector`; pictures are RGB, uint8, (H, W, 3).
     """
     compared = []
     for picture in pictures:
@@ -212,9 +175,8 @@ def _is_unstable(part: Detector, inputs: dict[str, Tensor]) -> bool:
     images = inputs['images']
     with torch.no_grad():
         expected = detect(images)
+        noises = torch.randn(TRIALS, *images.shape, generator=torch.Generator().manual_seed(0))
         return any(
             not compare_detections(expected, detect(images + 1e-6 * noise)).is_small
-            for noise in torch.randn(
-                TRIALS, *images.shape, generator=torch.Generator().manual_seed(0)
-            )
+            for noise in noises
         )

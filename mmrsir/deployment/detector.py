@@ -6,6 +6,7 @@ Here the same steps call torchvision's ``nms`` and ``roi_align``, which ONNX has
 """
 
 import math
+from functools import reduce
 from typing import Any
 
 import torch
@@ -181,7 +182,7 @@ def _check(model: Any) -> None:
     for path, known in KNOWN.items():
         if 'mask' in path and not getattr(getattr(model, 'roi_head', None), 'with_mask', False):
             continue
-        part = _get(model, path)
+        part: Any = reduce(lambda owner, name: getattr(owner, name, None), path.split('.'), model)
         if type(part).__name__ not in known:
             wrong.append(f'{path} is {type(part).__name__} (known: {", ".join(known)})')
     if not wrong:
@@ -215,11 +216,3 @@ def _unknown_settings(model: Any) -> dict[str, bool]:
         others = nms.keys() - {'type', 'iou_threshold', 'class_agnostic', 'split_thr'}
         found[f'{stage}.nms={nms}'] = nms.get('type', 'nms') != 'nms' or bool(others)
     return found
-
-
-def _get(model: Any, path: str) -> Any:
-    for name in path.split('.'):
-        model = model[int(name)] if name.isdigit() else getattr(model, name, None)
-        if model is None:
-            return None
-    return model

@@ -1,8 +1,9 @@
 """Writing a model for another program, and loading what was written."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,40 +34,33 @@ def export_torch(module: Part, out_file: str | Path) -> None:
 def export_onnx(module: Part, out_file: str | Path, metadata: dict[str, str]) -> None:
     """Write an ``.onnx`` file, for any batch and image size, with the metadata of `describe`."""
     program = to_onnx(
-        module, (torch.zeros(EXAMPLE),), BATCHES, ['images'], list(module.output_names)
+        module,
+        (torch.zeros(EXAMPLE),),
+        dynamic_shapes=BATCHES,
+        input_names=['images'],
+        output_names=list(module.output_names),
     )
     program.model.metadata_props.update(metadata)
     program.save(out_file)
 
 
-def to_onnx(
-    module: nn.Module,
-    arguments: tuple[Tensor, ...],
-    dynamic_shapes: tuple,
-    input_names: list[str],
-    output_names: list[str],
-) -> Any:
-    """Return torch's ONNX program of a module; arguments as those of ``torch.onnx.export``."""
+def to_onnx(module: nn.Module, arguments: tuple[Tensor, ...], **settings: Any) -> Any:
+    """Return torch's ONNX program of a module; settings as those of ``torch.onnx.export``."""
     with torch.no_grad(), any_size():
         return torch.onnx.export(
             module,
             arguments,
-            dynamic_shapes=dynamic_shapes,
-            input_names=input_names,
-            output_names=output_names,
             custom_translation_table=onnx_translations(),
             dynamo=True,
             verbose=False,
+            **settings,
         )
 
 
-@contextmanager
-def any_size() -> Iterator[None]:
-    """Take no size of an example for a special case."""
-    # Otherwise a size of 1, of the batch or a number of windows, is taken for one.
+def any_size() -> AbstractContextManager[None]:
+    """Take a size of 1, of the batch or a number of windows, for no special case."""
     settings: Any = torch.fx.experimental._config
-    with settings.patch(backed_size_oblivious=True):
-        yield
+    return settings.patch(backed_size_oblivious=True)
 
 
 def load_torch(path: str | Path) -> Outputs:
@@ -76,14 +70,16 @@ def load_torch(path: str | Path) -> Outputs:
 
 def load_onnx(path: str | Path) -> Outputs:
     """Load what :func:`export_onnx` wrote into onnxruntime, as a function of images."""
+    run = onnx_runner(path)
+    return lambda images: [torch.from_numpy(out) for out in run({'images': images.numpy()})]
+
+
+def onnx_runner(path: str | Path) -> Callable[[dict[str, np.ndarray]], list[np.ndarray]]:
+    """Load an ONNX file for the CPU, as a function from inputs by name to outputs."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(path), providers=['CPUExecutionProvider'])
-
-    def run(images: Tensor) -> list[Tensor]:
-        return [torch.from_numpy(out) for out in session.run(None, {'images': images.numpy()})]
-
-    return run
+    return partial(session.run, None)
 
 
 def describe(predictor: Predictor, part: str) -> dict[str, str]:

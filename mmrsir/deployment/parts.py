@@ -51,15 +51,11 @@ class Classifier(Part):
 
     Heads of one label apply a softmax there, heads of several labels a sigmoid, regressions
     nothing. ``predict`` itself cannot be exported, so it is asked which of these it applies.
-
-    Raises:
-        ValueError: ``predict`` applies none of them.
     """
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__(model)
-        generator = torch.Generator().manual_seed(0)
-        images = torch.randn(PROBE, generator=generator)
+        images = torch.randn(PROBE, generator=torch.Generator().manual_seed(0))
         training = model.training
         model.eval()
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
@@ -79,15 +75,15 @@ class Classifier(Part):
         return tuple(self._readings[path](output) for path, output in outputs)
 
     def predict(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Return the scores that ``predict`` gives."""
+        """Return the same as ``predict`` gives it."""
         return tuple(self._scores(images, self._readings).values())
 
     def _scores(self, images: Tensor, paths: Any) -> dict[Path, Tensor]:
         samples = self.model(images, mode='predict')
         return {path: torch.stack([_score(one, path) for one in samples]) for path in paths}
 
-    def _find_reading(self, output: Any, scores: Tensor) -> Callable[[Any], Tensor]:
-        def difference(reading: Callable[[Any], Tensor]) -> float:
+    def _find_reading(self, output: Tensor, scores: Tensor) -> Callable[[Tensor], Tensor]:
+        def difference(reading: Callable[[Tensor], Tensor]) -> float:
             made = reading(output)
             return float((made - scores).abs().max()) if made.shape == scores.shape else torch.inf
 
@@ -134,9 +130,6 @@ class Proposals(Part):
     For detectors whose further steps :class:`.detector.Detector` does not know. Of the pyramid
     torch.export records the pooling to the last level for odd or for even sizes alone, ONNX for
     all.
-
-    Raises:
-        ValueError: The model has no region proposal network.
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -188,12 +181,7 @@ OF_LIBRARY = {
 
 
 def take_part(model: nn.Module, scope: str, part: str | None = None) -> Part | Detector:
-    """Return the part of a model that is exported, in evaluation mode.
-
-    Args:
-        model: A model of mmdet, mmseg or mmpretrain.
-        scope: The library.
-        part: One of :data:`OF_LIBRARY`; None for the whole model.
+    """Return a part of a library's model, in evaluation mode; None for the whole model.
 
     Raises:
         ValueError: The library's models have no such part, or this one's cannot be exported.
@@ -204,25 +192,19 @@ def take_part(model: nn.Module, scope: str, part: str | None = None) -> Part | D
     return PARTS[part](model).eval()
 
 
-def _softmax(output: Any) -> Tensor:
-    return _plain(output).softmax(1)
+# What heads make of their outputs.
+READINGS: tuple[Callable[[Tensor], Tensor], ...] = (
+    lambda output: output.softmax(1),
+    torch.sigmoid,
+    lambda output: output,
+)
 
 
-def _sigmoid(output: Any) -> Tensor:
-    return _plain(output).sigmoid()
-
-
-def _plain(output: Any) -> Tensor:
-    return output if isinstance(output, Tensor) else sum(output)  # Conformer has two branches
-
-
-READINGS = (_softmax, _sigmoid, _plain)
-
-
-def _by_task(output: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
+def _by_task(output: Any, path: Path = ()) -> Iterator[tuple[Path, Tensor]]:
     """Iterate over the outputs of a classifier's tasks, mostly a single one."""
     if not isinstance(output, dict):
-        yield path, output
+        # Conformer has two branches.
+        yield path, output if isinstance(output, Tensor) else sum(output)
         return
     for task, one in output.items():
         yield from _by_task(one, (*path, task))

@@ -14,16 +14,10 @@ from ..apis import Predictor
 from ..datasets.loading.reading import Reading
 from ..utils.errors import InvalidValueError
 from ..visualization.backbone import read_picture
-from .precision import Feed
 
 
 def config_pictures(cfg: Config, split: str, number: int) -> Iterator[np.ndarray]:
-    """Iterate over pictures of a split, so many at most and evenly spread: RGB, uint8, (H, W, 3).
-
-    Raises:
-        OSError: The data or a picture is missing.
-        ValueError: The data set has no files of pictures.
-    """
+    """Yield pictures of a split, so many at most and evenly spread: RGB, uint8, (H, W, 3)."""
     loader = cfg.get(f'{split}_dataloader')
     if loader is None:
         raise InvalidValueError(
@@ -58,9 +52,3 @@ def prepare(predictor: Predictor, picture: np.ndarray) -> dict[str, torch.Tensor
         inputs['size'] = torch.tensor(meta['img_shape'][:2]).float()
         inputs['scale'] = torch.tensor(meta['scale_factor'][::-1]).float()
     return inputs
-
-
-def calibration_feeds(predictor: Predictor, cfg: Config, number: int) -> Iterator[Feed]:
-    """Iterate over what :func:`prepare` makes of a number of training pictures."""
-    for picture in config_pictures(cfg, 'train', number):
-        yield {name: value.numpy() for name, value in prepare(predictor, picture).items()}

@@ -2,8 +2,7 @@
 
 import ast
 import logging
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +30,8 @@ def convert(path: str | Path, out_file: str | Path, precision: str, feeds: Itera
 
     if precision == 'fp16':
         onnx.save(_to_half(onnx.load(path)), out_file)
-        return
-    _to_integers(path, out_file, feeds)
+    else:
+        _to_integers(path, out_file, feeds)
 
 
 def _to_half(model: Any) -> Any:
@@ -40,23 +39,22 @@ def _to_half(model: Any) -> Any:
     from onnxruntime.transformers.float16 import convert_float_to_float16
     from onnxruntime.transformers.onnx_model import OnnxModel
 
+    def casts_to(node: Any, kind: int) -> bool:
+        return node.op_type == 'Cast' and node.attribute[0].i == kind
+
     outside = [node.name for node in model.graph.node if not _is_in_module(node)]
     half = convert_float_to_float16(model, keep_io_types=True, node_block_list=outside)
     # It rounds what one of these hands to another to half precision and back.
     rounded = {
         node.output[0]: node.input[0]
         for node in half.graph.node
-        if _casts_to(node, onnx.TensorProto.FLOAT16)
+        if casts_to(node, onnx.TensorProto.FLOAT16)
     }
     for node in half.graph.node:
-        if _casts_to(node, onnx.TensorProto.FLOAT) and node.input[0] in rounded:
+        if casts_to(node, onnx.TensorProto.FLOAT) and node.input[0] in rounded:
             node.input[0] = rounded[node.input[0]]
     OnnxModel(half).topological_sort()  # the casts come last
     return half
-
-
-def _casts_to(node: Any, kind: int) -> bool:
-    return node.op_type == 'Cast' and node.attribute[0].i == kind
 
 
 def _is_in_module(node: Any) -> bool:
@@ -78,7 +76,8 @@ def _to_integers(path: str | Path, out_file: str | Path, feeds: Iterable[Feed]) 
             """Return the next feed; None after the last."""
             return next(self.left, None)
 
-    with _quiet():
+    logging.disable(logging.WARNING)  # the advice to preprocess fails for graphs of any size
+    try:
         quantization.quantize_static(
             path,
             out_file,
@@ -91,13 +90,5 @@ def _to_integers(path: str | Path, out_file: str | Path, feeds: Iterable[Feed]) 
             # Products of two inputs, as in attention, stay as they are.
             extra_options={'MatMulConstBOnly': True},
         )
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Leave out the advice to preprocess, which fails for graphs of any size."""
-    logging.disable(logging.WARNING)
-    try:
-        yield
     finally:
         logging.disable(logging.NOTSET)

@@ -12,7 +12,7 @@ from torch.export import Dim
 from . import onnx_graphs
 from .comparison import Detections
 from .detector import Detector
-from .export import to_onnx
+from .export import onnx_runner, to_onnx
 
 EXAMPLE = (1, 3, 320, 448)
 INPUTS = ('images', 'size', 'scale')
@@ -26,7 +26,10 @@ def export_core(part: Detector, out_file: str | Path) -> None:
     shapes = ({2: Dim.DYNAMIC, 3: Dim.DYNAMIC}, None, None)
     with warnings.catch_warnings():
         warnings.simplefilter('ignore', FutureWarning)  # of torch and torchvision to each other
-        to_onnx(part, arguments, shapes, list(INPUTS), names).save(out_file)
+        program = to_onnx(
+            part, arguments, dynamic_shapes=shapes, input_names=list(INPUTS), output_names=names
+        )
+    program.save(out_file)
 
 
 def wrap_core(
@@ -37,44 +40,29 @@ def wrap_core(
     ``image`` is a picture, uint8, RGB, (1, H, W, 3), of any size. The boxes are in its pixels,
     (N, 4), float32, as x1, y1, x2, y2; labels are (N,), int64; scores (N,), float32, descending;
     masks (N, H, W), bool.
-
-    Args:
-        core: ONNX model of :func:`export_core`.
-        part: The detector.
-        preprocessing: From :func:`.onnx_graphs.preprocessing_of`.
-        metadata: What the file tells about itself.
+    ``core`` is the ONNX model of :func:`export_core`.
     """
     from onnx import compose, helper
 
+    def join(first: Any, second: Any, names: tuple[str, ...], outputs: list[str]) -> Any:
+        first.ir_version = second.ir_version = core.ir_version  # the merger wants one
+        pairs = [(name, name) for name in names]
+        return compose.merge_models(first, second, io_map=pairs, outputs=outputs)
+
     opset = next(one.version for one in core.opset_import if not one.domain)
-    outputs = [one.name for one in core.graph.output]
-    # The merger wants the same version of the format.
     before = onnx_graphs.graph_before(preprocessing, opset)
-    before.ir_version = core.ir_version
-    whole = compose.merge_models(
-        before,
-        core,
-        io_map=[(name, name) for name in INPUTS],
-        outputs=[*outputs, *['given'] * part.has_masks],
-    )
+    outputs = [one.name for one in core.graph.output]
+    whole = join(before, core, INPUTS, [*outputs, *['given'] * part.has_masks])
     if part.has_masks:
         threshold = float(part.model.roi_head.test_cfg.mask_thr_binary)
         side = core.graph.output[-1].type.tensor_type.shape.dim[-1].dim_value
         after = onnx_graphs.graph_after(side, threshold, opset)
-        after.ir_version = core.ir_version
-        whole = compose.merge_models(
-            whole,
-            after,
-            io_map=[(name, name) for name in ('boxes', GRIDS, 'given')],
-            outputs=list(part.output_names),
-        )
+        whole = join(whole, after, ('boxes', GRIDS, 'given'), part.output_names)
     helper.set_model_props(whole, metadata)
     return whole
 
 
 def load_detector(path: str | Path) -> Callable[[np.ndarray], Detections]:
     """Load a file of :func:`wrap_core`, as a function of a picture, RGB, uint8, (H, W, 3)."""
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(str(path), providers=['CPUExecutionProvider'])
-    return lambda picture: Detections(*session.run(None, {'image': picture[None]}))
+    run = onnx_runner(path)
+    return lambda picture: Detections(*run({'image': picture[None]}))

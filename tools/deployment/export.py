@@ -21,7 +21,7 @@ from mmrsir.deployment.accuracy import Measured, measure
 from mmrsir.deployment.detector import Detector
 from mmrsir.deployment.onnx_graphs import preprocessing_of
 from mmrsir.deployment.parts import OF_LIBRARY, PARTS, Part, take_part
-from mmrsir.deployment.pictures import calibration_feeds, config_pictures
+from mmrsir.deployment.pictures import config_pictures, prepare
 from mmrsir.engine.launch import read_config
 from mmrsir.utils.arguments import check_int, parse_size
 from mmrsir.utils.errors import InvalidValueError, UserError, plain_errors
@@ -32,8 +32,7 @@ SIZES = ('224x224:1', '256x192:2', '320x480:1')
 COMPARED = 8  # pictures of a detector
 
 
-def argument_parser() -> argparse.ArgumentParser:
-    """Return the parser of the command line."""
+def read_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('config', help='config file, or the name of one of ours')
     parser.add_argument('checkpoint', nargs='?', help='weights (default: random ones)')
@@ -69,18 +68,17 @@ def argument_parser() -> argparse.ArgumentParser:
         help='on which the loss of fp16 or int8 is measured (default: %(default)s)',
     )
     safe_loading.add_unsafe_flag(parser)
-    return parser
-
-
-def main() -> None:
-    """Parse the command line, export and compare."""
-    replacements.enable()
-    parser = argument_parser()
     args = parser.parse_args()
     for name in ('calibration_images', 'test_images'):
         check_int(f'--{name.replace("_", "-")}', getattr(args, name), minimum=1)
     args.sizes = [(text, parse_size(text)) for text in args.sizes]
     args.cfg = read_config(args.config, None)  # the predictor's has no data
+    return args
+
+
+def main() -> None:
+    replacements.enable()
+    args = read_arguments()
     predictor = Predictor(args.config, args.checkpoint, device='cpu')
     scope = predictor.cfg.default_scope
     args.part = args.part or OF_LIBRARY[scope][0]
@@ -98,6 +96,7 @@ def main() -> None:
     suffix = FORMATS[args.format]
     out_file = out_file.with_name(out_file.name.removesuffix(suffix) + suffix)
     out_file.parent.mkdir(parents=True, exist_ok=True)
+    args.reduced = out_file.with_name(f'{out_file.stem}_{args.precision}.onnx')
     test_cfg = getattr(predictor.model, 'test_cfg', None) or {}
     if args.part == 'segmentor' and test_cfg.get('mode') == 'slide':
         print(
@@ -113,14 +112,12 @@ def main() -> None:
         raise UserError(
             'the file and the model differ by more than rounding: see docs/questions.md#onnx'
         )
+    if args.precision != 'fp32':
+        report_loss(predictor, out_file, args)
 
 
 def check_precision(args: argparse.Namespace) -> None:
-    """Refuse what cannot be converted or measured, before minutes have passed.
-
-    Raises:
-        InvalidValueError: The part or format has no other precision.
-    """
+    """Refuse what cannot be converted or measured, before minutes have passed."""
     if args.format != 'onnx' or args.part in ('backbone', 'proposals'):
         raise InvalidValueError(
             f'--precision={args.precision} needs a whole model and --format onnx'
@@ -145,14 +142,10 @@ def export_part(part: Part, predictor: Predictor, out_file: Path, args: argparse
         if one.own is not None:
             line += f'  (torch from itself where pixels change by a millionth: {one.own:.1e})'
         print(line)
-    if not comparison.agree(comparisons):
-        return False
-    if args.precision != 'fp32':
-        reduced = out_file.with_name(f'{out_file.stem}_{args.precision}.onnx')
-        feeds = calibration_feeds(predictor, args.cfg, args.calibration_images)
-        precision.convert(out_file, reduced, args.precision, feeds)
-        report_loss(predictor, out_file, reduced, args)
-    return True
+    agrees = comparison.agree(comparisons)
+    if agrees and args.precision != 'fp32':
+        convert(out_file, args.reduced, predictor, args)
+    return agrees
 
 
 def export_detector(
@@ -163,23 +156,30 @@ def export_detector(
 
     metadata = export.describe(predictor, args.part)
     preprocessing = preprocessing_of(predictor.cfg, predictor.model)
+
+    def wrap(path: Path, whole: Path) -> None:
+        model = whole_detector.wrap_core(onnx.load(path), part, preprocessing, metadata)
+        onnx.save(model, whole)
+
     with tempfile.TemporaryDirectory() as folder:
         core = Path(folder, 'core.onnx')
         whole_detector.export_core(part, core)
-        whole = whole_detector.wrap_core(onnx.load(core), part, preprocessing, metadata)
-        onnx.save(whole, out_file)
+        wrap(core, out_file)
         print(f'wrote {out_file}')
-        if not compare_pictures(part, predictor, out_file, args):
-            return False
-        if args.precision != 'fp32':
-            reduced = out_file.with_name(f'{out_file.stem}_{args.precision}.onnx')
+        agrees = compare_pictures(part, predictor, out_file, args)
+        if agrees and args.precision != 'fp32':
             small = Path(folder, 'small.onnx')
-            feeds = calibration_feeds(predictor, args.cfg, args.calibration_images)
-            precision.convert(core, small, args.precision, feeds)
-            whole = whole_detector.wrap_core(onnx.load(small), part, preprocessing, metadata)
-            onnx.save(whole, reduced)
-            report_loss(predictor, out_file, reduced, args)
-    return True
+            convert(core, small, predictor, args)
+            wrap(small, args.reduced)
+    return agrees
+
+
+def convert(path: Path, out_file: Path, predictor: Predictor, args: argparse.Namespace) -> None:
+    feeds = (
+        {name: value.numpy() for name, value in prepare(predictor, picture).items()}
+        for picture in config_pictures(args.cfg, 'train', args.calibration_images)
+    )
+    precision.convert(path, out_file, args.precision, feeds)
 
 
 def compare_pictures(
@@ -209,20 +209,17 @@ def compare_pictures(
     )
 
 
-def report_loss(
-    predictor: Predictor, out_file: Path, reduced: Path, args: argparse.Namespace
-) -> None:
+def report_loss(predictor: Predictor, out_file: Path, args: argparse.Namespace) -> None:
     """Print and keep what a file in another precision loses and gains."""
-    print(f'wrote {reduced}; testing both')
+    print(f'wrote {args.reduced}; testing both')
+    files = {'fp32': out_file, args.precision: args.reduced}
     found = {
-        name: measure(predictor, args.cfg, path, args.test_images)
-        for name, path in (('fp32', out_file), (args.precision, reduced))
+        name: measure(predictor, args.cfg, path, args.test_images) for name, path in files.items()
     }
     machine = f'{processor_name()}, {torch.get_num_threads()} threads, torch {torch.__version__}'
-    lines = list(loss_lines(found, {'fp32': out_file, args.precision: reduced}))
     print(f'on {machine}, {found["fp32"].images} test images:')
-    print('\n'.join(lines))
-    kept = reduced.with_suffix('.json')
+    print('\n'.join(loss_lines(found, files)))
+    kept = args.reduced.with_suffix('.json')
     content = {name: one._asdict() for name, one in found.items()}
     kept.write_text(json.dumps(dict(content, machine=machine), indent=1))
     print(f'kept in {kept}')
