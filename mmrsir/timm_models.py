@@ -85,7 +85,7 @@ class TimmRSIR(nn.Module):
         return self.forward_head(self.forward_features(x))
 
     def forward_features(self, x: Tensor) -> Tensor:
-        """Return the last map, (B, num_features, H', W'), of images as in :meth:`forward`."""
+        """Return the last map, (B, num_features, H', W')."""
         return self.backbone(x)[-1]
 
     def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
@@ -130,7 +130,6 @@ class TimmRSIR(nn.Module):
         return _find_stages(indices)
 
     def get_classifier(self) -> nn.Module:
-        """Return the linear layer of the head."""
         return self.head.fc
 
     def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
@@ -165,23 +164,6 @@ def _find_stages(indices: int | Sequence[int] | None) -> list[int]:
                 f'out_indices={tuple(indices)}: there is no stage {index}, but 0 to {LEVELS[-1]}'
             )
     return [index % len(LEVELS) for index in indices]
-
-
-def _create(arch: str, pretrained: bool, **kwargs: Any) -> nn.Module:
-    levels: Sequence[int] = LEVELS[-1:]
-    if kwargs.get('features_only'):
-        kwargs['out_indices'] = _find_stages(kwargs.get('out_indices'))
-        levels = sorted(set(kwargs['out_indices']))
-    return build_model_with_cfg(
-        TimmRSIR,
-        f'rsir_{arch}',
-        pretrained,
-        feature_cfg=dict(feature_cls='getter'),
-        pretrained_filter_fn=_keep_known,
-        arch=arch,
-        levels=levels,
-        **kwargs,
-    )
 
 
 def _keep_known(weights: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
@@ -226,7 +208,20 @@ default_cfgs = generate_default_cfgs(_default_cfgs())
 
 def _register(arch: str) -> None:
     def build(pretrained: bool = False, **kwargs: Any) -> nn.Module:
-        return _create(arch, pretrained, **kwargs)
+        levels: Sequence[int] = LEVELS[-1:]
+        if kwargs.get('features_only'):
+            kwargs['out_indices'] = _find_stages(kwargs.get('out_indices'))
+            levels = sorted(set(kwargs['out_indices']))
+        return build_model_with_cfg(
+            TimmRSIR,
+            f'rsir_{arch}',
+            pretrained,
+            feature_cfg=dict(feature_cls='getter'),
+            pretrained_filter_fn=_keep_known,
+            arch=arch,
+            levels=levels,
+            **kwargs,
+        )
 
     build.__name__ = build.__qualname__ = f'rsir_{arch}'
     register_model(build)

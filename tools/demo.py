@@ -28,7 +28,6 @@ METRICS = {
 
 
 def main() -> None:
-    """Run all steps and print where the results are."""
     replacements.enable()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--work-dir', default='work_dirs/demo', help='folder for the results')

@@ -19,13 +19,12 @@ from ..utils.errors import InvalidTypeError, InvalidValueError
 from ..utils.missing import check_file
 
 
-def build_backbone(cfg: Config, checkpoint: str | None = None, seed: int = 0) -> PyramidTransformer:
+def build_backbone(cfg: Config, checkpoint: str | None = None) -> PyramidTransformer:
     """Build the backbone of a config alone, in evaluation mode.
 
     Args:
         cfg: A config of mmdet, mmseg or mmpretrain.
-        checkpoint: Its weights, or those of a whole model; None for random ones.
-        seed: Seed of the random weights.
+        checkpoint: Its weights, or those of a whole model; None for random ones, always the same.
 
     Raises:
         CheckpointMismatchError: The checkpoint has less than 90 % of the backbone.
@@ -38,7 +37,7 @@ def build_backbone(cfg: Config, checkpoint: str | None = None, seed: int = 0) ->
     built = MODELS.get(kind) if isinstance(kind, str) else kind
     check_traceable(built, kind)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.manual_seed(0)
         backbone = MODELS.build(settings)
         backbone.init_weights()
     if checkpoint is not None:

@@ -200,18 +200,16 @@ def render_block(
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
-def animate(
-    picture: np.ndarray, traces: Traces, out_file: str | Path, seconds: float = 1.0
-) -> None:
+def animate(picture: np.ndarray, traces: Traces, out_file: str | Path) -> None:
     """Write an animated GIF that goes through the blocks: the window and its attention.
 
-    ``picture`` and ``traces`` are as for :func:`draw_sheet`; a block is shown for some ``seconds``.
+    ``picture`` and ``traces`` are as for :func:`draw_sheet`. A block is shown for a second.
     """
     drawn = (render_block(picture, one, ('window', 'attention')) for one in place(traces))
     # The usual palette leaves out the few patches that have a colour.
     palette = Image.Quantize.MAXCOVERAGE
     first, *others = (Image.fromarray(frame).quantize(method=palette) for frame in drawn)
-    first.save(out_file, save_all=True, append_images=others, duration=int(1000 * seconds), loop=0)
+    first.save(out_file, save_all=True, append_images=others, duration=1000, loop=0)
 
 
 def write_json(traces: Traces, out_file: str | Path) -> None:

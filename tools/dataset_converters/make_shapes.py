@@ -21,7 +21,6 @@ NUMBERS = {
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Make the data set that the command line asks for."""
     parser = new_parser(__doc__, 'data/shapes')
     for name, (default, text) in NUMBERS.items():
         parser.add_argument(

@@ -17,7 +17,6 @@ from mmrsir.utils.errors import plain_errors
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Convert what the command line names."""
     parser = new_coco_parser(__doc__)
     parser.add_argument('images', help='folder of the pictures, or a pattern of their paths')
     parser.add_argument(

@@ -15,7 +15,6 @@ MANIFEST = Path(__file__).parent / 'splits/miniimagenet.json'
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Convert what the command line names."""
     convert_images(MINIIMAGENET, __doc__, 'data/miniimagenet', MANIFEST, argv)
 
 

@@ -12,7 +12,6 @@ from mmrsir.utils.errors import plain_errors
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Convert what the command line names."""
     parser = new_parser(__doc__, 'data/tiny_imagenet')
     parser.add_argument('source', help='tiny-imagenet-200.zip, or the folder that it holds')
     args = parser.parse_args(argv)

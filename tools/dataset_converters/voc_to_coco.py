@@ -15,7 +15,6 @@ from mmrsir.utils.errors import plain_errors
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Convert what the command line names."""
     parser = new_coco_parser(__doc__)
     parser.add_argument('annotations', type=Path, help='folder of the XML files')
     parser.add_argument('images', type=Path, help='folder of the pictures')

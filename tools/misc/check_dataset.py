@@ -27,7 +27,6 @@ from mmrsir.utils.files import write_whole
 
 
 def argument_parser() -> argparse.ArgumentParser:
-    """Return the parser of the command line."""
     levels = {'errors': ERRORS, 'warnings': WARNINGS}
     parser = argparse.ArgumentParser(
         description=__doc__.splitlines()[0],
@@ -52,14 +51,6 @@ def argument_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Check what the command line names.
-
-    Args:
-        argv: The arguments; those of the process by default.
-
-    Raises:
-        SystemExit: The code is as above, and 130 after an interrupt.
-    """
     replacements.enable()
     parser = argument_parser()
     args = parser.parse_args(argv)

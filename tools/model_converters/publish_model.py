@@ -13,7 +13,6 @@ from mmrsir.utils.errors import plain_errors
 
 
 def main() -> None:
-    """Parse the command line, publish, and print what was removed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('in_file', help='checkpoint of a training')
     parser.add_argument(

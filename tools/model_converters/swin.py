@@ -17,7 +17,6 @@ from mmrsir.utils.errors import plain_errors
 
 
 def main() -> None:
-    """Parse the command line, convert, and print the settings of the network."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
