@@ -15,8 +15,7 @@ from pathlib import Path
 
 from ablation.accuracy_chart import plot_accuracies
 from ablation.accuracy_table import LEGEND, markdown
-from ablation.config_training import PRECISIONS, ConfigSettings
-from ablation.pace import epochs_within
+from ablation.config_training import PRECISIONS, ConfigSettings, epochs_within
 from ablation.recipe import Recipe
 from ablation.results import write_csv
 from ablation.runs import Training, keep_settings, read_trainings, run_all

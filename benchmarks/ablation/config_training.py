@@ -7,10 +7,12 @@ from there. Its checkpoint is one of mmengine's: ``tools/test.py CONFIG CHECKPOI
 Shape suffixes: N images, K classes.
 """
 
+import json
+import os
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,7 @@ from mmrsir.analysis.flops import count_module
 from mmrsir.checkpoints.reading import read_checkpoint
 from mmrsir.engine.hooks.progressive_resizing import resize
 from mmrsir.engine.loops import random_state
+from mmrsir.utils.errors import InvalidValueError
 from mmrsir.utils.files import draft_of, settle
 
 from .recipe import Recipe, Scores
@@ -32,6 +35,8 @@ from .testing import accuracy, evaluate, probabilities
 from .variants import CONFIG_VARIANTS
 
 AHEAD = 4096  # images that are augmented at once, for steps to come: as many calls as for few
+MEASURED_STEPS = 64  # by which the time of an epoch is measured
+STEPS_SHARE = 0.9  # of the time that is for steps; tests and checkpoints take the rest
 PRECISIONS = {'fp32': torch.float32, 'bf16': torch.bfloat16}
 
 
@@ -240,3 +245,31 @@ class _Training:
             scheduler.load_state_dict(kept)
         random_state.restore(state['random_state'])
         self.epoch, self.seconds = state['meta']['epoch'], state['meta']['seconds']
+
+
+def epochs_within(
+    minutes: float, settings: ConfigSettings, variants: Iterable[str], out: Path
+) -> ConfigSettings:
+    """Settle for the epochs that each of the trainings does within a time."""
+    file = out / 'settings.json'
+    if file.exists():
+        return replace(settings, epochs=json.loads(file.read_text()).get('epochs'))
+    slowest = max(_seconds_per_epoch(settings, variant) for variant in variants)
+    epochs = min(int(60 * STEPS_SHARE * minutes / slowest), Recipe(settings.config).epochs)
+    if epochs < 2:
+        raise InvalidValueError(
+            f'--minutes={minutes:g} is too short: an epoch takes {slowest:.0f} seconds'
+        )
+    print(f'an epoch takes {slowest:.1f} seconds at most: {epochs} epochs')
+    return replace(settings, epochs=epochs)
+
+
+def _seconds_per_epoch(settings: ConfigSettings, variant: str) -> float:
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision('high')  # as trainings have it
+    try:
+        images = load_images(settings.config)
+        training = start_training(variant, images, 0, settings, Path(os.devnull) / 'no_checkpoint')
+        return training.seconds_per_epoch(MEASURED_STEPS)
+    finally:
+        torch.set_float32_matmul_precision(before)

@@ -7,8 +7,8 @@ from typing import ClassVar
 import ablate
 import pytest
 import torch
-from ablation import config_training, pace
-from ablation.config_training import ConfigSettings, _Training, train_config
+from ablation import config_training
+from ablation.config_training import ConfigSettings, _Training, epochs_within, train_config
 from ablation.recipe import Recipe, Scores
 from ablation.results import read_csv
 from ablation.runs import keep_settings
@@ -152,20 +152,20 @@ def test_other_epochs_move_all_that_happens_in_an_epoch(config):
 def test_as_many_epochs_as_fit_are_kept_for_a_resume(config, tmp_path, monkeypatch):
     settings = ConfigSettings(config, 2, 'cpu')
     monkeypatch.setattr(
-        pace, '_seconds_per_epoch', lambda _, variant: {'rsir': 20, 'grid': 30}[variant]
+        config_training, '_seconds_per_epoch', lambda _, variant: {'rsir': 20, 'grid': 30}[variant]
     )
     for minutes, epochs in ((100, EPOCHS), (2, 3)):
-        found = pace.epochs_within(minutes, settings, ['rsir', 'grid'], tmp_path)
+        found = epochs_within(minutes, settings, ['rsir', 'grid'], tmp_path)
         assert found == replace(settings, epochs=epochs)
     with pytest.raises(ValueError, match='an epoch takes 30 seconds'):
-        pace.epochs_within(1, settings, ['rsir', 'grid'], tmp_path)
+        epochs_within(1, settings, ['rsir', 'grid'], tmp_path)
     keep_settings(found, tmp_path)
-    assert pace.epochs_within(1, settings, ['rsir', 'grid'], tmp_path) == found
+    assert epochs_within(1, settings, ['rsir', 'grid'], tmp_path) == found
 
 
 def test_the_speed_is_measured_by_steps_of_the_training(config):
     before = torch.get_float32_matmul_precision()
-    assert 0 < pace._seconds_per_epoch(ConfigSettings(config, 2, 'cpu'), 'rsir') < 60
+    assert 0 < config_training._seconds_per_epoch(ConfigSettings(config, 2, 'cpu'), 'rsir') < 60
     assert torch.get_float32_matmul_precision() == before
 
 
