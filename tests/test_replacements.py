@@ -134,6 +134,7 @@ def test_what_another_project_replaced_since_stays():
         ('mmseg', DATASETS, 'BaseSegDataset', 'mmrsir.datasets.loading.mmseg'),
         ('mmpretrain', DATASETS, 'CustomDataset', 'mmrsir.datasets.loading.mmpretrain'),
         ('mmdet', METRICS, 'CocoMetric', CheckedCocoMetric.__module__),
+        ('mmdet', METRICS, 'mmdet.CocoMetric', CheckedCocoMetric.__module__),
     ],
 )
 def test_a_config_gets_ours_by_the_librarys_name(scope, parent, name, module):

@@ -9,10 +9,8 @@ import pytest
 import torch
 from mmdet.evaluation import CocoMetric
 from mmengine.logging import MMLogger
-from mmengine.registry import METRICS, init_default_scope
 from pycocotools import mask as rle
 
-from mmrsir import replacements
 from mmrsir.evaluation import CheckedCocoMetric
 from mmrsir.evaluation.coco_truth import EvaluationError
 
@@ -285,13 +283,6 @@ def test_ground_truth_may_come_with_the_samples(truth, tmp_path):
     metric.process({}, samples)
     expected = evaluate(CheckedCocoMetric, truth, samples, tmp_path, metric=['bbox'])
     assert metric.evaluate(len(samples))['coco/bbox_mAP'] == expected['coco/bbox_mAP']
-
-
-@pytest.mark.parametrize('kind', ['CocoMetric', 'mmdet.CocoMetric'])
-def test_the_replacements_use_it_where_a_config_names_that_of_mmdet(kind):
-    replacements.enable()
-    init_default_scope('mmdet')
-    assert type(METRICS.build(dict(type=kind, metric='bbox'))) is CheckedCocoMetric
 
 
 @pytest.mark.parametrize('name', ['rsir_n_shapes', 'rsir_t_1x_coco'])

@@ -26,10 +26,11 @@ def test_usual_letters_need_no_other_font():
         assert matplotlib.rcParams['font.family'] == USUAL
 
 
-def test_letters_without_a_font_are_named_with_what_to_install(monkeypatch):
+def test_letters_without_a_font_are_named_once_with_what_to_install(monkeypatch):
     said = []
     monkeypatch.setattr(fonts, 'print_log', lambda text, **_: said.append(text))
-    fonts.fonts_for(['oak', chr(0x30000)])
+    for _ in range(2):
+        fonts.fonts_for(['oak', chr(0x30000)])
     assert len(said) == 1 and 'fonts-noto-cjk' in said[0] and repr(chr(0x30000)) in said[0]
 
 
@@ -58,14 +59,6 @@ def test_pictures_with_names_of_classes_ask_for_fonts(module, monkeypatch, tmp_p
         Image.new('RGB', (8, 8)).save(source)
         contact_sheet.contact_sheet([source], tmp_path / 'out.png', 1, 'beech', ['oak'])
     assert {'beech', 'oak'} <= set(asked)
-
-
-def test_letters_without_a_font_are_named_once(monkeypatch):
-    said = []
-    monkeypatch.setattr(fonts, 'print_log', lambda text, **_: said.append(text))
-    for _ in range(2):
-        fonts.fonts_for([chr(0x30001)])
-    assert len(said) == 1
 
 
 def drawn_texts(monkeypatch):

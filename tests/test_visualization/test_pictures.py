@@ -23,20 +23,12 @@ def test_contact_sheet_shows_every_picture(pictures, tmp_path):
         assert (np.abs(pixels - np.array(color) / 255) < 0.01).all(axis=1).mean() > 0.1
 
 
-def test_captions_have_room_below_the_pictures(pictures, tmp_path):
-    shapes = {}
-    for captions in ((), ('one', 'two', 'three')):
-        contact_sheet(pictures, tmp_path / 'sheet.png', 2, 'three', captions)
-        shapes[captions] = imread(tmp_path / 'sheet.png').shape
-    assert shapes['one', 'two', 'three'][0] > shapes[()][0]
-
-
-def test_long_names_are_broken_into_lines(pictures, tmp_path):
+def test_captions_have_room_below_the_pictures_and_long_ones_more(pictures, tmp_path):
     heights = []
-    for name in ('short', 'a_name_of_a_file_' * 6):
-        contact_sheet(pictures, tmp_path / 'sheet.png', 3, '', [name] * 3)
+    for captions in ((), ['short'] * 3, ['a_name_of_a_file_' * 6] * 3):
+        contact_sheet(pictures, tmp_path / 'sheet.png', 3, 'three', captions)
         heights.append(imread(tmp_path / 'sheet.png').shape[0])
-    assert heights[1] > heights[0]
+    assert heights[0] < heights[1] < heights[2]
 
 
 def test_contact_sheet_needs_a_picture(tmp_path):
