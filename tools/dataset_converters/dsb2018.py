@@ -7,6 +7,7 @@ python tools/dataset_converters/dsb2018.py stage1_train.zip stage1_test.zip \\
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from mmrsir.datasets.converters.command_line import new_parser
 from mmrsir.datasets.converters.dsb2018 import SOLUTION, convert
@@ -15,10 +16,11 @@ from mmrsir.utils.errors import plain_errors
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = new_parser(__doc__, 'data/dsb2018')
-    parser.add_argument('train', help='folder or archive of stage1_train')
-    parser.add_argument('test', help='folder or archive of stage1_test')
+    parser.add_argument('train', type=Path, help='folder or archive of stage1_train')
+    parser.add_argument('test', type=Path, help='folder or archive of stage1_test')
     parser.add_argument(
         '--solution',
+        type=Path,
         metavar='FILE',
         help=f'masks of a stage1_test that has none (default: {SOLUTION} beside it)',
     )

@@ -72,15 +72,14 @@ _NEEDED = (
 
 
 def convert(
-    source: str | Path,
-    out_dir: str | Path,
+    source: Path,
+    out_dir: Path,
     split: Mapping[str, Sequence[str]],
     workers: int = 1,
     verbose: bool = False,
 ) -> None:
     """Check a copy of CamVid and write its frames and label maps as mmseg reads them."""
     check_int('workers', workers, 1)
-    source, out_dir = Path(source), Path(out_dir)
     console = new_console(verbose)
     part_of = {name: part for part, names in split.items() for name in names}
     with ExitStack() as stack:

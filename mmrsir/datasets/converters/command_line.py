@@ -21,7 +21,7 @@ def _new_parser(description: str | None) -> argparse.ArgumentParser:
 def new_parser(description: str | None, out_dir: str) -> argparse.ArgumentParser:
     parser = _new_parser(description)
     parser.add_argument(
-        '--out-dir', default=out_dir, help='folder to write to (default: %(default)s)'
+        '--out-dir', type=Path, default=out_dir, help='folder to write to (default: %(default)s)'
     )
     parser.add_argument(
         '--workers',
@@ -44,10 +44,11 @@ def convert_images(
     """Convert what the command line of a set of images with a published manifest names."""
     parser = new_parser(description, out_dir)
     parser.add_argument(
-        'source', help=f'archive of {image_set.name}, or a folder that holds its images'
+        'source', type=Path, help=f'archive of {image_set.name}, or a folder that holds its images'
     )
     parser.add_argument(
         '--manifest',
+        type=Path,
         default=manifest,
         metavar='FILE',
         help='split by this manifest (default: the published one); if there is no such file, it '

@@ -41,15 +41,14 @@ class ImageSet:
 
 def convert(
     image_set: ImageSet,
-    source: str | Path,
-    out_dir: str | Path,
-    manifest: str | Path,
+    source: Path,
+    out_dir: Path,
+    manifest: Path,
     workers: int = 1,
     verbose: bool = False,
 ) -> Split:
     """Check a copy of a data set and list its images for training and validation."""
     check_int('workers', workers, 1)
-    source, out_dir, manifest = Path(source), Path(out_dir), Path(manifest)
     console = new_console(verbose)
     known = read_manifest(manifest) if manifest.exists() else None
     if known is not None and known.dataset != image_set.name:

@@ -53,23 +53,22 @@ Mask = NDArray[np.bool_]
 
 
 def convert(
-    train: str | Path,
-    test: str | Path,
-    out_dir: str | Path,
-    solution: str | Path | None = None,
+    train: Path,
+    test: Path,
+    out_dir: Path,
+    solution: Path | None = None,
     workers: int = 1,
     verbose: bool = False,
 ) -> None:
     """Check a copy of the data set and write it as mmdet reads it."""
     check_int('workers', workers, 1)
-    train, test, out_dir = Path(train), Path(test), Path(out_dir)
     console = new_console(verbose)
     with ExitStack() as stack:
         train_folder = stack.enter_context(unpacked(train, out_dir, _NEEDED, console))
         test_folder = stack.enter_context(unpacked(test, out_dir, _NEEDED, console))
         known = _read_images(train_folder, None, workers, console)
-        beside = Path(solution) if solution is not None else test.with_name(SOLUTION)
-        tested = _read_images(test_folder, beside, workers, console)
+        solution = solution or test.with_name(SOLUTION)
+        tested = _read_images(test_folder, solution, workers, console)
         parts = {**_split(known), 'test': tested}
         files = {
             out_dir / part / f'{image.path.stem}.png': image.path.read_bytes()

@@ -47,12 +47,9 @@ _NEEDED = (
 )
 
 
-def convert(
-    source: str | Path, out_dir: str | Path, workers: int = 1, verbose: bool = False
-) -> None:
+def convert(source: Path, out_dir: Path, workers: int = 1, verbose: bool = False) -> None:
     """Check a copy of Tiny-ImageNet and list its images."""
     check_int('workers', workers, 1)
-    source, out_dir = Path(source), Path(out_dir)
     console = new_console(verbose)
     folder = _root(kept_folder(source, out_dir / 'images', _NEEDED, console))
     classes = sorted((folder / _LIST).read_text(encoding='utf-8').split())
