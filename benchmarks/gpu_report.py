@@ -100,7 +100,6 @@ def plan(out: Path, tiny: bool) -> tuple[list[Part], list[Part]]:
     """Return the parts that run at the same time, and those that are timed after them."""
     work = out / 'parts'
     work.mkdir(exist_ok=True)
-    python = [sys.executable]
     size = ['--sizes', '64:1'] if tiny else ['--sizes', '224:256', '--precision', 'bf16']
     models = ['rsir_nano', SWIN] if tiny else [OURS, SWIN]
 
@@ -113,10 +112,9 @@ def plan(out: Path, tiny: bool) -> tuple[list[Part], list[Part]]:
         fused: bool = False,
     ) -> Part:
         name = step if len(names) > 1 else f'compile {names[0]} {step}'
-        command = [*python, str(FOLDER / 'benchmark.py'), *names, '--steps', step]
+        command = [sys.executable, str(FOLDER / 'benchmark.py'), *names, '--steps', step]
         part = Part(f'{name} {mode}{" fused" if fused else ""}', command, limit)
-        if fused:
-            part.environment = {'MMRSIR_FUSED_KERNELS': '1'}
+        part.environment = {'MMRSIR_FUSED_KERNELS': '1'} if fused else {}
         part.result = part.file(work, '.json')
         command += ['--modes', 'eager' if tiny else mode, *size, '--out', str(part.result)]
         command += ['--warmup', str(rounds[0]), '--repeats', str(rounds[1])]
@@ -124,25 +122,21 @@ def plan(out: Path, tiny: bool) -> tuple[list[Part], list[Part]]:
 
     tests = ROOT / 'tests/test_models'
     files = [str(path) for path in sorted(tests.glob('*.py')) if 'mark.gpu' in path.read_text()]
-    pytest = [*python, '-m', 'pytest', '-q', '--noconftest', '-p', 'no:cacheprovider', '-m', 'gpu']
+    options = ['-q', '--noconftest', '-p', 'no:cacheprovider', '-m', 'gpu']
     if not tiny and find_spec('xdist'):
-        pytest += ['-n', '4']
-    together = [Part('tests', [*pytest, *files], 90)]
+        options += ['-n', '4']
+    together = [Part('tests', [sys.executable, '-m', 'pytest', *options, *files], 90)]
     if not tiny:  # what is compiled here lies in the compiler's cache for the parts that follow
-        together += [
-            speed([model], step, mode, 110, (1, 1))
-            for mode, steps in (
-                ('compiled', ('forward', 'training')),
-                ('max-autotune-no-cudagraphs', ('forward',)),
-            )
-            for step in steps
-            for model in models
-        ]
+        compiled = (
+            ('forward', 'compiled'),
+            ('training', 'compiled'),
+            ('forward', 'max-autotune-no-cudagraphs'),
+        )
+        together += [speed([model], *way, 110, (1, 1)) for way in compiled for model in models]
         together.append(speed([OURS], 'forward', 'compiled', 110, (1, 1), fused=True))
     kernels = work / 'kernels.json'
-    command = [*python, str(FOLDER / 'gpu_kernels.py'), '--out', str(kernels)]
-    if tiny:
-        command.append('--tiny')
+    command = [sys.executable, str(FOLDER / 'gpu_kernels.py'), '--out', str(kernels)]
+    command += ['--tiny'] if tiny else []
     interpret = {'TRITON_INTERPRET': '1'} if tiny and not torch.cuda.is_available() else {}
     rounds = (1, 1) if tiny else (3, 9)
     timed = [
