@@ -52,20 +52,21 @@ def read_masks(
     paths, root = _find_pictures(images)
     found = {path: _masks_of(path, masks, classes) for path in paths}
     said = _give_to_longest_name(found)
-    if not any(any(of_class.values()) for of_class in found.values()):
+    bare = [path for path, of_class in found.items() if not any(of_class.values())]
+    if len(bare) == len(found):
         raise FileNotFoundError(
             f'no mask found: the masks of {paths[0]} would be '
             f'{_pattern(paths[0], masks, classes[0])}{_near(paths[0], masks, classes[0])}. '
             'Change the pattern of the masks'
         )
+    for path in bare:
+        del found[path]
     if values is None:
         several = any(len(files) > 1 for of_class in found.values() for files in of_class.values())
         values = 'files' if several else 'objects'
     pictures, problems = [], []
     void, full = 0, []
     for path, of_class in found.items():
-        if not any(of_class.values()):
-            continue
         size = loaded_size(path)
         objects: list[dict[str, Any]] = []
         for name, files in of_class.items():
@@ -99,7 +100,6 @@ def read_masks(
             f'{len(full)} masks have no background, which is 0 or black: {first_ten(full)}. If '
             'another value is the background, its object covers the picture: change it to 0'
         )
-    bare = [path for path, of_class in found.items() if not any(of_class.values())]
     if bare:
         names = first_ten([path.name for path in bare])
         near = _near(bare[0], masks, classes[0])
