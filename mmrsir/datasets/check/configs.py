@@ -16,7 +16,7 @@ from ..class_names import Naming, declared_names
 from ..loading.passed_over import files_of, passed_over
 from . import classification, coco, segmentation
 from .across import compare_images, compare_names
-from .evaluators import crowding_faults, evaluator_faults
+from .evaluators import check_evaluators, check_limits
 from .findings import TRAIN, Report
 from .processes import Inspector
 from .settings import (
@@ -70,10 +70,9 @@ def check_config(cfg: Config, splits: Sequence[str] | None, inspector: Inspector
     usual = next((r for r, one in zip(readings, reports, strict=True) if one.is_trained_on), {})
     for report, reading in zip(reports, readings, strict=True):
         dataset, source = report.dataset, report.source
-        report.faults += crowding_faults(cfg, report.splits, source, report.objects)
-        for split in report.splits:
-            if split != TRAIN and _kind(dataset) == COCO:
-                report.faults += evaluator_faults(cfg.get(f'{split}_evaluator'), dataset)
+        check_limits(cfg, report)
+        if _kind(dataset) == COCO:
+            check_evaluators(cfg, report)
         if hasattr(dataset, 'reduce_zero_label'):
             setting = zero_label_setting(report.settings)
             if said := zero_label_problem(setting, dataset.reduce_zero_label):

@@ -2,7 +2,6 @@
 
 import json
 import os
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ from mmengine.config import Config
 
 from ...utils.listing import first_ten
 from ..class_names import Naming, difference
-from .faults import Fault
+from .findings import TRAIN, Report
 from .settings import as_list
 
 # Where a detector limits its detections of an image.
@@ -25,17 +24,17 @@ _COCO_LIMIT = 100
 _READ = 'the evaluator reads this file, the data set reads'
 
 
-def evaluator_faults(evaluators: Any, dataset: Any) -> Iterator[Fault]:
-    for evaluator in as_list(evaluators):
-        path = evaluator.get('ann_file') if isinstance(evaluator, dict) else None
-        if not path or not dataset.ann_file or not os.path.isfile(dataset.ann_file):
-            continue
-        if not os.path.isfile(path):
-            yield Fault('missing-file', path, 'does not exist; the evaluator reads it')
-        elif not os.path.samefile(path, dataset.ann_file):
-            said = _difference(path, dataset)
-            if said is not None:
-                yield Fault('evaluator-file', path, f'{_READ} {dataset.ann_file}: {said}')
+def check_evaluators(cfg: Config, report: Report) -> None:
+    used = report.dataset.ann_file
+    for split in report.splits:
+        for evaluator in as_list(cfg.get(f'{split}_evaluator')):
+            path = evaluator.get('ann_file') if isinstance(evaluator, dict) else None
+            if split == TRAIN or not path or not used or not os.path.isfile(used):
+                continue
+            if not os.path.isfile(path):
+                report.add('missing-file', path, 'does not exist; the evaluator reads it')
+            elif not os.path.samefile(path, used) and (said := _difference(path, report.dataset)):
+                report.add('evaluator-file', path, f'{_READ} {used}: {said}')
 
 
 def _difference(path: str, dataset: Any) -> str | None:
@@ -65,26 +64,24 @@ def _difference(path: str, dataset: Any) -> str | None:
     )
 
 
-def crowding_faults(
-    cfg: Config, splits: Sequence[str], source: str, objects: Sequence[int]
-) -> Iterator[Fault]:
+def check_limits(cfg: Config, report: Report) -> None:
+    """Compare the numbers of objects with those that models find and evaluators count."""
     limits = {name: limit for name in _OF_MODEL if (limit := _setting(cfg, name)) is not None}
-    for split in splits:
+    for split in report.splits:
         for one in as_list(cfg.get(f'{split}_evaluator')):
             if isinstance(one, dict) and one.get('type') in _COCO_METRICS:
                 limits[f'{split}_evaluator.max_dets'] = _counted(one)
-    most = max(objects, default=0)
+    most = max(report.objects, default=0)
     low = {name: limit for name, limit in limits.items() if isinstance(limit, int) and limit < most}
     if low:
         least = min(low.values())
-        number = sum(count > least for count in objects)
+        number = sum(count > least for count in report.objects)
         settings = ', '.join(f'{name} (now {limit})' for name, limit in low.items())
-        yield Fault(
-            'many-objects',
-            source,
-            f'{number} of {len(objects)} images have more than {least} objects, up to {most}. '
-            f'Set to {most} or more: {settings}',
+        detail = (
+            f'{number} of {len(report.objects)} images have more than {least} objects, up to '
+            f'{most}. Set to {most} or more: {settings}'
         )
+        report.add('many-objects', report.source, detail)
 
 
 def _setting(cfg: Config, name: str) -> Any:
