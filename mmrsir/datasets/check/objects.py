@@ -10,7 +10,7 @@ import numpy as np
 from ..class_counts import ClassCounts
 from ..loading.headers import Pixels
 from .masks import decode_runs
-from .records import Finding, Record, Records, is_box
+from .records import Finding, Record, Records
 
 
 def count_objects(records: Records, classes: Sequence[str]) -> tuple[ClassCounts, list[int]]:
@@ -87,6 +87,7 @@ def _boxes(annotations: Sequence[Record]) -> list[str]:
 def _is_left_out(annotation: Record) -> bool:
     """Whether mmdet passes over an annotation."""
     box = annotation['bbox']
-    if annotation.get('ignore') or not is_box(box):
+    if annotation.get('ignore') or not isinstance(box, list) or len(box) != 4:
         return True
-    return bool(annotation['area'] <= 0 or min(box[2:]) < 1)
+    are_numbers = all(isinstance(one, (int, float)) for one in box)
+    return not are_numbers or annotation['area'] <= 0 or min(box[2:]) < 1

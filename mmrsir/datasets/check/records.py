@@ -183,13 +183,9 @@ def reference_findings(records: Records) -> Iterator[Finding]:
                 yield kind, f'annotation {annotation["id"]!r}: {key}={identity!r}{hint}'
 
 
-def is_box(box: Any) -> bool:
-    return isinstance(box, list) and len(box) == 4 and all(map(is_number, box))
-
-
 def box_finding(annotation: Record, width: float, height: float) -> Finding | None:
     box = annotation['bbox']
-    if not is_box(box):
+    if not (isinstance(box, list) and len(box) == 4 and all(map(is_number, box))):
         return 'bad-box', f'bbox={box!r:.60} must be x, y, width, height'
     x, y, w, h = box
     if w < 0 or h < 0:
