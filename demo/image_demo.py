@@ -21,9 +21,9 @@ from mmrsir.apis import Predictor
 from mmrsir.checkpoints import safe_loading
 from mmrsir.datasets.loading.headers import num_frames, open_image
 from mmrsir.datasets.loading.image_files import count_reasons, is_image, walk
+from mmrsir.engine.config_files import run_name
 from mmrsir.utils.errors import InvalidValueError, plain_errors
 from mmrsir.utils.missing import check_file
-from mmrsir.utils.run_names import run_name
 from mmrsir.visualization.backbone import read_picture
 from mmrsir.visualization.uncertainty import draw_uncertainty
 
@@ -73,7 +73,7 @@ def main() -> None:
         for line in left_out:
             print(f'left out: {line}')
         if broken:
-            raise InvalidValueError(f'{len(broken)} left out: {"; ".join(broken)}')
+            raise InvalidValueError('\n  '.join([f'{len(broken)} left out:', *broken]))
 
 
 def list_pictures(path: Path, out_dir: Path) -> tuple[list[Path] | None, list[str]]:

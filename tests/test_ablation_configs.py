@@ -49,13 +49,12 @@ def test_small_rows_differ_from_nano_by_their_mixers_alone(task):
     paths = list(ROOT.glob(f'configs/{task}/ablation/*_n_{data_set}.py'))
     assert {path.name.split('_n_')[0] for path in paths} == expected
     nano = read_file(ROOT / f'configs/{task}/rsir_n_{data_set}.py').to_dict()
-    nano.pop('work_dir', None)
     backbone = nano['model'].pop('backbone')
     assert backbone.pop('type') == 'RSIRTransformer'
     backbone.update(arch=ARCHS[backbone['arch']], type='PyramidTransformer')
     for path in paths:
         row = read_file(path).to_dict()
-        del row['work_dir'], row['backbone']
+        del row['backbone']
         mixed = row['model'].pop('backbone')
         assert mixed.pop('mixers') == ROWS[path.name.split('_n_')[0]]
         mixed.setdefault('init_cfg', None)

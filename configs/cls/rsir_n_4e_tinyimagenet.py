@@ -6,7 +6,6 @@ Command    python benchmarks/ablate.py --config cls/rsir_n_4e_tinyimagenet
 """
 
 _base_ = './rsir_n_tinyimagenet.py'
-work_dir = 'work_dirs/rsir_n_4e_tinyimagenet'
 train_cfg = dict(max_epochs=4, val_interval=2)
 param_scheduler = [
     dict(type='LinearLR', start_factor=1e-3, end=0.5, convert_to_iter_based=True),

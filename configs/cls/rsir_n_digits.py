@@ -8,7 +8,6 @@ Command    python tools/dataset_converters/digits.py
 """
 
 _base_ = './rsir_n_shapes.py'
-work_dir = 'work_dirs/rsir_n_digits'
 model = dict(head=dict(num_classes=10))
 data_preprocessor = dict(num_classes=10)
 data_root = 'data/digits/'

@@ -9,7 +9,6 @@ _base_ = [
     '../_base_/datasets/shapes_imagenet.py',
     '../_base_/runtimes/mmpretrain.py',
 ]
-work_dir = 'work_dirs/cls_rsir_n_shapes'  # three configs have this file's name
 model = dict(
     backbone=dict(arch='nano', drop_path_rate=0.0),
     head=dict(num_classes=4, in_channels=256),

@@ -9,7 +9,6 @@ Command    python tools/dataset_converters/tiny_imagenet.py tiny-imagenet-200.zi
 """
 
 _base_ = ['../_base_/datasets/tiny_imagenet.py', '../_base_/runtimes/mmpretrain.py']
-work_dir = 'work_dirs/rsir_n_tinyimagenet'
 model = dict(
     type='ImageClassifier',
     backbone=dict(type='RSIRTransformer', arch='nano', drop_path_rate=0.0, out_indices=(3,)),

@@ -6,5 +6,4 @@ Command    python tools/train.py configs/mask_rcnn/rsir_n_dsb2018-pretrained.py
 """
 
 _base_ = './rsir_n_dsb2018.py'
-work_dir = 'work_dirs/mask_rcnn_rsir_n_dsb2018-pretrained'
 model = dict(backbone=dict(init_cfg=dict(checkpoint='mmrsir://rsir_n_tinyimagenet')))

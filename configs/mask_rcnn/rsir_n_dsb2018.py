@@ -11,7 +11,6 @@ _base_ = [
     '../_base_/schedules/mask_rcnn_nano.py',
     '../_base_/runtimes/mmdet.py',
 ]
-work_dir = 'work_dirs/mask_rcnn_rsir_n_dsb2018'
 model = dict(
     rpn_head=dict(anchor_generator=dict(scales=[4])),  # from 16 pixels of a doubled image on
     roi_head=dict(bbox_head=dict(num_classes=1), mask_head=dict(num_classes=1)),

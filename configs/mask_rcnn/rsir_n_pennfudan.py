@@ -14,7 +14,6 @@ _base_ = [
     '../_base_/schedules/mask_rcnn_nano.py',
     '../_base_/runtimes/mmdet.py',
 ]
-work_dir = 'work_dirs/mask_rcnn_rsir_n_pennfudan'
 model = dict(
     roi_head=dict(bbox_head=dict(num_classes=1), mask_head=dict(num_classes=1)),
     train_cfg=dict(

@@ -13,7 +13,6 @@ _base_ = [
     '../_base_/schedules/mask_rcnn_nano.py',
     '../_base_/runtimes/mmdet.py',
 ]
-work_dir = 'work_dirs/mask_rcnn_rsir_n_shapes'  # three configs have this file's name
 num_classes = 4
 model = dict(
     backbone=dict(init_cfg=dict(checkpoint='mmrsir://rsir_n_tinyimagenet')),

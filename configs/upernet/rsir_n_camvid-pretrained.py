@@ -6,5 +6,4 @@ Command    python tools/train.py configs/upernet/rsir_n_camvid-pretrained.py
 """
 
 _base_ = './rsir_n_camvid.py'
-work_dir = 'work_dirs/upernet_rsir_n_camvid-pretrained'
 model = dict(backbone=dict(init_cfg=dict(checkpoint='mmrsir://rsir_n_tinyimagenet')))

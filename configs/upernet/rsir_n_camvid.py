@@ -10,7 +10,6 @@ _base_ = [
     '../_base_/schedules/upernet_nano.py',
     '../_base_/runtimes/mmseg.py',
 ]
-work_dir = 'work_dirs/upernet_rsir_n_camvid'
 num_classes = 11
 # The square root of (median of the classes' shares of the training pixels) / share: a quarter of
 # the pixels are road, 0.3 % bicyclist.

@@ -10,7 +10,6 @@ _base_ = [
     '../_base_/schedules/upernet_nano.py',
     '../_base_/runtimes/mmseg.py',
 ]
-work_dir = 'work_dirs/upernet_rsir_n_shapes'  # three configs have this file's name
 num_classes = 5
 loss_decode = dict(class_weight=[1.0, 1.0, 1.0, 1.0, 0.2])  # most pixels are background
 model = dict(

@@ -55,6 +55,20 @@ def find_config(name: str) -> Path:
     raise MissingPathError(f'config {name} does not exist{hint}')
 
 
+def run_name(config: str, checkpoint: str | None = None) -> str:
+    """Return the name of a checkpoint and of its run, or of a config.
+
+    Ours have that of their folder in front where several folders have a file of that name.
+    """
+    if checkpoint is not None:
+        path = Path(checkpoint.rpartition('://')[2])
+        folder = path.parent.name if '://' in checkpoint else path.resolve().parent.name
+        return f'{folder}_{path.stem}' if folder else path.stem
+    path = find_config(config).resolve()
+    alike = list((root() / 'configs').resolve().rglob(path.name))
+    return f'{path.parent.name}_{path.stem}' if path in alike and len(alike) > 1 else path.stem
+
+
 def metafiles(scope: str) -> list[Path]:
     """Return the metafiles that describe our configs for a library."""
     return sorted((root() / 'configs' / FOLDERS[scope]).rglob('metafile.yml'))

@@ -10,7 +10,6 @@ import os
 from collections.abc import Collection
 from contextlib import suppress
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -23,7 +22,7 @@ from ..utils.errors import InvalidValueError
 from ..utils.missing import check_file
 from . import noise, scopes
 from .config_check import check_model, check_settings
-from .config_files import find_config, read_file
+from .config_files import find_config, read_file, run_name
 from .hooks.class_guard import ClassGuardHook
 from .hooks.resumed_settings import ResumedSettingsHook
 from .loops.resuming import newest_checkpoint
@@ -90,7 +89,7 @@ def load_config(args: argparse.Namespace) -> Config:
     if args.work_dir is not None:
         cfg.work_dir = args.work_dir
     elif cfg.get('work_dir') is None:
-        cfg.work_dir = os.path.join('work_dirs', Path(args.config).stem)
+        cfg.work_dir = os.path.join('work_dirs', run_name(args.config))
     return cfg
 
 

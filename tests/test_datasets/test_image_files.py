@@ -135,6 +135,16 @@ def test_content_tells_an_image_where_the_suffix_does_not(tmp_path):
     ]
 
 
+def test_links_that_lead_back_are_not_followed(tmp_path):
+    for name in ('one', 'two'):
+        write(tmp_path / name / 'photo.jpg', 'JPEG')
+    for link, to in (('one/back', '..'), ('two/self', '.'), ('one/two', '../two')):
+        (tmp_path / link).symlink_to(to)
+    (tmp_path / 'two/one').symlink_to('../one')
+    found = ['one/photo.jpg', 'one/two/photo.jpg', 'two/photo.jpg', 'two/one/photo.jpg']
+    assert list(walk(tmp_path)) == found
+
+
 def test_label_map_that_is_too_large_for_pillow_is_loaded(tmp_path):
     init_default_scope('mmseg')
     Image.new('1', (13500, 13500)).save(tmp_path / 'map.png')

@@ -24,11 +24,11 @@ from mmrsir.analysis.errors.tasks import TASKS, Row, report_each_class
 from mmrsir.checkpoints import safe_loading
 from mmrsir.datasets.loading.reading import Reading
 from mmrsir.engine import launch, scopes
+from mmrsir.engine.config_files import run_name
 from mmrsir.engine.hooks.prediction_pictures import picture_names
 from mmrsir.utils.arguments import check_int
 from mmrsir.utils.errors import plain_errors
 from mmrsir.utils.missing import check_file
-from mmrsir.utils.run_names import run_name
 from mmrsir.visualization.backbone import read_picture
 from mmrsir.visualization.contact_sheet import contact_sheet
 from mmrsir.visualization.samples import draw_sample

@@ -12,8 +12,8 @@ from rich.progress import track
 
 from mmrsir import replacements
 from mmrsir.engine import launch
+from mmrsir.engine.config_files import run_name
 from mmrsir.utils.errors import plain_errors
-from mmrsir.utils.run_names import run_name
 from mmrsir.visualization.contact_sheet import contact_sheet
 from mmrsir.visualization.dataset import draw_training_images
 

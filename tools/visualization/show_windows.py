@@ -15,8 +15,8 @@ from mmrsir import replacements
 from mmrsir.checkpoints import safe_loading
 from mmrsir.datasets.loading.reading import Reading
 from mmrsir.engine import launch
+from mmrsir.engine.config_files import run_name
 from mmrsir.utils.errors import plain_errors
-from mmrsir.utils.run_names import run_name
 from mmrsir.visualization.backbone import build_backbone, normalize, read_picture
 from mmrsir.visualization.blocks import VIEWS, animate, draw_sheet, place, write_json
 

@@ -4,5 +4,4 @@ Command    python tools/train.py configs/cls/ablation/criss_cross_n_tinyimagenet
 """
 
 _base_ = '../../_base_/ablation/tinyimagenet.py'
-work_dir = 'work_dirs/criss_cross_n_tinyimagenet'
 model = dict(backbone=dict(mixers=('criss_cross',)))

@@ -4,5 +4,4 @@ Command    python tools/train.py configs/cls/ablation/cross_shaped_n_tinyimagene
 """
 
 _base_ = '../../_base_/ablation/tinyimagenet.py'
-work_dir = 'work_dirs/cross_shaped_n_tinyimagenet'
 model = dict(backbone=dict(mixers=('cross_shaped',)))

@@ -4,5 +4,4 @@ Command    python tools/train.py configs/cls/ablation/grid_n_tinyimagenet.py
 """
 
 _base_ = '../../_base_/ablation/tinyimagenet.py'
-work_dir = 'work_dirs/grid_n_tinyimagenet'
 model = dict(backbone=dict(mixers=('grid',)))

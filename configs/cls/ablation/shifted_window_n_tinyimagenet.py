@@ -4,5 +4,4 @@ Command    python tools/train.py configs/cls/ablation/shifted_window_n_tinyimage
 """
 
 _base_ = '../../_base_/ablation/tinyimagenet.py'
-work_dir = 'work_dirs/shifted_window_n_tinyimagenet'
 model = dict(backbone=dict(mixers=('shifted_window',)))

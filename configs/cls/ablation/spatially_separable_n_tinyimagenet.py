@@ -4,5 +4,4 @@ Command    python tools/train.py configs/cls/ablation/spatially_separable_n_tiny
 """
 
 _base_ = '../../_base_/ablation/tinyimagenet.py'
-work_dir = 'work_dirs/spatially_separable_n_tinyimagenet'
 model = dict(backbone=dict(mixers=('spatially_separable',)))

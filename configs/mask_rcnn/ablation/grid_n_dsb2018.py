@@ -4,5 +4,4 @@ Command    python tools/train.py configs/mask_rcnn/ablation/grid_n_dsb2018.py
 """
 
 _base_ = '../../_base_/ablation/dsb2018.py'
-work_dir = 'work_dirs/grid_n_dsb2018'
 model = dict(backbone=dict(mixers=('grid',)))

@@ -4,5 +4,4 @@ Command    python tools/train.py configs/mask_rcnn/ablation/shifted_window_n_dsb
 """
 
 _base_ = '../../_base_/ablation/dsb2018.py'
-work_dir = 'work_dirs/shifted_window_n_dsb2018'
 model = dict(backbone=dict(mixers=('shifted_window',)))

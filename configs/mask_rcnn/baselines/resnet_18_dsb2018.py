@@ -6,7 +6,6 @@ Command    python tools/train.py configs/mask_rcnn/baselines/resnet_18_dsb2018.p
 """
 
 _base_ = '../rsir_n_dsb2018.py'
-work_dir = 'work_dirs/resnet_18_dsb2018'
 model = dict(
     backbone=dict(
         _delete_=True,

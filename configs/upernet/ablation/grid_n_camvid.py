@@ -4,5 +4,4 @@ Command    python tools/train.py configs/upernet/ablation/grid_n_camvid.py
 """
 
 _base_ = '../../_base_/ablation/camvid.py'
-work_dir = 'work_dirs/grid_n_camvid'
 model = dict(backbone=dict(mixers=('grid',)))

@@ -4,5 +4,4 @@ Command    python tools/train.py configs/upernet/ablation/shifted_window_n_camvi
 """
 
 _base_ = '../../_base_/ablation/camvid.py'
-work_dir = 'work_dirs/shifted_window_n_camvid'
 model = dict(backbone=dict(mixers=('shifted_window',)))
