@@ -33,15 +33,8 @@ BACKBONE = 'backbone.'
 
 
 class Publication(NamedTuple):
-    """What was published.
-
-    Args:
-        files: The ``.pth`` and the ``.safetensors`` file.
-        removed: What they lack, for people to read.
-    """
-
-    files: list[Path]
-    removed: list[str]
+    files: list[Path]  # the .pth and the .safetensors file, of equal content
+    removed: list[str]  # what they lack, for people to read
 
 
 def publish(
@@ -56,9 +49,6 @@ def publish(
         backbone_only: Keep the backbone's weights alone, for the ``init_cfg`` of other models.
         half: Round the weights to half precision; models that load them stay in theirs.
 
-    Returns:
-        The files, of equal content, and what they lack.
-
     Raises:
         FileExistsError: Another file has the name of a published one.
         FileNotFoundError: The checkpoint does not exist; names the nearest file beside it.
@@ -69,13 +59,11 @@ def publish(
     if half:
         checkpoint['state_dict'] = to_half(checkpoint['state_dict'])
     stem = Path(re.sub(r'\.(pth|safetensors)$', '', out_file))
-    contents = {
-        _hashed_name(stem, content, suffix): content
-        for suffix, content in (
-            ('.pth', to_pth(checkpoint)),
-            ('.safetensors', to_safetensors(checkpoint)),
-        )
-    }
+    contents = {}
+    for suffix, write in FORMATS.items():
+        content = write(checkpoint)
+        digest = hashlib.sha256(content).hexdigest()[:8]
+        contents[stem.with_name(f'{stem.name}-{digest}{suffix}')] = content
     for path, content in contents.items():
         if path.exists() and path.read_bytes() != content:
             raise FileExistsError(
@@ -204,6 +192,9 @@ def to_safetensors(checkpoint: dict[str, Any]) -> bytes:
     return len(text).to_bytes(8, 'little') + text + content[end:]
 
 
+FORMATS = {'.pth': to_pth, '.safetensors': to_safetensors}
+
+
 def _read(path: str) -> dict[str, Any]:
     """Read a checkpoint, or say that it is none."""
     check_file('checkpoint', path)
@@ -213,7 +204,3 @@ def _read(path: str) -> dict[str, Any]:
         raise
     except Exception as error:  # reading a file of another kind can raise anything
         raise InvalidValueError(f'{path} is not a checkpoint: {error}') from error
-
-
-def _hashed_name(stem: Path, content: bytes, suffix: str) -> Path:
-    return stem.with_name(f'{stem.name}-{hashlib.sha256(content).hexdigest()[:8]}{suffix}')

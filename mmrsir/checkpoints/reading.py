@@ -58,28 +58,17 @@ class Match(NamedTuple):
 def match_weights(module: nn.Module, weights: Mapping[str, Tensor]) -> Match:
     """Compare weights with what a module has.
 
-    Args:
-        module: The module.
-        weights: Weights by key.
-
-    Returns:
-        What matches and what does not. Counters such as ``num_batches_tracked`` are left
-        out, as in mmengine.
+    Counters such as ``num_batches_tracked`` are left out, as in mmengine.
     """
-    wanted = {
-        key: value
-        for key, value in module.state_dict().items()
-        if not key.endswith('num_batches_tracked')
-    }
-    missing = [key for key in wanted if key not in weights]
-    mismatched = [
-        key for key in wanted if key in weights and weights[key].shape != wanted[key].shape
-    ]
+    wanted, given = (
+        {key: value for key, value in each.items() if not key.endswith('num_batches_tracked')}
+        for each in (module.state_dict(), weights)
+    )
+    missing = [key for key in wanted if key not in given]
+    mismatched = [key for key in wanted if key in given and given[key].shape != wanted[key].shape]
     failed = {*missing, *mismatched}
     matched = [key for key in wanted if key not in failed]
-    unexpected = [
-        key for key in weights if key not in wanted and not key.endswith('num_batches_tracked')
-    ]
+    unexpected = [key for key in given if key not in wanted]
     total = sum(value.numel() for value in wanted.values())
     share = sum(wanted[key].numel() for key in matched) / max(1, total)
     return Match(matched, missing, mismatched, unexpected, share)
@@ -90,16 +79,8 @@ def check_match(
 ) -> None:
     """Log how far a checkpoint matches, and refuse one that matches too little.
 
-    The message is a warning where something fails to match.
-
-    Args:
-        match: From :func:`match_weights`.
-        source: Where the weights come from, for the message.
-        min_matched: Smallest share of the model's weights that must match, 0 to 1.
-        fresh_weights: Pattern of keys that may be missing: no warning for these.
-
-    Raises:
-        CheckpointMismatchError: Less is matched.
+    The message is a warning where something fails to match, but for missing keys that fit the
+    pattern ``fresh_weights``. ``min_matched`` is a share of the model's weights, 0 to 1.
     """
     message = f'{source}: {match.describe()}'
     if match.share < min_matched:
@@ -178,14 +159,9 @@ def load_pretrained(
 
 
 def read_checkpoint(path: str) -> dict[str, Any]:
-    """Read a checkpoint to the CPU.
+    """Read a checkpoint, a file (``.pth`` or ``.safetensors``) or an address, to the CPU.
 
-    Args:
-        path: File (``.pth`` or ``.safetensors``), or its address.
-
-    Returns:
-        Its content; the weights by key are in ``'state_dict'``, without the ``module.`` of
-        a wrapped model.
+    The weights by key are in ``'state_dict'``, without the ``module.`` of a wrapped model.
 
     Raises:
         FileNotFoundError: There is no such file.

@@ -44,11 +44,6 @@ def load_checkpoint(address: str, map_location: Any = 'cpu') -> Any:
     return loaders[prefix](address, map_location)
 
 
-def load_from_local(filename: str, map_location: Any = None) -> Any:
-    """Read a file."""
-    return load_file(filename, map_location)
-
-
 def load_from_http(filename: str, map_location: Any = None) -> Any:
     """Read a checkpoint from the web, which is kept in the cache of ``torch.hub``."""
     path = Path(torch.hub.get_dir(), 'checkpoints', os.path.basename(urlsplit(filename).path))
@@ -98,7 +93,7 @@ def load_from_pavi(filename: str, map_location: Any = None) -> Any:
 
 # Patterns of how an address begins, as mmengine has them.
 LOADERS: dict[str, Callable[..., Any]] = {
-    '': load_from_local,
+    '': load_file,
     'http://': load_from_http,
     'https://': load_from_http,
     'modelzoo://': load_from_list,

@@ -22,37 +22,21 @@ from torch import Tensor
 
 from ..utils.errors import InvalidValueError, UserError
 from ..utils.files import write_whole
-from .publishing import to_pth, to_safetensors
+from .publishing import FORMATS
 from .reading import read_checkpoint
 
 # What does not go along: heads, and buffers that follow from the window's size.
 _LEFT_OUT = re.compile(r'(.*\.)?(relative_position_index|attn_mask)$')
-_PARTS = (
-    (re.compile(r'patch_embed\.(?:proj|projection)\.(\w+)'), r'patch_embed.projection.\1'),
-    (re.compile(r'patch_embed\.norm\.(\w+)'), r'patch_embed.norm.\1'),
-    (
-        re.compile(r'(?:layers|stages)[._](\d+)\.blocks\.(\d+)\.attn\.(?:w_msa\.)?(.+)'),
-        r'stages.\1.blocks.\2.mixer.attn.\3',
-    ),
-    (
-        re.compile(r'(?:layers|stages)[._](\d+)\.blocks\.(\d+)\.(norm[12]\.\w+)'),
-        r'stages.\1.blocks.\2.\3',
-    ),
-    (
-        re.compile(
-            r'(?:layers|stages)[._](\d+)\.blocks\.(\d+)\.(?:mlp\.fc1|ffn\.layers\.0\.0)\.(\w+)'
-        ),
-        r'stages.\1.blocks.\2.ffn.layers.0.0.\3',
-    ),
-    (
-        re.compile(
-            r'(?:layers|stages)[._](\d+)\.blocks\.(\d+)\.(?:mlp\.fc2|ffn\.layers\.1)\.(\w+)'
-        ),
-        r'stages.\1.blocks.\2.ffn.layers.1.\3',
-    ),
-    (re.compile(r'norm(\d)\.(\w+)'), r'norm\1.\2'),
-)
-_MERGING = re.compile(r'(?:layers|stages)[._](\d+)\.downsample\.((?:norm|reduction)\.\w+)')
+_STAGE = r'(?:layers|stages)[._](\d+)\.'
+_BLOCK = rf'{_STAGE}blocks\.(\d+)\.'
+_PARTS = {
+    r'patch_embed\.(?:proj|projection)\.(\w+)': r'patch_embed.projection.\1',
+    rf'{_BLOCK}attn\.(?:w_msa\.)?(.+)': r'stages.\1.blocks.\2.mixer.attn.\3',
+    rf'{_BLOCK}(norm[12]\.\w+)': r'stages.\1.blocks.\2.\3',
+    rf'{_BLOCK}(?:mlp\.fc1|ffn\.layers\.0\.0)\.(\w+)': r'stages.\1.blocks.\2.ffn.layers.0.0.\3',
+    rf'{_BLOCK}(?:mlp\.fc2|ffn\.layers\.1)\.(\w+)': r'stages.\1.blocks.\2.ffn.layers.1.\3',
+}
+_MERGING = re.compile(rf'{_STAGE}downsample\.((?:norm|reduction)\.\w+)')
 _LAST_NORM = re.compile(r'norm\.(\w+)')
 _SECOND_SWIN = re.compile(r'.*\.(logit_scale|cpb_mlp\..*)')
 
@@ -62,26 +46,16 @@ class NoSwinError(UserError, ValueError):
 
 
 class Conversion(NamedTuple):
-    """Weights of a Swin Transformer by the names of ``PyramidTransformer``.
-
-    Args:
-        weights: The weights.
-        left_out: Keys of the checkpoint that do not go along, such as those of heads.
-        arch: ``embed_dims``, ``depths`` and ``num_heads`` of the network.
-        window_size: Side of a window.
-    """
+    """Weights of a Swin Transformer by the names of ``PyramidTransformer``."""
 
     weights: dict[str, Tensor]
-    left_out: list[str]
-    arch: dict[str, int | tuple[int, ...]]
-    window_size: int
+    left_out: list[str]  # keys of the checkpoint that do not go along, such as those of heads
+    arch: dict[str, int | tuple[int, ...]]  # embed_dims, depths and num_heads
+    window_size: int  # side of a window
 
 
 def convert_swin(checkpoint: Mapping[str, Tensor]) -> Conversion:
-    """Rename and reorder the weights of a Swin Transformer.
-
-    Args:
-        checkpoint: The weights of a backbone, a classifier, a detector or a segmentor.
+    """Rename and reorder the weights of a Swin backbone, or of a model that has one.
 
     Returns:
         The weights for ``PyramidTransformer(arch, mixers=('shifted_window',),
@@ -115,12 +89,8 @@ def convert_swin(checkpoint: Mapping[str, Tensor]) -> Conversion:
                 value = _by_channel(value)
             weights[f'merging.{int(merging[1]) - first}.{merging[2]}'] = value
             continue
-        for pattern, name in _PARTS:
-            if pattern.fullmatch(key):
-                weights[pattern.sub(name, key)] = value
-                break
-        else:
-            weights.setdefault(key, value)
+        pattern = next((one for one in _PARTS if re.fullmatch(one, key)), None)
+        weights[re.sub(pattern, _PARTS[pattern], key) if pattern else key] = value
     return _finish(weights, left_out)
 
 
@@ -171,12 +141,11 @@ def _by_channel(merged: Tensor) -> Tensor:
 def convert_file(in_file: str, out_file: str) -> Conversion:
     """Convert a checkpoint, file or address; keys of the ``out_file`` begin with ``backbone.``."""
     path = Path(out_file)
-    formats = {'.pth': to_pth, '.safetensors': to_safetensors}
-    if path.suffix not in formats:
-        raise InvalidValueError(f'{out_file} must end with {" or ".join(formats)}')
+    if path.suffix not in FORMATS:
+        raise InvalidValueError(f'{out_file} must end with {" or ".join(FORMATS)}')
     conversion = convert_swin(read_checkpoint(in_file)['state_dict'])
     weights = {
         f'backbone.{key}': value.detach().clone() for key, value in conversion.weights.items()
     }
-    write_whole({path: formats[path.suffix](dict(meta={}, state_dict=weights))})
+    write_whole({path: FORMATS[path.suffix](dict(meta={}, state_dict=weights))})
     return conversion

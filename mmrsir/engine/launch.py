@@ -18,6 +18,7 @@ from mmengine.device import get_device
 from mmengine.registry import RUNNERS
 from mmengine.runner import FlexibleRunner, Runner
 
+from ..datasets.loading.reading import walk_settings
 from ..utils.errors import InvalidValueError
 from ..utils.missing import check_file
 from . import noise, scopes
@@ -202,7 +203,9 @@ def _distribute_on_cpu(cfg: Config) -> None:
     if not torch.distributed.is_initialized():
         torch.distributed.init_process_group('gloo')
         atexit.register(_leave_process_group)
-    _replace_sync_bn(cfg.model)
+    for settings in walk_settings(cfg.model):
+        if settings.get('type') == 'SyncBN':  # for GPUs alone
+            settings['type'] = 'BN'
     if cfg.get('model_wrapper_cfg') is None:  # mmengine's default names a GPU for the model
         cfg.model_wrapper_cfg = dict(
             type='MMDistributedDataParallel',
@@ -216,14 +219,3 @@ def _leave_process_group() -> None:
     """End the threads of gloo, which abort the process where they outlive the interpreter."""
     gc.collect()  # the model's wrapper holds the group, and the runner holds the model
     torch.distributed.destroy_process_group()
-
-
-def _replace_sync_bn(settings: Any) -> None:
-    """Turn SyncBN, which exists on GPUs only, into BN, anywhere in a model's settings."""
-    if isinstance(settings, dict):
-        if settings.get('type') == 'SyncBN':
-            settings['type'] = 'BN'
-        settings = list(settings.values())
-    if isinstance(settings, (list, tuple)):
-        for value in settings:
-            _replace_sync_bn(value)

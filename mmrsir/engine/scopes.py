@@ -12,17 +12,11 @@ from mmengine.config import Config, ConfigDict
 from mmengine.runner import Runner
 
 from ..utils.arguments import check_choice, check_int
-from ..utils.errors import InvalidValueError, UserError
+from ..utils.errors import InvalidValueError
 from . import noise
 
 SCOPES = ('mmdet', 'mmseg', 'mmpretrain')
 DATALOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
-
-
-class NoTestError(UserError, ValueError):
-    """A config says neither what to test on nor what to validate on."""
-
-
 OF_WORKERS = ('multiprocessing_context', 'persistent_workers', 'prefetch_factor', 'timeout')
 
 
@@ -37,17 +31,17 @@ def set_dataloader_defaults(cfg: Config) -> None:
     With ``num_workers=0`` torch refuses the settings of workers: they are dropped, in every scope.
     """
     for name in DATALOADERS:
-        if cfg.get(name) is not None and not cfg[name].get('num_workers', 0):
-            for setting in OF_WORKERS:
-                cfg[name].pop(setting, None)
-    if cfg.default_scope != 'mmpretrain':
-        return
-    for name in DATALOADERS:
-        if cfg.get(name) is not None:
+        loader = cfg.get(name)
+        if loader is None:
+            continue
+        has_workers = bool(loader.get('num_workers', 0))
+        for setting in () if has_workers else OF_WORKERS:
+            loader.pop(setting, None)
+        if cfg.default_scope == 'mmpretrain':
             defaults = dict(pin_memory=True, collate_fn=dict(type='default_collate'))
-            if cfg[name].get('num_workers', 0) > 0:
+            if has_workers:
                 defaults['persistent_workers'] = True
-            cfg[name] = ConfigDict(defaults, **cfg[name])
+            cfg[name] = ConfigDict(defaults, **loader)
 
 
 def complete_test(cfg: Config) -> None:
@@ -56,7 +50,7 @@ def complete_test(cfg: Config) -> None:
     missing = [f'test_{part}' for part in parts if cfg.get(f'test_{part}') is None]
     if missing:
         if any(cfg.get(f'val_{part}') is None for part in parts):
-            raise NoTestError(
+            raise InvalidValueError(
                 f'{cfg.filename or "the config"} has no {" and no ".join(missing)}, and no '
                 'validation to use instead. A test needs annotated images and a metric; '
                 'demo/image_demo.py predicts without them'

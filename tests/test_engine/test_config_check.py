@@ -2,7 +2,6 @@
 
 import logging
 import re
-import time
 from copy import deepcopy
 from importlib import import_module
 from pathlib import Path
@@ -261,9 +260,7 @@ def test_all_missing_paths_are_named_at_once(folders):
     cfg.model.backbone.init_cfg = dict(type='Pretrained', checkpoint=f'{root}/clasifier.pth')
     for name in ('epoch_2', 'classifier'):
         (root / f'{name}.pth').touch()
-    start = time.monotonic()
     lines = mistakes(cfg, ('train', 'val'), FileNotFoundError)
-    assert time.monotonic() - start < 5
     found = dict(line.split(': ', 1) for line in lines)
     data = root / 'data'
     assert {setting: line.rpartition('mean ')[2] for setting, line in found.items()} == {

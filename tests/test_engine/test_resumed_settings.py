@@ -65,10 +65,14 @@ def test_the_same_config_is_resumed_without_a_word(checkpoint, data, tmp_path):
 def test_what_holds_is_said_where_the_config_is_another(checkpoint, data, tmp_path):
     cfg = scheduled(data, tmp_path, lr=0.001, milestones=(3, 5))
     cfg.train_cfg.max_epochs = 3
+    cfg.optim_wrapper.accumulative_counts = 2
+    cfg.optim_wrapper.clip_grad = dict(max_norm=1.0)
     rates, log = run(cfg, checkpoint)
     assert TELLS in log
     for line in (
         'train_cfg.max_epochs: 3 of the config is used, not 2 of the checkpoint.',
+        'optim_wrapper.accumulative_counts: 2 of the config is used, not 1 of the checkpoint.',
+        "optim_wrapper.clip_grad: {'max_norm': 1.0} of the config is used, not None of",
         'optim_wrapper.optimizer.lr: 0.002, not 0.001',
         'param_scheduler.1.milestones: [1] epochs, not [3, 5] epochs',
         '--cfg-options resume_schedule=config',

@@ -45,15 +45,8 @@ class PredictionPicturesHook(Hook):
         if batch_idx not in self._batches or not outputs or not is_main_process():
             return
         with errors_logged(runner, 'a prediction could not be drawn'):
-            path = outputs[0].img_path
-            draw_sample(
-                runner.visualizer,
-                read_picture(path, reading=Reading.of_config(runner.cfg)),
-                outputs[0],
-                name=f'{PREDICTION_PREFIX}{batch_idx}_{Path(path).stem}',
-                step=runner.iter,
-                score_thr=self.score_thr,
-            )
+            name = f'{PREDICTION_PREFIX}{batch_idx}_{Path(outputs[0].img_path).stem}'
+            _draw(runner, outputs[0], name=name, step=runner.iter, score_thr=self.score_thr)
 
 
 class TestPicturesHook(Hook):
@@ -73,15 +66,14 @@ class TestPicturesHook(Hook):
     def after_test_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
-        reading = Reading.of_config(runner.cfg)
         for sample in outputs or ():
-            draw_sample(
-                runner.visualizer,
-                read_picture(sample.img_path, reading=reading),
-                sample,
-                out_file=self.out_dir / self._names[sample.img_path],
-                score_thr=self.score_thr,
-            )
+            out_file = self.out_dir / self._names[sample.img_path]
+            _draw(runner, sample, out_file=out_file, score_thr=self.score_thr)
+
+
+def _draw(runner: Runner, sample: Any, **settings: Any) -> None:
+    picture = read_picture(sample.img_path, reading=Reading.of_config(runner.cfg))
+    draw_sample(runner.visualizer, picture, sample, **settings)
 
 
 def picture_names(dataset: Any) -> dict[str, str]:

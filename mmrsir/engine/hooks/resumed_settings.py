@@ -2,7 +2,7 @@
 
 import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from mmengine.hooks import Hook
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import EpochBasedTrainLoop, Runner
 from torch import nn
+from torch.utils._pytree import tree_map
 
 from ...checkpoints.config_text import read_settings
 from ...checkpoints.reading import match_weights, strip_wrapper
@@ -19,7 +20,6 @@ from ...utils.errors import UserError
 from ...utils.listing import first_ten
 from .checkpoint_match import unwrap
 
-SCHEDULES = ('checkpoint', 'config')
 # What of a scheduler's state moves while it runs; its first values are those of the optimizer.
 MOVING = {
     '_global_step',
@@ -41,17 +41,23 @@ TAKE_NEW = (
     'To continue from here with the schedule of the config: --cfg-options resume_schedule=config. '
     f'{START_ANEW}'
 )
+# What an optimizer wrapper takes from the config, beside its optimizer, and the default.
+OF_WRAPPER = {'accumulative_counts': 1, 'clip_grad': None}
 
 
 class CannotResumeError(UserError, ValueError):
     """A checkpoint is of another training than the one that the config describes."""
+
+    def __init__(self, problem: str, remedy: str = START_ANEW) -> None:
+        super().__init__(f'{problem}. {remedy}')
 
 
 class ResumedSettingsHook(Hook):
     """Says which settings hold when a training is resumed, and refuses what cannot be meant.
 
     mmengine takes learning rates, their schedule and all other settings of the optimizer from the
-    checkpoint, and the length of the training from the config, in silence.
+    checkpoint. It takes the length of the training, the accumulation and the clipping of gradients
+    from the config. It says neither.
 
     Args:
         schedule: ``'checkpoint'`` does as mmengine. ``'config'`` takes settings and schedule of the
@@ -60,7 +66,7 @@ class ResumedSettingsHook(Hook):
     """
 
     def __init__(self, schedule: str = 'checkpoint') -> None:
-        check_choice('resume_schedule', schedule, SCHEDULES)
+        check_choice('resume_schedule', schedule, ('checkpoint', 'config'))
         self.schedule = schedule
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
@@ -71,23 +77,19 @@ class ResumedSettingsHook(Hook):
             _check_optimizers(runner, checkpoint)
         elif self.schedule == 'config':
             raise CannotResumeError(
-                f'resume_schedule=config does not work with runner_type={type(runner).__name__}: '
-                'set resume_schedule=checkpoint'
+                f'resume_schedule=config does not work with runner_type={type(runner).__name__}',
+                'Set resume_schedule=checkpoint',
             )
-        length = _compare_length(runner, checkpoint)
+        lines = [*_compare_length(runner, checkpoint), *_compare_wrappers(runner, checkpoint)]
         if self.schedule == 'config':
             _take_schedule(runner, checkpoint)
             runner.logger.info('resume_schedule=config: the schedule is that of the config')
             return
-        self._report(runner, length, list(_compare_schedules(runner, checkpoint)))
-
-    def _report(self, runner: Runner, length: str, ignored: list[str]) -> None:
-        lines = [length] if length else []
-        if ignored:
-            lines.append('These settings come from the checkpoint, not from the config:')
-            lines += [f'  {one}' for one in ignored]
-            lines.append(f'{TAKE_NEW}.')
-            _note(runner, lines)
+        if ignored := [f'  {one}' for one in _compare_schedules(runner, checkpoint)]:
+            told = 'These settings come from the checkpoint, not from the config:'
+            note = [told, *ignored, f'{TAKE_NEW}.']
+            _note(runner, note)
+            lines += note
         if lines:
             runner.logger.warning('\n'.join(['Resumed with another config:', *lines]))
 
@@ -105,10 +107,10 @@ def _check_model(model: nn.Module, checkpoint: dict[str, Any]) -> None:
     wrong += [f'{key} is missing in the checkpoint' for key in match.missing if key in parameters]
     if wrong:
         classes = (checkpoint['meta'].get('dataset_meta') or {}).get('classes') or ()
-        learned = f'The checkpoint has {len(classes)} classes: {first_ten(classes)}. '
+        learned = f'. The checkpoint has {len(classes)} classes: {first_ten(classes)}'
         raise CannotResumeError(
-            f'a training must be resumed with the same model: {first_ten(wrong)}. '
-            f'{learned if classes else ""}{START_ANEW}'
+            f'a training must be resumed with the same model: {first_ten(wrong)}'
+            f'{learned if classes else ""}'
         )
 
 
@@ -116,16 +118,16 @@ def _check_optimizers(runner: Runner, checkpoint: dict[str, Any]) -> None:
     if 'optimizer' not in checkpoint:
         raise CannotResumeError(
             'the checkpoint cannot be resumed: it holds no optimizer state. Best and published '
-            f'checkpoints hold none. {START_ANEW}'
+            'checkpoints hold none'
         )
-    configured = _optimizer_types(runner.cfg.get('optim_wrapper'))
-    learned = _optimizer_types(_read_config(checkpoint).get('optim_wrapper'))
+    learned = _wrappers(_read_config(checkpoint))
+    configured = _wrappers(runner.cfg)
     for place, wrapper, state in _optimizers(runner, checkpoint):
-        kind, before = configured.get(place), learned.get(place)
+        kind, before = (_optimizer_type(one.get(place)) for one in (configured, learned))
         if kind and before and before != kind:  # some take another's state without a word
             raise CannotResumeError(
                 f'{place}: the checkpoint has another kind of optimizer, {before}; the config has '
-                f'{kind}. {START_ANEW}'
+                f'{kind}'
             )
         fresh, saved = wrapper.optimizer.param_groups, state['param_groups']
         sizes = [[len(group['params']) for group in groups] for groups in (fresh, saved)]
@@ -133,7 +135,7 @@ def _check_optimizers(runner: Runner, checkpoint: dict[str, Any]) -> None:
             counts = [f'{sum(one)} parameters in {len(one)} groups' for one in sizes]
             raise CannotResumeError(
                 f'{place} has {counts[0]}, but the checkpoint {counts[1]}: the config trains other '
-                f'parameters, or its paramwise_cfg differs. {START_ANEW}'
+                'parameters, or its paramwise_cfg differs'
             )
         names = [set(groups[0]) for groups in (fresh, saved)]
         # Each version of torch adds settings; an optimizer of another kind also lacks some.
@@ -141,7 +143,7 @@ def _check_optimizers(runner: Runner, checkpoint: dict[str, Any]) -> None:
             differ = ', '.join(sorted(names[0] ^ names[1]))
             raise CannotResumeError(
                 f'{place}: the checkpoint has another kind of optimizer; only one of the two has '
-                f'{differ}. {START_ANEW}'
+                f'{differ}'
             )
 
 
@@ -152,40 +154,52 @@ def _read_config(checkpoint: dict[str, Any]) -> dict[str, Any]:
         return {}
 
 
-def _optimizer_types(settings: Any) -> dict[str, str]:
-    """Return the type of each optimizer that ``optim_wrapper`` names, by its place."""
-    if not isinstance(settings, dict):
+def _wrappers(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the settings of each optimizer wrapper of a config, by their place in it."""
+    given = settings.get('optim_wrapper')
+    if not isinstance(given, dict):
         return {}
-    wrappers = {'': settings} if 'optimizer' in settings else settings
-    types = {
-        f'optim_wrapper.{name}'.rstrip('.'): one['optimizer'].get('type')
+    wrappers = {'': given} if 'optimizer' in given else given
+    return {
+        f'optim_wrapper.{name}'.rstrip('.'): one
         for name, one in wrappers.items()
         if isinstance(one, dict) and isinstance(one.get('optimizer'), dict)
     }
-    return {
-        place: str(getattr(kind, '__name__', kind)).rpartition('.')[2]
-        for place, kind in types.items()
-        if kind is not None
-    }
 
 
-def _compare_length(runner: Any, checkpoint: dict[str, Any]) -> str:
+def _optimizer_type(wrapper: dict[str, Any] | None) -> str:
+    kind = wrapper['optimizer'].get('type') if wrapper else None
+    return '' if kind is None else str(getattr(kind, '__name__', kind)).rpartition('.')[2]
+
+
+def _compare_wrappers(runner: Any, checkpoint: dict[str, Any]) -> Iterator[str]:
+    learned = _wrappers(_read_config(checkpoint))
+    for place, wrapper in _wrappers(runner.cfg).items():
+        for name, default in OF_WRAPPER.items() if place in learned else ():
+            now, before = (one.get(name, default) for one in (wrapper, learned[place]))
+            if now != before:
+                yield _of_config(f'{place}.{name}', now, before)
+
+
+def _of_config(setting: str, now: Any, before: Any) -> str:
+    return f'{setting}: {now} of the config is used, not {before} of the checkpoint.'
+
+
+def _compare_length(runner: Any, checkpoint: dict[str, Any]) -> Iterator[str]:
     by_epoch = isinstance(runner.train_loop, EpochBasedTrainLoop)
     setting, unit = ('max_epochs', 'epoch') if by_epoch else ('max_iters', 'iter')
-    length = getattr(runner.train_loop, setting)
-    done = checkpoint['meta'][unit]
+    length, done = getattr(runner.train_loop, setting), checkpoint['meta'][unit]
+    before = ((checkpoint.get('message_hub') or {}).get('runtime_info') or {}).get(setting)
     if done > length:
         raise CannotResumeError(
             f'the checkpoint is from {unit} {done}, beyond train_cfg.{setting}={length}: '
-            f'nothing is left to train. Raise {setting}, or resume an earlier checkpoint'
+            'nothing is left to train',
+            f'Raise {setting}, or resume an earlier checkpoint',
         )
     if done == length:
-        return f'train_cfg.{setting}={length} is reached: nothing is left to train.'
-    hub = checkpoint.get('message_hub') or {}
-    before = (hub.get('runtime_info') or {}).get(setting)
-    if before is None or before == length:
-        return ''
-    return f'train_cfg.{setting}: {length} of the config is used, not {before} of the checkpoint.'
+        yield f'train_cfg.{setting}={length} is reached: nothing is left to train.'
+    elif before not in (None, length):
+        yield _of_config(f'train_cfg.{setting}', length, before)
 
 
 def _compare_schedules(runner: Any, checkpoint: dict[str, Any]) -> Iterator[str]:
@@ -195,19 +209,18 @@ def _compare_schedules(runner: Any, checkpoint: dict[str, Any]) -> Iterator[str]
             for name in sorted(set(fresh[0]) & set(saved[0]) - {'params'}):
                 if name in ('lr', 'momentum') and f'initial_{name}' in fresh[0]:
                     continue  # the schedule moves it
-                of_config, of_checkpoint = (
-                    [group.get(name) for group in one] for one in (fresh, saved)
+                now, before = (
+                    [_frozen(group.get(name)) for group in one] for one in (fresh, saved)
                 )
-                if _values(of_config) != _values(of_checkpoint):
-                    yield (
-                        f'{place}.optimizer.{name.removeprefix("initial_")}: '
-                        f'{_range(of_checkpoint)}, not {_range(of_config)}'
-                    )
+                if now != before:
+                    setting = f'{place}.optimizer.{name.removeprefix("initial_")}'
+                    yield f'{setting}: {_range(before)}, not {_range(now)}'
     for place, fresh, saved in _schedulers(runner, checkpoint):
         if len(fresh) != len(saved):
             raise CannotResumeError(
                 f'{place} has {len(fresh)} schedules, but the checkpoint {len(saved)}: it cannot '
-                f'continue. {TAKE_NEW}'
+                'continue',
+                TAKE_NEW,
             )
         for index, (scheduler, state) in enumerate(zip(fresh, saved, strict=True)):
             own = scheduler.state_dict()
@@ -215,16 +228,15 @@ def _compare_schedules(runner: Any, checkpoint: dict[str, Any]) -> Iterator[str]
                 differ = ', '.join(sorted((own.keys() ^ state.keys()) - MOVING))
                 raise CannotResumeError(
                     f'{place}.{index} is a {type(scheduler).__name__}, but the checkpoint has '
-                    f'another kind; only one of the two has {differ}. {TAKE_NEW}'
+                    f'another kind; only one of the two has {differ}',
+                    TAKE_NEW,
                 )
             for name in sorted(own.keys() - MOVING):
                 if own[name] != state[name]:
                     unit = ' epochs' if own['by_epoch'] else ' iterations'
                     unit = unit if name in COUNTED else ''
-                    yield (
-                        f'{place}.{index}.{name}: {_plain(state[name])}{unit}, '
-                        f'not {_plain(own[name])}{unit}'
-                    )
+                    values = f'{_plain(state[name])}{unit}, not {_plain(own[name])}{unit}'
+                    yield f'{place}.{index}.{name}: {values}'
 
 
 def _take_schedule(runner: Runner, checkpoint: dict[str, Any]) -> None:
@@ -238,31 +250,21 @@ def _take_schedule(runner: Runner, checkpoint: dict[str, Any]) -> None:
             old.update({name: value for name, value in group.items() if name != 'params'})
         if wrapper.base_param_settings is not None:
             state['base_param_settings'] = wrapper.base_param_settings
-    present = runner.param_schedulers
-    if isinstance(present, dict):
-        states: Any = {name: [one.state_dict() for one in each] for name, each in present.items()}
-    else:
-        states = [one.state_dict() for one in present or ()]
-    checkpoint['param_schedulers'] = states
+    checkpoint['param_schedulers'] = tree_map(
+        lambda one: one.state_dict(), runner.param_schedulers or []
+    )
 
 
 def _step(schedulers: list[Any], iterations: int, epochs: int, epoch_length: int) -> None:
     """Step schedulers as a training does: most know their next value by their last one alone."""
-    by_iteration = [one for one in schedulers if not one.by_epoch]
-    by_epoch = [one for one in schedulers if one.by_epoch]
-    ended = 0
+    # Epochs of another length end with the last iteration.
+    ended = Counter(min(epoch * epoch_length, iterations) for epoch in range(1, epochs + 1))
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')  # of schedulers that step before their optimizer
         for iteration in range(1, iterations + 1):
-            for scheduler in by_iteration:
-                scheduler.step()
-            if ended < epochs and iteration % epoch_length == 0:
-                ended += 1
-                for scheduler in by_epoch:
+            for scheduler in sorted(schedulers, key=lambda one: one.by_epoch):
+                for _ in range(ended[iteration] if scheduler.by_epoch else 1):
                     scheduler.step()
-        for _ in range(ended, epochs):  # of other lengths
-            for scheduler in by_epoch:
-                scheduler.step()
 
 
 def _optimizers(
@@ -274,9 +276,7 @@ def _optimizers(
         return
     for name, one in wrapper.items():
         if name not in state:
-            raise CannotResumeError(
-                f'the checkpoint holds no optimizer for optim_wrapper.{name}. {START_ANEW}'
-            )
+            raise CannotResumeError(f'the checkpoint holds no optimizer for optim_wrapper.{name}')
         yield f'optim_wrapper.{name}', one, state[name]
 
 
@@ -299,9 +299,9 @@ def _note(runner: Any, lines: list[str]) -> None:
         dumped.write_text(note + dumped.read_text(encoding='utf-8'), encoding='utf-8')
 
 
-def _values(settings: list[Any]) -> list[Any]:
-    """Return settings so that lists and tuples of the same values are equal."""
-    return [tuple(one) if isinstance(one, list) else one for one in settings]
+def _frozen(value: Any) -> Any:
+    """Return a tuple for a list, so that both are equal where their values are."""
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _range(values: list[Any]) -> str:

@@ -67,12 +67,13 @@ class RunReportHook(Hook):
             return
         with errors_logged(runner, f'{REPORT} could not be written'):
             notes = runner.message_hub.runtime_info
+            by_epoch = any(getattr(one, 'log_metric_by_epoch', False) for one in runner.hooks)
             page = render_report(
                 Path(runner.work_dir),
                 state=state,
                 facts=self._facts,
                 config=Path(runner.log_dir, 'vis_data/config.py'),
-                unit='epoch' if _counts_epochs(runner) else 'iter',
+                unit='epoch' if by_epoch else 'iter',
                 checkpoints={
                     key.replace('_ckpt', '').replace('_', ' ', 1): notes[key]
                     for key in sorted(notes)
@@ -136,7 +137,3 @@ def _describe(runner: Runner) -> dict[str, dict[str, str]]:
             },
         },
     }
-
-
-def _counts_epochs(runner: Runner) -> bool:
-    return any(getattr(hook, 'log_metric_by_epoch', False) for hook in runner.hooks)
