@@ -52,17 +52,22 @@ class Isolated:
     def _start(self) -> multiprocessing.process.BaseProcess:
         context = multiprocessing.get_context('fork')
         self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_answer, args=(theirs, self._log), daemon=True)
+        ends = self._pipe, theirs
+        self._process = context.Process(target=_answer, args=(*ends, self._log), daemon=True)
         self._process.start()
         theirs.close()
         return self._process
 
 
-def _answer(pipe: Connection, log: TextIO) -> None:
+def _answer(callers: Connection, pipe: Connection, log: TextIO) -> None:
+    callers.close()  # or this process would outlive a caller that is killed
     for standard in (1, 2):
         os.dup2(log.fileno(), standard)
     while True:
-        function, arguments = pipe.recv()
+        try:
+            function, arguments = pipe.recv()
+        except EOFError:
+            return
         try:
             answer = function(*arguments), ''
         except BaseException as error:  # a library may even exit

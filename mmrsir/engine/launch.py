@@ -203,9 +203,7 @@ def _distribute_on_cpu(cfg: Config) -> None:
     if not torch.distributed.is_initialized():
         torch.distributed.init_process_group('gloo')
         atexit.register(_leave_process_group)
-    for settings in walk_settings(cfg.model):
-        if settings.get('type') == 'SyncBN':  # for GPUs alone
-            settings['type'] = 'BN'
+    _replace_sync_bn(cfg.model)
     if cfg.get('model_wrapper_cfg') is None:  # mmengine's default names a GPU for the model
         cfg.model_wrapper_cfg = dict(
             type='MMDistributedDataParallel',
@@ -219,3 +217,10 @@ def _leave_process_group() -> None:
     """End the threads of gloo, which abort the process where they outlive the interpreter."""
     gc.collect()  # the model's wrapper holds the group, and the runner holds the model
     torch.distributed.destroy_process_group()
+
+
+def _replace_sync_bn(model: dict[str, Any]) -> None:
+    """Turn SyncBN, which exists on GPUs only, into BN."""
+    for settings in walk_settings(model):
+        if settings.get('type') == 'SyncBN':
+            settings['type'] = 'BN'

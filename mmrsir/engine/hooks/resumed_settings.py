@@ -56,8 +56,8 @@ class ResumedSettingsHook(Hook):
     """Says which settings hold when a training is resumed, and refuses what cannot be meant.
 
     mmengine takes learning rates, their schedule and all other settings of the optimizer from the
-    checkpoint. It takes the length of the training, the accumulation and the clipping of gradients
-    from the config. It says neither.
+    checkpoint. It takes the length of the training, and how gradients are accumulated and clipped,
+    from the config. It does both in silence.
 
     Args:
         schedule: ``'checkpoint'`` does as mmengine. ``'config'`` takes settings and schedule of the
@@ -87,9 +87,8 @@ class ResumedSettingsHook(Hook):
             return
         if ignored := [f'  {one}' for one in _compare_schedules(runner, checkpoint)]:
             told = 'These settings come from the checkpoint, not from the config:'
-            note = [told, *ignored, f'{TAKE_NEW}.']
-            _note(runner, note)
-            lines += note
+            lines += [told, *ignored, f'{TAKE_NEW}.']
+            _note(runner, lines)
         if lines:
             runner.logger.warning('\n'.join(['Resumed with another config:', *lines]))
 
