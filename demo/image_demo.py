@@ -20,7 +20,7 @@ from mmrsir import replacements
 from mmrsir.apis import Predictor
 from mmrsir.checkpoints import safe_loading
 from mmrsir.datasets.loading.headers import num_frames, open_image
-from mmrsir.datasets.loading.image_files import count_reasons, is_image, walk
+from mmrsir.datasets.loading.image_files import VIDEO, count_reasons, is_image, walk, why_unreadable
 from mmrsir.engine.config_files import run_name
 from mmrsir.utils.errors import InvalidValueError, plain_errors
 from mmrsir.utils.missing import check_file
@@ -97,10 +97,13 @@ def list_pictures(path: Path, out_dir: Path) -> tuple[list[Path] | None, list[st
         left_out = count_reasons(set(files).difference(pictures))
         if not pictures:
             raise InvalidValueError(
-                f'{path} has no picture: {"; ".join(left_out) or "it is empty"}'
+                f'{path} has no picture: '
+                f'{"; ".join(left_out) or ("all is in --out-dir" if found else "it is empty")}'
             )
         return pictures, left_out
     check_file('input', str(path))
+    if why_unreadable(path) not in ('', VIDEO):
+        raise InvalidValueError(f'{path}: {why_unreadable(path)}')
     if not is_image(path):
         return None, []
     is_animation = path.suffix.lower() == '.gif' and _num_frames(path) > 1

@@ -234,6 +234,8 @@ def test_demo_draws_a_video(image_demo, tmp_path):
     [
         ('none.jpg', None, 'none.jpg does not exist'),
         ('text.mp4', b'no video', 'neither a picture nor a video'),
+        ('photo.heic', b'no video', 'HEIC is not read: save it as JPEG or PNG'),
+        ('empty.jpg', b'', 'the file is empty'),
     ],
 )
 def test_demo_says_what_it_cannot_read(image_demo, tmp_path, capsys, name, content, message):

@@ -53,6 +53,8 @@ def nearest(path: str | Path, folder: str | Path | None = None) -> str:
     another computer.
     """
     wanted = os.path.expanduser(str(path))
+    if os.path.islink(wanted):
+        return f': it links to {os.readlink(wanted)}, which is not there'
     for candidate in _readings(wanted):
         found = _resolve(candidate)
         if found is not None:

@@ -50,6 +50,9 @@ def test_missing_checkpoint_is_named_before_anything_is_built(tmp_path):
     with pytest.raises(FileNotFoundError, match='did you mean .*epoch_1.pth'):
         check_file('checkpoint', str(tmp_path / 'epoch_11.pth'))
     check_file('checkpoint', 'https://example.org/epoch_11.pth')
+    (tmp_path / 'last.pth').symlink_to('gone.pth')
+    with pytest.raises(FileNotFoundError, match='it links to gone.pth, which is not there'):
+        check_file('checkpoint', str(tmp_path / 'last.pth'))
     with pytest.raises(FileNotFoundError, match='is a folder: name a file in it'):
         check_file('checkpoint', str(tmp_path))
 

@@ -162,6 +162,11 @@ def test_an_optimizer_without_a_learning_rate_is_named():
         build_without_settings(small_model(), NoDefault, layer_decay_rate=0.5)
 
 
+def test_an_optimizer_without_weight_decay_is_named_where_a_rule_multiplies_it():
+    with pytest.raises(ValueError, match=r'set optim_wrapper\.optimizer\.weight_decay'):
+        build_without_settings(small_model(), 'SGD', norm_decay_mult=0.0)
+
+
 @pytest.mark.parametrize('rate', [0, -0.5, 1.5])
 def test_rate_out_of_range_is_refused(rate):
     with pytest.raises(ValueError, match='layer_decay_rate'):

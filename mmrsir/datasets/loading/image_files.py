@@ -19,6 +19,7 @@ _UNREADABLE = {
     '.svg': 'SVG is not read: save it as PNG',
     '.pdf': 'PDF is not read: save its pages as PNG',
 }
+VIDEO = 'a video'
 _VIDEOS = ('.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v', '.mpg', '.mpeg', '.wmv')
 
 
@@ -55,7 +56,7 @@ def walk(folder: str | Path) -> Iterator[str]:
 def why_unreadable(path: str | Path) -> str:
     """Return why a picture or film cannot be read as an image; empty for what is neither."""
     suffix = Path(path).suffix.lower()
-    return 'a video' if suffix in _VIDEOS else _UNREADABLE.get(suffix, '')
+    return VIDEO if suffix in _VIDEOS else _UNREADABLE.get(suffix, '')
 
 
 def count_reasons(paths: Iterable[str | Path]) -> list[str]:

@@ -92,6 +92,8 @@ class Reading:
 
     def pixels(self, data: bytes) -> Pixels:
         """Decode to the values and the type that the file has."""
+        if not data:
+            raise BrokenImageError('the file is empty')
         form = next((name for name, start in SIGNATURES.items() if start.match(data)), '')
         try:
             if self.backend != 'cv2':

@@ -36,7 +36,15 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
                 f'layer_decay_rate={self.layer_decay_rate} must be above 0 and at most 1'
             )
         rules.setdefault('custom_keys', {})  # without any rule mmengine would skip add_params
-        super().__init__(optim_wrapper_cfg, rules)
+        try:
+            super().__init__(optim_wrapper_cfg, rules)
+        except ValueError as error:
+            if 'base_wd' not in str(error):
+                raise
+            raise InvalidValueError(
+                'paramwise_cfg multiplies a weight decay, and the optimizer has none: set '
+                'optim_wrapper.optimizer.weight_decay, 0 for none'
+            ) from error
         self.base_lr: float | None = self.optimizer_cfg.get('lr')  # what the rules multiply
         if self.base_lr is None:
             self.base_lr = _default_learning_rate(self.optimizer_cfg['type'])
