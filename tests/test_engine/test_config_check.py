@@ -335,15 +335,20 @@ def small_model():
     return model
 
 
-def test_pattern_that_matches_nothing_warns_with_the_nearest_name(caplog):
-    MMLogger.get_instance('patterns').addHandler(caplog.handler)
+@pytest.fixture
+def warned(caplog):
+    """A function that returns the warnings so far."""
+    MMLogger.get_instance('config_check').addHandler(caplog.handler)
+    return lambda: [one.getMessage() for one in caplog.records if one.levelno == logging.WARNING]
+
+
+def test_pattern_that_matches_nothing_warns_with_the_nearest_name(warned):
     model = small_model()
     model.scale = nn.Parameter(torch.ones(1))
     keys = {'backbon.': {}, '.peg': {}, 'haed': {}, '.scale': {}, '.head': {}}
     cfg = Config(dict(optim_wrapper=dict(paramwise_cfg=dict(custom_keys=keys))))
     check_model(model, cfg)
-    warnings = [one.getMessage() for one in caplog.records if one.levelno == logging.WARNING]
-    assert warnings == [
+    assert warned() == [
         "paramwise_cfg.custom_keys: 'backbon.' matches no parameter; did you mean 'backbone'?",
         "paramwise_cfg.custom_keys: 'haed' matches no parameter; did you mean 'head'?",
         "paramwise_cfg.custom_keys: '.head' matches no parameter; did you mean 'head'?",
@@ -373,26 +378,21 @@ def heads(**numbers):
     return model
 
 
-def test_heads_with_other_classes_than_the_data_are_named(caplog):
+def test_heads_with_other_classes_than_the_data_are_named(warned):
     numbers = dict(rpn_head=1, backbone=7, semantic_head=54, agnostic_head=80)
     model = heads(bbox_head=80, mask_head=1, **numbers)
-    MMLogger.get_instance('classes').addHandler(caplog.handler)
     check_classes(model, 'train_dataloader', ('screw',))
     check_classes(model, 'train_dataloader', None)
-    (warning,) = (one for one in caplog.records if one.levelno == logging.WARNING)
-    assert warning.getMessage() == (
+    assert warned() == [
         'model.bbox_head.num_classes=80, but the data set of train_dataloader has 1 classes: '
         'screw. If this head predicts them, set num_classes=1'
-    )
+    ]
 
 
-def test_validation_that_lacks_classes_gives_no_reason_to_change_the_head(caplog):
-    MMLogger.get_instance('classes').addHandler(caplog.handler)
+def test_validation_that_lacks_classes_gives_no_reason_to_change_the_head(warned):
     check_classes(heads(head=2), 'val_dataloader', ('screw',))
-    (warning,) = (one for one in caplog.records if one.levelno == logging.WARNING)
-    assert warning.getMessage().endswith(
-        'Make sure that its labels stand for the same classes as in training'
-    )
+    (warning,) = warned()
+    assert warning.endswith('Make sure that its labels stand for the same classes as in training')
 
 
 def test_one_name_is_no_list_of_classes():
