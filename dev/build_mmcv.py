@@ -144,7 +144,7 @@ def precompile_header(folder: Path, standard: str) -> list[str]:
     """
     from torch.utils.cpp_extension import include_paths
 
-    compiler = shlex.split(os.environ.get('CXX', 'c++'))
+    compiler = machine.compiler()
     if 'Free Software Foundation' not in output_of(*compiler, '--version'):
         note(f'{compiler[0]} is not gcc, so compiling mmcv takes about 30 minutes on 2 cores.')
         return []

@@ -77,12 +77,13 @@ def get_python() -> Path:
     environment = {**os.environ, 'UV_PYTHON_INSTALL_DIR': str(cache() / 'python')}
     try:
         uv = str(get_uv())
-        install = [uv, 'python', 'install', '--no-bin', '--no-config', PYTHON]
-        done = subprocess.run(install, env=environment, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            raise NoPythonError(' '.join(done.stderr.split())[:300])
-        find = [uv, 'python', 'find', '--managed-python', '--no-project', '--no-config', PYTHON]
-        found = subprocess.run(find, env=environment, capture_output=True, text=True, check=True)
-    except (OSError, zipfile.BadZipFile, subprocess.CalledProcessError) as error:
+        for arguments in (['install', '--no-bin'], ['find', '--managed-python', '--no-project']):
+            command = [uv, 'python', *arguments, '--no-config', PYTHON]
+            done = subprocess.run(
+                command, env=environment, capture_output=True, text=True, check=False
+            )
+            if done.returncode != 0:
+                raise NoPythonError(' '.join(done.stderr.split())[:300])
+    except (OSError, zipfile.BadZipFile) as error:
         raise NoPythonError(str(error)) from error
-    return Path(found.stdout.strip())
+    return Path(done.stdout.strip())

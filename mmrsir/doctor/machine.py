@@ -61,15 +61,19 @@ def cpp_standard(torch_version: str) -> str:
     return 'c++20' if release(torch_version) >= FIRST_CPP20_TORCH else 'c++17'
 
 
+def compiler() -> list[str]:
+    return shlex.split(os.environ.get('CXX', 'c++'))
+
+
 def compiler_problem(torch_version: str) -> str | None:
     standard = cpp_standard(torch_version)
     lines, gcc = CPP_PROBES[standard]
-    compiler = shlex.split(os.environ.get('CXX', 'c++'))
-    if shutil.which(compiler[0]) is None:
-        return f'There is no C++ compiler ({compiler[0]}): install the package g++ or gcc-c++.'
-    command = [*compiler, f'-std={standard}', '-fsyntax-only', '-x', 'c++', '-']
+    name = compiler()[0]
+    if shutil.which(name) is None:
+        return f'There is no C++ compiler ({name}): install the package g++ or gcc-c++.'
+    command = [*compiler(), f'-std={standard}', '-fsyntax-only', '-x', 'c++', '-']
     probe = subprocess.run(command, input=lines, capture_output=True, text=True, check=False)
     if probe.returncode == 0:
         return None
     error = ' '.join(probe.stderr.split())
-    return f'{compiler[0]} cannot compile {standard.upper()}; install gcc {gcc} or newer: {error}'
+    return f'{name} cannot compile {standard.upper()}; install gcc {gcc} or newer: {error}'
