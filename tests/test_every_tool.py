@@ -18,7 +18,7 @@ COMMANDS = {
         '../benchmarks/benchmark.py config:{config} --sizes 64:1 --steps forward --repeats 1',
         '*.png',
     ),
-    'get_flops': ('analysis_tools/get_flops.py {config} --shape 64 96', None),
+    'get_flops': ('analysis_tools/get_flops.py {config} --shape 64', None),
     'export': ('deployment/export.py {config} {checkpoint} {part} --sizes 64x96:2', '*_*.*'),
     'check_dataset': ('misc/check_dataset.py {config} --workers 1', None),
     'publish_model': ('model_converters/publish_model.py {checkpoint} model', 'model-*.pth'),

@@ -5,8 +5,10 @@ import pytest
 import torch
 from PIL import Image
 
-from mmrsir.models import PyramidTransformer
+from mmrsir.models import PyramidTransformer, RSIRTransformer
 from mmrsir.visualization.receptive_field import covered_area, draw_fields, receptive_fields
+
+from ..helpers.commands import tool
 
 ARCH = dict(embed_dims=8, depths=(2, 1), num_heads=(2, 2))
 
@@ -62,3 +64,15 @@ def test_gradients_are_those_of_all_channels():
     strength = images.grad.abs().sum(1)[0]
     np.testing.assert_allclose(last.gradient, (strength / strength.max()).numpy(), atol=1e-6)
     assert last.area == pytest.approx(covered_area(strength))
+
+
+def test_two_runs_of_one_config_can_be_compared(tmp_path):
+    weights = RSIRTransformer('nano', out_indices=(3,)).state_dict()
+    Image.new('RGB', (32, 32)).save(tmp_path / 'photo.png')
+    models = []
+    for run in ('one', 'two'):
+        (tmp_path / run).mkdir()
+        torch.save(weights, tmp_path / run / 'epoch_1.pth')
+        models.append(f'cls/rsir_n_shapes={run}/epoch_1.pth')
+    said = tool('visualization/receptive_field.py', 'photo.png', *models, folder=tmp_path)
+    assert 'cls_rsir_n_shapes, one_epoch_1' in said and 'cls_rsir_n_shapes, two_epoch_1' in said

@@ -9,7 +9,7 @@ import argparse
 from mmrsir import replacements
 from mmrsir.analysis.flops import count_config
 from mmrsir.engine import launch
-from mmrsir.utils.errors import plain_errors
+from mmrsir.utils.errors import InvalidValueError, plain_errors
 
 PAPER_SHAPES = {'mmdet': (800, 1280), 'mmseg': (512, 2048), 'mmpretrain': (224, 224)}
 
@@ -21,14 +21,18 @@ def main() -> None:
     parser.add_argument(
         '--shape',
         type=int,
-        nargs=2,
-        metavar=('HEIGHT', 'WIDTH'),
-        help="image size in pixels (default: the paper's for the task)",
+        nargs='+',
+        metavar='SIDE',
+        help="height and width in pixels, or the side of a square (default: the paper's for the "
+        'task)',
     )
     args = parser.parse_args()
 
     cfg = launch.read_config(args.config, args.cfg_options)
-    height, width = args.shape or PAPER_SHAPES[cfg.default_scope]
+    shape = args.shape or PAPER_SHAPES[cfg.default_scope]
+    if len(shape) > 2:
+        raise InvalidValueError(f'--shape {" ".join(map(str, shape))} must be one side or two')
+    height, width = shape[0], shape[-1]
     cost = count_config(cfg, height, width)
     print(f'{args.config} at {height} x {width}:')
     print(f'  parameters {cost.params / 1e6:.2f} M')

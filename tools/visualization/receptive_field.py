@@ -15,6 +15,7 @@ from rich.progress import track
 from mmrsir import replacements
 from mmrsir.checkpoints import safe_loading
 from mmrsir.engine import launch
+from mmrsir.engine.config_files import run_name
 from mmrsir.utils.errors import InvalidValueError, plain_errors
 from mmrsir.visualization.backbone import build_backbone, normalize, read_picture
 from mmrsir.visualization.receptive_field import Field, draw_fields, receptive_fields
@@ -52,7 +53,8 @@ def main() -> None:
         config, _, checkpoint = model.partition('=')
         cfg = launch.read_config(config, None)
         backbone = build_backbone(cfg, checkpoint or None)
-        name = f'{Path(config).stem}\n{Path(checkpoint).stem or "random weights"}'
+        weights = run_name(config, checkpoint) if checkpoint else 'random weights'
+        name = f'{run_name(config)}\n{weights}'
         if name in fields:
             raise InvalidValueError(f'two models have the name {" ".join(name.split())}')
         of_blocks = track(

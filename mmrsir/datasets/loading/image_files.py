@@ -44,13 +44,23 @@ def is_image(path: str | Path) -> bool:
 
 
 def walk(folder: str | Path) -> Iterator[str]:
-    """Yield the files below a folder, as sorted paths below it; hidden ones are left out."""
+    """Yield the files below a folder, as sorted paths below it; hidden ones are left out.
+
+    So are links to a folder that they are in, which have no end.
+    """
     for parent, folders, names in os.walk(folder, followlinks=True):
-        folders[:] = sorted(one for one in folders if not one.startswith('.'))
+        folders[:] = sorted(
+            one for one in folders if not one.startswith('.') and not _leads_back(Path(parent, one))
+        )
         below = os.path.relpath(parent, folder)
         for name in sorted(names):
             if not name.startswith('.'):
                 yield name if below == '.' else os.path.join(below, name)
+
+
+def _leads_back(folder: Path) -> bool:
+    above = folder.absolute().parents
+    return folder.is_symlink() and folder.resolve() in [one.resolve() for one in above]
 
 
 def why_unreadable(path: str | Path) -> str:
