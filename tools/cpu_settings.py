@@ -3,7 +3,7 @@
 - Threads of OpenMP that spin while they wait are faster where nothing else runs. Where other
   processes want the cores, spinning threads take them away from each other and from the rest.
 - The C library gives freed memory back to the system, which must clear each page of it anew for
-  the next step. A process that keeps it trains up to 16 % faster on the CPU (docs/performance.md).
+  the next step. A process that keeps it trains faster on the CPU (docs/performance.md).
 """
 
 import ctypes
