@@ -1,6 +1,7 @@
 """Writing a model for another program, and loading what was written."""
 
 import json
+import warnings
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
@@ -65,7 +66,9 @@ def any_size() -> AbstractContextManager[None]:
 
 def load_torch(path: str | Path) -> Outputs:
     """Load what :func:`export_torch` wrote, as a function of images."""
-    return torch.export.load(path).module()
+    with warnings.catch_warnings():  # torch reads weights from bytes
+        warnings.filterwarnings('ignore', 'The given buffer is not writable', UserWarning)
+        return torch.export.load(path).module()
 
 
 def load_onnx(path: str | Path) -> Outputs:
