@@ -44,6 +44,11 @@ def load_checkpoint(address: str, map_location: Any = 'cpu') -> Any:
     return loaders[prefix](address, map_location)
 
 
+def load_from_local(filename: str, map_location: Any = None) -> Any:
+    # mmengine's log names a loader by what follows `load_from_`.
+    return load_file(filename, map_location)
+
+
 def load_from_http(filename: str, map_location: Any = None) -> Any:
     """Read a checkpoint from the web, which is kept in the cache of ``torch.hub``."""
     path = Path(torch.hub.get_dir(), 'checkpoints', os.path.basename(urlsplit(filename).path))
@@ -93,7 +98,7 @@ def load_from_pavi(filename: str, map_location: Any = None) -> Any:
 
 # Patterns of how an address begins, as mmengine has them.
 LOADERS: dict[str, Callable[..., Any]] = {
-    '': load_file,
+    '': load_from_local,
     'http://': load_from_http,
     'https://': load_from_http,
     'modelzoo://': load_from_list,

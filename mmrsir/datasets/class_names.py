@@ -135,11 +135,10 @@ def names_of_folders(labels: dict[str, int], root: str) -> tuple[str | None, ...
         folder, _, rest = path.removeprefix(root).lstrip('/').partition('/')
         folders[label].add(folder if rest else '')
     owners = Counter(name for names in folders.values() for name in names)
-    count = max(folders, default=-1) + 1
-    found: list[str | None] = []
-    for label in range(count):
-        name, *others = folders[label] or ['']
-        found.append(name if name and not others and owners[name] == 1 else None)
+    found: list[str | None] = [None] * (max(folders, default=-1) + 1)
+    for label, (name, *others) in folders.items():
+        if label >= 0 and name and not others and owners[name] == 1:
+            found[label] = name
     return tuple(found)
 
 

@@ -53,7 +53,7 @@ def nearest(path: str | Path, folder: str | Path | None = None) -> str:
     another computer.
     """
     wanted = os.path.expanduser(str(path))
-    if os.path.islink(wanted):
+    if os.path.islink(wanted) and not os.path.exists(wanted):
         return f': it links to {os.readlink(wanted)}, which is not there'
     for candidate in _readings(wanted):
         found = _resolve(candidate)

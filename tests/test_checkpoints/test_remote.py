@@ -8,6 +8,7 @@ from threading import Thread
 
 import pytest
 import torch
+from mmengine.logging import MMLogger
 from mmengine.runner import CheckpointLoader
 from safetensors.torch import save
 
@@ -47,6 +48,14 @@ def server(folder, tmp_path, monkeypatch):
 def test_every_loader_is_ours():
     loaders = CheckpointLoader._schemes.values()
     assert {loader.__module__.partition('.')[0] for loader in loaders} == {'mmrsir'}
+
+
+def test_mmengines_log_names_the_kind_of_address(tmp_path, caplog):
+    path = tmp_path / 'model.pth'
+    torch.save(WEIGHTS, path)
+    MMLogger.get_instance(str(tmp_path)).addHandler(caplog.handler)
+    CheckpointLoader.load_checkpoint(str(path))
+    assert f'Loads checkpoint by local backend from path: {path}' in caplog.text
 
 
 @pytest.mark.parametrize('suffix', ['pth', 'safetensors'])

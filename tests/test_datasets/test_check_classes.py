@@ -2,10 +2,12 @@
 
 import json
 import re
+import tracemalloc
 
 import pytest
 
 from mmrsir.datasets.check.findings import to_json, to_text
+from mmrsir.datasets.class_names import names_of_folders
 
 from ..helpers.checked_sets import (
     CATEGORIES,
@@ -233,3 +235,14 @@ def test_table_of_many_classes_shows_the_rarest(tmp_path):
     text = to_text(reports(config('coco', root, names)))
     assert 'the rarest 30 of 40 classes' in text
     assert 'c29 ' in text and 'c30 ' not in text
+
+
+def test_a_label_that_is_far_too_large_costs_little_memory():
+    tracemalloc.start()
+    try:
+        names = names_of_folders({'/data/oak/0.png': 0, '/data/pine/0.png': 10**5}, '/data')
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert (len(names), names[0], names[1], names[-1]) == (10**5 + 1, 'oak', None, 'pine')
+    assert most < 32 * 10**5

@@ -336,9 +336,10 @@ def small_model():
 
 
 @pytest.fixture
-def warned(caplog):
+def warned(caplog, request):
     """A function that returns the warnings so far."""
-    MMLogger.get_instance('config_check').addHandler(caplog.handler)
+    # A new logger is the current one, whatever other tests have made since.
+    MMLogger.get_instance(request.node.nodeid).addHandler(caplog.handler)
     return lambda: [one.getMessage() for one in caplog.records if one.levelno == logging.WARNING]
 
 

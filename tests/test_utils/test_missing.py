@@ -75,3 +75,9 @@ def test_slashes_too_many_are_no_further_reasons(name, folder):
     assert said.startswith(f'; did you mean {folder}/día uno?')
     assert 'capital and small' in said
     assert '%20' not in said
+
+
+def test_a_link_to_a_file_in_place_of_a_folder_is_not_called_gone(tmp_path):
+    (tmp_path / 'images.zip').touch()
+    (tmp_path / 'images').symlink_to('images.zip')
+    assert 'not there' not in nearest(tmp_path / 'images')
