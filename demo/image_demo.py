@@ -102,9 +102,9 @@ def list_pictures(path: Path, out_dir: Path) -> tuple[list[Path] | None, list[st
             )
         return pictures, left_out
     check_file('input', str(path))
-    if why_unreadable(path) not in ('', VIDEO):
-        raise InvalidValueError(f'{path}: {why_unreadable(path)}')
     if not is_image(path):
+        if why_unreadable(path) not in ('', VIDEO):
+            raise InvalidValueError(f'{path}: {why_unreadable(path)}')
         return None, []
     is_animation = path.suffix.lower() == '.gif' and _num_frames(path) > 1
     return None if is_animation else [path], []

@@ -217,6 +217,11 @@ def test_demo_draws_a_picture(image_demo, picture_file, folder):
     assert {path.name for path in out_dir.iterdir()} == {'noise.png', 'predictions.json'}
 
 
+def test_demo_draws_a_picture_whose_suffix_is_that_of_another_format(image_demo, tmp_path):
+    Image.fromarray(PICTURE).save(tmp_path / 'phone.heic', 'JPEG')
+    assert (image_demo(tmp_path / 'phone.heic', 'cls') / 'phone.png').is_file()
+
+
 def test_demo_draws_a_video(image_demo, tmp_path):
     code = cv2.VideoWriter.fourcc(*'MJPG')
     writer = cv2.VideoWriter(str(tmp_path / 'video.avi'), code, 10, (90, 60))
