@@ -162,6 +162,18 @@ def test_picture_of_many_classes_has_those_with_errors(tmp_path, monkeypatch):
     assert 'class 0' in names and f'class {len(matrix) - 1}' in names
 
 
+def test_numbers_on_faint_colours_are_dark(tmp_path, monkeypatch):
+    drawn = SimpleNamespace()
+    monkeypatch.setattr(
+        'matplotlib.figure.Figure.savefig', lambda figure, *a, **k: setattr(drawn, 'it', figure)
+    )
+    matrix = torch.full((10, 10), 10) + 2 * torch.eye(10, dtype=torch.int64)  # 10 % and 12 %
+    plot_confusion(matrix, [f'class {i}' for i in range(10)], 'images', tmp_path / 'a.png')
+    texts = drawn.it.axes[0].texts
+    assert len(texts) == 100
+    assert {text.get_color() for text in texts} == {'black'}
+
+
 def test_a_data_set_without_names_of_classes_is_refused():
     runner = SimpleNamespace(test_dataloader=SimpleNamespace(dataset=SimpleNamespace(metainfo={})))
     with pytest.raises(UserError, match='has no class names: set its metainfo='):

@@ -29,13 +29,13 @@ def plot_confusion(
         errors = matrix.sum(0) + totals - 2 * matrix.diagonal()
         shown = errors.argsort(descending=True, stable=True)[:MAX_CLASSES].sort()[0]
         title += f'\nthe {MAX_CLASSES} classes of {len(classes)} with the most errors'
-    names = [classes[index] for index in shown]
+    names, drawn_shares = [classes[index] for index in shown], shares[shown][:, shown].numpy()
     side = max(4.5, 0.3 * len(names) + 2)
     with fonts_for(names):
         figure = Figure(figsize=(side + 1, side), layout='constrained')
         figure.suptitle(title)
         axes = figure.subplots()
-        drawn = ConfusionMatrixDisplay(shares[shown][:, shown].numpy(), display_labels=names).plot(
+        drawn = ConfusionMatrixDisplay(drawn_shares, display_labels=names).plot(
             include_values=len(names) <= MAX_NUMBERED,
             cmap='Blues',
             xticks_rotation='vertical',
@@ -45,6 +45,9 @@ def plot_confusion(
             im_kw=dict(vmin=0, vmax=100),
             text_kw=dict(fontsize=8),
         )
+        if drawn.text_ is not None:  # scikit-learn takes the largest share for the darkest colour
+            for text, share in zip(drawn.text_.flat, drawn_shares.flat, strict=True):
+                text.set_color('white' if share > 50 else 'black')
         figure.colorbar(drawn.im_, label='% of the true class', shrink=0.7)
         axes.set_yticklabels(
             f'{name} ({int(totals[i]):,})' for i, name in zip(shown, names, strict=True)
