@@ -11,10 +11,12 @@ from mmpretrain.structures import DataSample
 from torch import nn
 
 from mmrsir.apis import Predictor
+from mmrsir.checkpoints.reading import CheckpointMismatchError
 from mmrsir.deployment import comparison, export
 from mmrsir.deployment.parts import Backbone, take_part
 from mmrsir.engine.config_files import read_file
 from mmrsir.models import RSIRTransformer
+from tools.deployment import export as export_tool
 
 from ..helpers.commands import ROOT, run_here
 
@@ -245,6 +247,23 @@ def test_an_export_may_differ_as_torch_does_but_not_everywhere(comparisons, agre
 def test_a_part_of_another_task_is_refused():
     with pytest.raises(ValueError, match="part='segmentor' is unknown; allowed: 'classifier'"):
         take_part(RSIRTransformer(ARCH), 'mmpretrain', 'segmentor')
+
+
+def test_a_backbone_is_exported_from_its_weights_alone(tmp_path):
+    config, path = 'cls/rsir_n_shapes', str(tmp_path / 'backbone.pth')
+    weights = {
+        f'backbone.{key}': torch.full_like(value, 0.5)
+        for key, value in RSIRTransformer('nano', out_indices=(3,)).state_dict().items()
+    }
+    torch.save(dict(state_dict=weights), path)
+    loaded = export_tool.load(config, path, 'backbone').model.backbone.state_dict()
+    assert all((value == 0.5).all() for value in loaded.values())
+    with pytest.raises(CheckpointMismatchError, match=r'no weights for head\.fc'):
+        export_tool.load(config, path, 'classifier')
+    del weights['backbone.patch_embed.projection.bias']
+    torch.save(dict(state_dict=weights), path)
+    with pytest.raises(CheckpointMismatchError, match=r'no weights for patch_embed\.projection'):
+        export_tool.load(config, path, 'backbone')
 
 
 @pytest.mark.slow

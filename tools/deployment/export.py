@@ -16,6 +16,7 @@ import torch
 from mmrsir import replacements
 from mmrsir.apis import Predictor
 from mmrsir.checkpoints import safe_loading
+from mmrsir.checkpoints.reading import check_complete, load_pretrained
 from mmrsir.deployment import comparison, export, precision, whole_detector
 from mmrsir.deployment.accuracy import Measured, measure
 from mmrsir.deployment.detector import Detector
@@ -79,7 +80,7 @@ def read_arguments() -> argparse.Namespace:
 def main() -> None:
     replacements.enable()
     args = read_arguments()
-    predictor = Predictor(args.config, args.checkpoint, device='cpu')
+    predictor = load(args.config, args.checkpoint, args.part)
     scope = predictor.cfg.default_scope
     args.part = args.part or OF_LIBRARY[scope][0]
     part = take_part(predictor.model, scope, args.part)
@@ -114,6 +115,16 @@ def main() -> None:
         )
     if args.precision != 'fp32':
         report_loss(predictor, out_file, args)
+
+
+def load(config: str, checkpoint: str | None, part: str | None) -> Predictor:
+    """Load a model; for its backbone alone, the checkpoint needs no weights of a head."""
+    if part != 'backbone' or checkpoint is None:
+        return Predictor(config, checkpoint, device='cpu')
+    predictor = Predictor(config, checkpoint, device='cpu', min_matched=0)
+    backbone = predictor.model.backbone
+    check_complete(load_pretrained(backbone, checkpoint), backbone, checkpoint)
+    return predictor
 
 
 def check_precision(args: argparse.Namespace) -> None:
