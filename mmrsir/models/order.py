@@ -92,7 +92,8 @@ def fill_windows(order_BL: Tensor, window_tokens: int) -> Tensor:
     num_windows = (num_tokens + window_tokens - 1) // window_tokens
     # An index rather than a slice: no size is then a special case to a compiler.
     slots_M = torch.arange(num_windows * window_tokens, device=order_BL.device)
-    return order_BL.index_select(1, slots_M - window_tokens * (slots_M >= num_tokens))
+    slots_M = torch.where(slots_M < num_tokens, slots_M, slots_M - window_tokens)
+    return order_BL.index_select(1, slots_M)
 
 
 def compose(inverse_BL: Tensor, target_BM: Tensor) -> Tensor:
