@@ -31,7 +31,7 @@ from mmrsir.utils.errors import InvalidValueError, UserError, plain_errors
 
 ROOT = Path(__file__).parents[1]
 MUTANTS = Path(__file__).with_name('mutants.yml')
-COPIED = ('mmrsir', 'tests', 'configs', 'pyproject.toml')
+COPIED = ('mmrsir', 'tests', 'tools', 'configs', 'pyproject.toml')
 TESTS_FAILED = 1  # pytest's exit code
 
 

@@ -91,6 +91,7 @@ def test_two_machines_log_to_one_folder(on_two_machines):
     assert [path.name for path in folder.glob('*.log')] == [f'{folder.name}.log']
 
 
+@pytest.mark.slow
 def test_two_processes_test_like_one(on_one_machine, shapes, tmp_path):
     options = ['--cfg-options', *on_data('mmdet', shapes)]
     command = (CONFIG, on_one_machine / 'epoch_1.pth')
