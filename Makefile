@@ -34,7 +34,7 @@ test-slow: setup
 
 test-all: setup
 	@echo 'Running all tests, two at a time.'
-	@OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n 2 --dist worksteal -m "slow or not slow"
+	@OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n 2 -m "slow or not slow"
 
 mutants: setup
 	@OMP_NUM_THREADS=1 .venv/bin/python dev/mutation_check.py
