@@ -72,15 +72,16 @@ class ResumedSettingsHook(Hook):
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         if not runner._resume:
             return
+        learned = _wrappers(_read_config(checkpoint))
         if isinstance(runner, Runner):  # mmengine's FlexibleRunner has no whole model yet
             _check_model(unwrap(runner.model), checkpoint)
-            _check_optimizers(runner, checkpoint)
+            _check_optimizers(runner, checkpoint, learned)
         elif self.schedule == 'config':
             raise CannotResumeError(
                 f'resume_schedule=config does not work with runner_type={type(runner).__name__}',
                 'Set resume_schedule=checkpoint',
             )
-        lines = [*_compare_length(runner, checkpoint), *_compare_wrappers(runner, checkpoint)]
+        lines = [*_compare_length(runner, checkpoint), *_compare_wrappers(runner, learned)]
         if self.schedule == 'config':
             _take_schedule(runner, checkpoint)
             runner.logger.info('resume_schedule=config: the schedule is that of the config')
@@ -113,13 +114,14 @@ def _check_model(model: nn.Module, checkpoint: dict[str, Any]) -> None:
         )
 
 
-def _check_optimizers(runner: Runner, checkpoint: dict[str, Any]) -> None:
+def _check_optimizers(
+    runner: Runner, checkpoint: dict[str, Any], learned: dict[str, dict[str, Any]]
+) -> None:
     if 'optimizer' not in checkpoint:
         raise CannotResumeError(
             'the checkpoint cannot be resumed: it holds no optimizer state. Best and published '
             'checkpoints hold none'
         )
-    learned = _wrappers(_read_config(checkpoint))
     configured = _wrappers(runner.cfg)
     for place, wrapper, state in _optimizers(runner, checkpoint):
         kind, before = (_optimizer_type(one.get(place)) for one in (configured, learned))
@@ -171,8 +173,7 @@ def _optimizer_type(wrapper: dict[str, Any] | None) -> str:
     return '' if kind is None else str(getattr(kind, '__name__', kind)).rpartition('.')[2]
 
 
-def _compare_wrappers(runner: Any, checkpoint: dict[str, Any]) -> Iterator[str]:
-    learned = _wrappers(_read_config(checkpoint))
+def _compare_wrappers(runner: Any, learned: dict[str, dict[str, Any]]) -> Iterator[str]:
     for place, wrapper in _wrappers(runner.cfg).items():
         for name, default in OF_WRAPPER.items() if place in learned else ():
             now, before = (one.get(name, default) for one in (wrapper, learned[place]))
@@ -258,10 +259,11 @@ def _step(schedulers: list[Any], iterations: int, epochs: int, epoch_length: int
     """Step schedulers as a training does: most know their next value by their last one alone."""
     # Epochs of another length end with the last iteration.
     ended = Counter(min(epoch * epoch_length, iterations) for epoch in range(1, epochs + 1))
+    ordered = sorted(schedulers, key=lambda one: one.by_epoch)
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')  # of schedulers that step before their optimizer
         for iteration in range(1, iterations + 1):
-            for scheduler in sorted(schedulers, key=lambda one: one.by_epoch):
+            for scheduler in ordered:
                 for _ in range(ended[iteration] if scheduler.by_epoch else 1):
                     scheduler.step()
 
