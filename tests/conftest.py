@@ -68,4 +68,12 @@ def data(shapes: Path, coco2017: Path, tmp_path_factory: pytest.TempPathFactory)
         image_trees.nuclei(originals / 'stage1_test', ['50', '51']),
         root / 'dsb2018',
     )
+    image_trees.pedestrians(root / 'pennfudan')
+    image_trees.tool('masks_to_coco')(
+        [
+            f'{root}/pennfudan/PNGImages',
+            f'{root}/pennfudan/PedMasks/{{stem}}_mask.png',
+            *('--classes', 'pedestrian', '--out-dir', f'{root}/pennfudan/coco'),
+        ]
+    )
     return root

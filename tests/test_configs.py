@@ -92,6 +92,13 @@ TRAINED = [
 ]
 
 
+def test_every_config_finds_small_data(data):
+    for path in CONFIGS:
+        content = str(read(path).to_dict())
+        for found in set(re.findall(r"'data/([^/']+)", content)):
+            assert (data / found).is_dir(), f'{path} reads data/{found}'
+
+
 @pytest.mark.parametrize('path', TRAINED)
 def test_trains_and_evaluates_and_decays_what_its_recipe_says(path, data, tmp_path):
     cfg = launch.load_config(launch.argument_parser('').parse_args([str(ROOT / path)]))

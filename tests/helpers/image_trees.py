@@ -1,4 +1,4 @@
-"""Small copies of classification data sets, and what mmpretrain reads of them."""
+"""Small copies of public data sets, and what mmpretrain reads of them."""
 
 import io
 import os
@@ -144,4 +144,15 @@ def nuclei(folder, names, size=(60, 50), masks=True):
                 mask = np.zeros(size[::-1], np.uint8)
                 mask[top : top + 10, left : left + 12] = 255
                 save(Image.fromarray(mask), folder / f'{name}/masks/{name[:2]}{number}.png')
+    return folder
+
+
+def pedestrians(folder, count=5):
+    """Write a small PennFudan: one mask an image, whose values are two people."""
+    for seed in range(count):
+        name = f'FudanPed{seed:05}'
+        save(noise((60, 50), seed=seed), folder / f'PNGImages/{name}.png')
+        mask = np.zeros((50, 60), np.uint8)
+        mask[4:44, 5:20], mask[10:40, 30:45] = 1, 2
+        save(Image.fromarray(mask), folder / f'PedMasks/{name}_mask.png')
     return folder
