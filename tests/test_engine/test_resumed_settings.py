@@ -72,7 +72,7 @@ def test_what_holds_is_said_where_the_config_is_another(checkpoint, data, tmp_pa
     for line in (
         'train_cfg.max_epochs: 3 of the config is used, not 2 of the checkpoint.',
         'optim_wrapper.accumulative_counts: 2 of the config is used, not 1 of the checkpoint.',
-        "optim_wrapper.clip_grad: {'max_norm': 1.0} of the config is used, not None of",
+        "optim_wrapper.clip_grad: {'max_norm': 1.0} of the config is used; the checkpoint does",
         'optim_wrapper.optimizer.lr: 0.002, not 0.001',
         'param_scheduler.1.milestones: [1] epochs, not [3, 5] epochs',
         '--cfg-options resume_schedule=config',
@@ -93,6 +93,41 @@ def test_the_schedule_of_the_config_holds_on_demand(checkpoint, data, tmp_path):
     assert rates == expected[DONE:]
     assert len(rates) == ITERATIONS - DONE
     assert TELLS not in log
+
+
+def test_settings_of_model_and_data_that_change_no_weight_are_named(checkpoint, data, tmp_path):
+    cfg = scheduled(data, tmp_path)
+    cfg.model.backbone.window_size = 3
+    cfg.model.backbone.seed = 1
+    cfg.model.head.loss.loss_weight = 2.0
+    cfg.model.data_preprocessor = dict(cfg.data_preprocessor, mean=[0.0, 0.0, 0.0])
+    loader = cfg.train_dataloader
+    loader.update(batch_size=4, num_workers=1)
+    loader.dataset.pipeline[-2].contrast = 0.2
+    log = run(cfg, checkpoint)[1]
+    told = log[log.index(TELLS) :]
+    jitter = len(loader.dataset.pipeline) - 2
+    for line in (
+        'model.backbone.window_size: 3 of the config is used; the checkpoint does not set it.',
+        'model.backbone.seed: 1 of the config is used; the checkpoint does not set it.',
+        'model.head.loss.loss_weight: 2.0 of the config is used; the checkpoint does not set it.',
+        'model.data_preprocessor.mean: [0.0, 0.0, 0.0] of the config is used, not [123.675',
+        'train_dataloader.batch_size: 4 of the config is used, not 2 of the checkpoint.',
+        f'train_dataloader.dataset.pipeline.{jitter}.contrast: 0.2 of the config is used, not 0.3',
+    ):
+        assert f'\n{line}' in told
+    assert 'num_workers' not in told
+
+
+def test_the_time_that_is_left_is_that_of_the_epochs_that_are_left(checkpoint, data, tmp_path):
+    cfg = scheduled(data, tmp_path)
+    cfg.train_dataloader.dataset.indices = 1  # so an epoch has one iteration in place of two
+    cfg.train_cfg.max_epochs = 3
+    launch.enable_resume(cfg, str(checkpoint))
+    runner = launch.build_runner(cfg)
+    runner.train()
+    assert runner.max_iters == runner.iter == DONE + 2
+    assert runner.message_hub.get_info('eta') == 0
 
 
 def without_optimizer(cfg, state):
@@ -124,6 +159,10 @@ def fewer_schedules(cfg, state):
     cfg.param_scheduler = cfg.param_scheduler[:1]
 
 
+def by_iterations(cfg, state):
+    state['meta']['cfg'] = 'train_cfg = dict(type="IterBasedTrainLoop", max_iters=4)'
+
+
 def shorter(cfg, state):
     state['meta']['epoch'] = 3
 
@@ -144,6 +183,7 @@ def shorter(cfg, state):
         (other_groups, 'trains other parameters, or its paramwise_cfg differs'),
         (other_kind_of_schedule, 'is a CosineAnnealingLR, but the checkpoint has another kind'),
         (fewer_schedules, 'has 1 schedules, but the checkpoint 2'),
+        (by_iterations, 'of a training by iterations, which counts no epochs'),
         (shorter, 'epoch 3, beyond train_cfg.max_epochs=2: nothing is left'),
     ],
 )

@@ -2,7 +2,7 @@
 
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,20 @@ from mmengine.runner import EpochBasedTrainLoop, Runner
 from torch import nn
 from torch.utils._pytree import tree_map
 
-from ...checkpoints.config_text import read_settings
 from ...checkpoints.reading import match_weights, strip_wrapper
 from ...utils.arguments import check_choice
 from ...utils.errors import UserError
 from ...utils.listing import first_ten
+from .checkpoint import RESUMPTION
 from .checkpoint_match import unwrap
+from .config_differences import (
+    compare_sections,
+    compare_wrappers,
+    from_config,
+    read_config,
+    trains_by_iterations,
+    wrappers,
+)
 
 # What of a scheduler's state moves while it runs; its first values are those of the optimizer.
 MOVING = {
@@ -41,8 +49,6 @@ TAKE_NEW = (
     'To continue from here with the schedule of the config: --cfg-options resume_schedule=config. '
     f'{START_ANEW}'
 )
-# What an optimizer wrapper takes from the config, beside its optimizer, and the default.
-OF_WRAPPER = {'accumulative_counts': 1, 'clip_grad': None}
 
 
 class CannotResumeError(UserError, ValueError):
@@ -56,8 +62,8 @@ class ResumedSettingsHook(Hook):
     """Says which settings hold when a training is resumed, and refuses what cannot be meant.
 
     mmengine takes learning rates, their schedule and all other settings of the optimizer from the
-    checkpoint. It takes the length of the training, and how gradients are accumulated and clipped,
-    from the config. It does both in silence.
+    checkpoint. It takes the length of the training, how gradients are accumulated and clipped, the
+    data, and all of the model but its weights from the config. It does both in silence.
 
     Args:
         schedule: ``'checkpoint'`` does as mmengine. ``'config'`` takes settings and schedule of the
@@ -72,7 +78,8 @@ class ResumedSettingsHook(Hook):
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         if not runner._resume:
             return
-        learned = _wrappers(_read_config(checkpoint))
+        before = read_config(checkpoint)
+        learned = wrappers(before)
         if isinstance(runner, Runner):  # mmengine's FlexibleRunner has no whole model yet
             _check_model(unwrap(runner.model), checkpoint)
             _check_optimizers(runner, checkpoint, learned)
@@ -81,12 +88,16 @@ class ResumedSettingsHook(Hook):
                 f'resume_schedule=config does not work with runner_type={type(runner).__name__}',
                 'Set resume_schedule=checkpoint',
             )
-        lines = [*_compare_length(runner, checkpoint), *_compare_wrappers(runner, learned)]
+        lines = [
+            *_compare_length(runner, checkpoint, before),
+            *compare_wrappers(runner.cfg, learned),
+            *compare_sections(runner.cfg, before),
+        ]
+        _set_max_iters(runner, checkpoint)
         if self.schedule == 'config':
             _take_schedule(runner, checkpoint)
             runner.logger.info('resume_schedule=config: the schedule is that of the config')
-            return
-        if ignored := [f'  {one}' for one in _compare_schedules(runner, checkpoint)]:
+        elif ignored := [f'  {one}' for one in _compare_schedules(runner, checkpoint)]:
             told = 'These settings come from the checkpoint, not from the config:'
             lines += [told, *ignored, f'{TAKE_NEW}.']
             _note(runner, lines)
@@ -122,7 +133,7 @@ def _check_optimizers(
             'the checkpoint cannot be resumed: it holds no optimizer state. Best and published '
             'checkpoints hold none'
         )
-    configured = _wrappers(runner.cfg)
+    configured = wrappers(runner.cfg)
     for place, wrapper, state in _optimizers(runner, checkpoint):
         kind, before = (_optimizer_type(one.get(place)) for one in (configured, learned))
         if kind and before and before != kind:  # some take another's state without a word
@@ -148,45 +159,34 @@ def _check_optimizers(
             )
 
 
-def _read_config(checkpoint: dict[str, Any]) -> dict[str, Any]:
-    try:
-        return read_settings(checkpoint['meta'].get('cfg', ''))
-    except (SyntaxError, TypeError, ValueError):  # others write it in another way
-        return {}
-
-
-def _wrappers(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return the settings of each optimizer wrapper of a config, by their place in it."""
-    given = settings.get('optim_wrapper')
-    if not isinstance(given, dict):
-        return {}
-    wrappers = {'': given} if 'optimizer' in given else given
-    return {
-        f'optim_wrapper.{name}'.rstrip('.'): one
-        for name, one in wrappers.items()
-        if isinstance(one, dict) and isinstance(one.get('optimizer'), dict)
-    }
-
-
 def _optimizer_type(wrapper: dict[str, Any] | None) -> str:
     kind = wrapper['optimizer'].get('type') if wrapper else None
     return '' if kind is None else str(getattr(kind, '__name__', kind)).rpartition('.')[2]
 
 
-def _compare_wrappers(runner: Any, learned: dict[str, dict[str, Any]]) -> Iterator[str]:
-    for place, wrapper in _wrappers(runner.cfg).items():
-        for name, default in OF_WRAPPER.items() if place in learned else ():
-            now, before = (one.get(name, default) for one in (wrapper, learned[place]))
-            if now != before:
-                yield _of_config(f'{place}.{name}', now, before)
+def _set_max_iters(runner: Any, checkpoint: dict[str, Any]) -> None:
+    """Count the iterations by the epochs that are left, as those before may have had others."""
+    loop = runner.train_loop
+    if isinstance(loop, EpochBasedTrainLoop):
+        meta, length = checkpoint['meta'], len(loop.dataloader)
+        begun = (checkpoint.get(RESUMPTION) or {}).get('batches_done', 0)
+        left = (loop.max_epochs - meta['epoch']) * length - min(begun, length)
+        loop._max_iters = meta['iter'] + left
 
 
-def _of_config(setting: str, now: Any, before: Any) -> str:
-    return f'{setting}: {now} of the config is used, not {before} of the checkpoint.'
-
-
-def _compare_length(runner: Any, checkpoint: dict[str, Any]) -> Iterator[str]:
+def _compare_length(
+    runner: Any, checkpoint: dict[str, Any], learned: dict[str, Any]
+) -> Iterator[str]:
     by_epoch = isinstance(runner.train_loop, EpochBasedTrainLoop)
+    by_iterations = trains_by_iterations(learned)
+    if by_epoch and by_iterations:
+        raise CannotResumeError(
+            'the checkpoint is of a training by iterations, which counts no epochs; the config '
+            'trains by epochs',
+            f'Set train_cfg as in that training, with by_epoch=False and max_iters. {START_ANEW}',
+        )
+    if by_iterations is False and not by_epoch:
+        yield 'train_cfg: the config trains by iterations, the checkpoint by epochs.'
     setting, unit = ('max_epochs', 'epoch') if by_epoch else ('max_iters', 'iter')
     length, done = getattr(runner.train_loop, setting), checkpoint['meta'][unit]
     before = ((checkpoint.get('message_hub') or {}).get('runtime_info') or {}).get(setting)
@@ -199,7 +199,7 @@ def _compare_length(runner: Any, checkpoint: dict[str, Any]) -> Iterator[str]:
     if done == length:
         yield f'train_cfg.{setting}={length} is reached: nothing is left to train.'
     elif before not in (None, length):
-        yield _of_config(f'train_cfg.{setting}', length, before)
+        yield from_config(f'train_cfg.{setting}', length, before)
 
 
 def _compare_schedules(runner: Any, checkpoint: dict[str, Any]) -> Iterator[str]:

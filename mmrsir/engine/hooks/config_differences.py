@@ -1,0 +1,139 @@
+"""What the configs of a training and of its checkpoint say differently, one line a setting."""
+
+import textwrap
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+from ...checkpoints.config_text import read_settings
+
+WIDTH = 160  # of a value in a line
+# What an optimizer wrapper takes from the config, beside its optimizer, and the default.
+OF_WRAPPER = {'accumulative_counts': 1, 'clip_grad': None}
+SECTIONS = ('model', 'train_dataloader', 'val_dataloader', 'val_evaluator')
+# What changes no result, or nothing after the start.
+WITHOUT_EFFECT = {
+    'init_cfg',
+    'pretrained',
+    'with_cp',
+    'num_workers',
+    'persistent_workers',
+    'pin_memory',
+    'prefetch_factor',
+    'lazy_init',
+    'serialize_data',
+}
+
+
+class _Unset:
+    """Stands for the value of a setting that a config does not have."""
+
+
+def read_config(checkpoint: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return read_settings(checkpoint['meta'].get('cfg', ''))
+    except (SyntaxError, TypeError, ValueError):  # others write it in another way
+        return {}
+
+
+def wrappers(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the settings of each optimizer wrapper of a config, by their place in it."""
+    given = settings.get('optim_wrapper')
+    if not isinstance(given, dict):
+        return {}
+    named = {'': given} if 'optimizer' in given else given
+    return {
+        f'optim_wrapper.{name}'.rstrip('.'): one
+        for name, one in named.items()
+        if isinstance(one, dict) and isinstance(one.get('optimizer'), dict)
+    }
+
+
+def compare_wrappers(cfg: Mapping[str, Any], learned: dict[str, dict[str, Any]]) -> Iterator[str]:
+    for place, wrapper in wrappers(cfg).items():
+        for name, default in OF_WRAPPER.items() if place in learned else ():
+            now, before = (one.get(name, default) for one in (wrapper, learned[place]))
+            if now != before:
+                yield from_config(f'{place}.{name}', now, before)
+
+
+def compare_sections(cfg: Mapping[str, Any], before: dict[str, Any]) -> Iterator[str]:
+    configured = _sections(cfg)
+    for name, learned in _sections(before).items():
+        found = _differences(configured.get(name), learned, name, WITHOUT_EFFECT)
+        yield from (from_config(*one) for one in found)
+
+
+def _sections(settings: Mapping[str, Any]) -> dict[str, Any]:
+    sections = {name: settings[name] for name in SECTIONS if settings.get(name)}
+    model = sections.get('model')
+    if isinstance(model, Mapping):  # the runner puts the preprocessor into it
+        sections['model'] = {'data_preprocessor': settings.get('data_preprocessor'), **model}
+    return sections
+
+
+def from_config(setting: str, now: Any, before: Any) -> str:
+    if now is None:
+        return f'{setting}: the config does not set it; the checkpoint has {before}.'
+    if before is None:
+        return f'{setting}: {now} of the config is used; the checkpoint does not set it.'
+    return f'{setting}: {now} of the config is used, not {before} of the checkpoint.'
+
+
+def trains_by_iterations(settings: Mapping[str, Any]) -> bool | None:
+    """Return None where the config does not say."""
+    loop = settings.get('train_cfg') or {}
+    kind = str(loop.get('type', ''))
+    if kind.endswith(('EpochBasedTrainLoop', 'IterBasedTrainLoop')):
+        return kind.endswith('IterBasedTrainLoop')
+    return not loop['by_epoch'] if 'by_epoch' in loop else None
+
+
+def _differences(
+    now: Any, before: Any, place: str, ignored: Collection[str] = ()
+) -> Iterator[tuple[str, str | None, str | None]]:
+    """Yield the place of each setting that differs, and both values; None where it is not set.
+
+    Settings of parts that have another type are not compared: the part is one difference.
+    """
+    if isinstance(now, Mapping) and isinstance(before, Mapping) and _kind(now) == _kind(before):
+        for name in dict.fromkeys([*now, *before]):
+            if name not in ignored and name != 'type':
+                values = (one.get(name, _Unset) for one in (now, before))
+                yield from _differences(*values, f'{place}.{name}', ignored)
+    elif _are_lists(now, before):
+        for index, values in enumerate(zip(now, before, strict=True)):
+            yield from _differences(*values, f'{place}.{index}', ignored)
+    elif _plain(now) != _plain(before):
+        yield place, _shown(now), _shown(before)
+
+
+def _kind(part: Mapping[str, Any]) -> str:
+    kind = part.get('type', '')
+    return str(getattr(kind, '__name__', kind)).rpartition('.')[2]
+
+
+def _are_lists(now: Any, before: Any) -> bool:
+    """Return whether the items of both can be compared one by one: they are parts."""
+    both = isinstance(now, (list, tuple)) and isinstance(before, (list, tuple))
+    return both and len(now) == len(before) and any(isinstance(one, Mapping) for one in now)
+
+
+def _plain(value: Any) -> Any:
+    """Return a list for a tuple, and the name of a class."""
+    if isinstance(value, Mapping):
+        return {name: _plain(one) for name, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(one) for one in value]
+    return getattr(value, '__name__', value)
+
+
+def _shown(value: Any) -> str | None:
+    if value is _Unset:
+        return None
+    if isinstance(value, Mapping) and 'type' in value:
+        return _kind(value)
+    if isinstance(value, (list, tuple)) and any(isinstance(one, Mapping) for one in value):
+        text = f'[{", ".join(_shown(one) or "" for one in value)}]'
+    else:
+        text = str(_plain(value))
+    return textwrap.shorten(text, WIDTH, placeholder=' …')
