@@ -1,5 +1,6 @@
 """Data that several tests share."""
 
+import gc
 import json
 from pathlib import Path
 
@@ -15,6 +16,11 @@ from mmrsir.datasets.shapes.dataset import make_shapes
 
 from .helpers import image_trees
 from .helpers.image_trees import write_images
+
+
+def pytest_collection_finish() -> None:
+    """Spare garbage collection what the imports left: each data set begins with one."""
+    gc.freeze()
 
 
 @pytest.fixture(scope='session')

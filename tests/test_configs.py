@@ -84,7 +84,7 @@ def load(path):
 
 # The quick tests train RSIR for each task, one mechanism of Table 7 and one baseline.
 QUICK = re.compile(
-    r'/rsir_n_shapes|cls/rsir_t_in1k|_rcnn/rsir_t_1x_coco|faster_rcnn_|upernet/rsir_t_160k'
+    r'/rsir_n_shapes|cls/rsir_t_in1k|_rcnn/rsir_t_1x_coco'
     r'|cls/ablation/grid_in1k|cls/baselines/swin_t_in1k'
 )
 TRAINED = [

@@ -313,6 +313,7 @@ def test_the_oldest_torch_is_that_of_the_package():
     assert f'"torch>={oldest}"' in (ROOT / 'pyproject.toml').read_text()
 
 
+@pytest.mark.slow
 def test_this_environment_is_healthy():
     command = [sys.executable, '-m', 'mmrsir.doctor', '--json']
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)

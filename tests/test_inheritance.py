@@ -163,10 +163,12 @@ def test_wheel_describes_itself(installed):
     assert metadata['Keywords'] and metadata.get_all('Classifier') and metadata['Author']
 
 
+@pytest.mark.slow
 def test_wheel_is_what_is_imported(seen, installed):
     assert Path(seen['package']) == installed / 'mmrsir'
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', NANO)
 def test_wheel_gives_its_configs_to_heirs_and_to_the_hub_and_builds_them(name, seen):
     assert seen[name] == dict(inherits=True, hub=True, backbone='mmrsir.models.rsir')

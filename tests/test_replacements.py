@@ -77,7 +77,7 @@ print(json.dumps(found))
 BASES = ['mmengine.config.Config._get_cfg_path', 'mmengine.config.config.Config._get_cfg_path']
 
 
-@pytest.fixture(scope='module', params=['before', 'after'])
+@pytest.fixture(scope='module', params=['before', pytest.param('after', marks=pytest.mark.slow)])
 def steps(request):
     """What differs after each step of SCRIPT, with registries that are filled before or after."""
     command = [sys.executable, '-c', SCRIPT, request.param]

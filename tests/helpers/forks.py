@@ -90,6 +90,7 @@ def _begin(output, variables, timeout, target, arguments):
     with Path(output).open('ab') as file:
         os.dup2(file.fileno(), sys.stdout.fileno())
         os.dup2(file.fileno(), sys.stderr.fileno())
+    gc.freeze()
     faulthandler.dump_traceback_later(timeout - 5)
     multiprocessing.set_start_method(None, force=True)
     os.environ.clear()

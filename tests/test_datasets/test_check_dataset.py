@@ -285,6 +285,7 @@ runpy.run_path(TOOL, run_name='__main__')
 """
 
 
+@pytest.mark.slow
 def test_interrupt_ends_all_processes_in_a_moment(imagenet, tmp_path):
     tool_path = ROOT / 'tools/misc/check_dataset.py'
     code = HANGING.replace('FOLDER', repr(str(tmp_path))).replace('TOOL', repr(str(tool_path)))

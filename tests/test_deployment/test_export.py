@@ -39,15 +39,10 @@ def write_and_load(module, tmp_path, kind):
     return export.load_torch(path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('importance', 'kind'),
-    [
-        ('mean', 'onnx'),
-        *(
-            pytest.param(importance, kind, marks=pytest.mark.slow)
-            for importance, kind in [('mean', 'pt2'), ('cbam', 'onnx'), ('cbam', 'pt2')]
-        ),
-    ],
+    [('mean', 'onnx'), ('mean', 'pt2'), ('cbam', 'onnx'), ('cbam', 'pt2')],
 )
 def test_one_export_of_the_backbone_serves_all_sizes(tmp_path, kind, importance):
     torch.manual_seed(0)

@@ -67,17 +67,20 @@ def test_patch_that_does_not_fit_is_refused(repository, old, count):
         next(TOOL.check([total_mutant('b', old)], repository))
 
 
+@pytest.mark.slow
 def test_tests_that_fail_without_a_mutant_are_named(repository):
     (repository / 'tests/test_total.py').write_text(TEST.replace('3', '4'))
     with pytest.raises(UserError, match='test_total.py::test_total fails without a mutant'):
         next(TOOL.check([total_mutant('a - b')], repository))
 
 
+@pytest.mark.slow
 def test_mutant_that_cannot_be_imported_is_not_killed(repository):
     with pytest.raises(UserError, match='does not run'):
         next(TOOL.check([total_mutant('a +')], repository))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('new', 'word', 'code'), [('a - b', 'killed', False), ('b + a', 'survived', True)]
 )

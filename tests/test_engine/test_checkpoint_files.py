@@ -21,7 +21,7 @@ from ..helpers.commands import on_data, run, tool
 from ..helpers.resumed_trainings import CONFIGS, load_config
 
 
-@pytest.mark.parametrize('kills', [10, pytest.param(50, marks=pytest.mark.slow)])
+@pytest.mark.parametrize('kills', [4, pytest.param(50, marks=pytest.mark.slow)])
 def test_kill_at_any_moment_loses_nothing(tmp_path, kills):
     command = ('-m', 'tests.helpers.killed_trainings', tmp_path / 'run')
     output = run(sys.executable, *command, 'ResumableCheckpointHook', kills, timeout=600)

@@ -23,7 +23,7 @@ def gradients(with_cp, share=slice(None), wrap=None):
     return {name: one.grad for name, one in backbone.named_parameters()}
 
 
-@pytest.mark.parametrize('with_cp', [False, True])
+@pytest.mark.parametrize('with_cp', [pytest.param(False, marks=pytest.mark.slow), True])
 def test_two_processes_get_the_gradients_of_one(tmp_path, with_cp):
     run_in_two_processes(write_gradients, tmp_path, with_cp)
     expected = gradients(with_cp)

@@ -206,6 +206,11 @@ def is_empty_sample(sample):
     return bool((sample.gt_sem_seg.data == 255).all())
 
 
+@pytest.mark.parametrize(
+    'without_annotations',
+    ['mmseg', pytest.param('mmdet', marks=pytest.mark.slow)],
+    indirect=True,
+)
 def test_one_process_may_see_no_annotations(without_annotations, data, tmp_path):
     scope, settings = without_annotations
     options = settings(lambda index: index % 2 == 1)

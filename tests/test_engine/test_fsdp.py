@@ -13,6 +13,7 @@ from ..helpers.commands import on_data, read_metrics, run, tool
 from ..helpers.forks import run_in_two_processes
 from ..helpers.fsdp_trainings import train_all
 
+pytestmark = pytest.mark.slow
 FSDP = ['runner_type=FlexibleRunner', 'strategy.type=mmrsir.engine.strategies.fsdp.FSDP2Strategy']
 SMALL = 'configs/cls/rsir_n_shapes.py'
 BASE = 'configs/cls/rsir_b_in1k.py'
@@ -64,7 +65,6 @@ def test_each_process_keeps_half_of_parameters_and_moments(trainings):
         assert max(one[kept] for one in sizes) < 0.51 * sizes[0]['model']
 
 
-@pytest.mark.slow
 def test_checkpoint_is_tested_without_sharding(shapes, tmp_path):
     options = ['--cfg-options', *on_data('mmpretrain', shapes), 'train_cfg.max_epochs=1']
     options += ['train_cfg.val_interval=1', 'train_dataloader.batch_size=4']
@@ -79,7 +79,6 @@ def test_a_single_process_is_refused(tmp_path):
         FSDP2Strategy(work_dir=str(tmp_path), env_kwargs=dict(launcher='none'))
 
 
-@pytest.mark.slow
 def test_rsir_b_trains_like_data_parallel(shapes, tmp_path):
     options = on_data('mmpretrain', shapes)
     options += [

@@ -57,6 +57,7 @@ def test_weights_that_are_no_numbers_are_not_saved(data, tmp_path):
     assert not list(tmp_path.glob('*.pth'))
 
 
+@pytest.mark.slow
 def test_all_processes_stop_together(data, tmp_path):
     run_in_two_processes(train_until_one_loss_is_no_number, data, tmp_path)
     messages = [(tmp_path / f'{rank}.txt').read_text() for rank in range(2)]

@@ -33,6 +33,7 @@ def uninterrupted(request, data, tmp_path_factory):
     return request.param, folder, train(load_config(request.param, data, folder))
 
 
+@ONE_LIBRARY
 @pytest.mark.parametrize(
     'iteration',  # inside of the first epoch, at its end, inside of the second
     [pytest.param(1, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.slow), 3],
@@ -43,7 +44,7 @@ def test_resume_at_any_iteration_changes_nothing(uninterrupted, data, tmp_path, 
     assert train(cfg, folder / f'iter_{iteration}.pth') == expected
 
 
-@pytest.mark.parametrize('uninterrupted', ['mmdet', 'mmpretrain'], indirect=True)
+@ONE_LIBRARY
 def test_resume_at_the_end_of_an_epoch_changes_nothing(uninterrupted, data, tmp_path):
     scope, _, expected = uninterrupted
     cfg = load_config(scope, data, tmp_path / 'first')
@@ -68,7 +69,7 @@ def test_resume_goes_on_where_there_are_more_or_fewer_images(
     assert runner.iter == iterations
 
 
-@ONE_LIBRARY
+@pytest.mark.slow
 def test_loading_workers_change_nothing(uninterrupted, data, tmp_path):
     scope, folder, expected = uninterrupted
     assert train(load_config(scope, data, tmp_path / 'first', num_workers=2)) == expected
@@ -76,7 +77,7 @@ def test_loading_workers_change_nothing(uninterrupted, data, tmp_path):
     assert train(cfg, folder / 'iter_1.pth') == expected
 
 
-@ONE_LIBRARY
+@pytest.mark.slow
 def test_validation_changes_nothing(uninterrupted, data, tmp_path):
     scope, _, expected = uninterrupted
     cfg = load_config(scope, data, tmp_path)

@@ -90,6 +90,7 @@ def test_tensorboard_shows_losses_metrics_and_predictions(trained):
     assert len(tags['images']) == 1
 
 
+@pytest.mark.slow
 def test_interrupted_training_has_a_report_and_its_resumption_reports_both_starts(data, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         train('mmpretrain', data, tmp_path / 'run', Stop())

@@ -71,6 +71,7 @@ def test_one_graph_serves_all_sizes_whose_windows_are_partial():
             compiled(torch.randn(2, 3, *size))
 
 
+@pytest.mark.slow
 def test_fewer_tokens_than_a_window_are_a_graph_of_their_own():
     """So the limits above are real ones."""
     torch.compiler.reset()
@@ -81,7 +82,10 @@ def test_fewer_tokens_than_a_window_are_a_graph_of_their_own():
             compiled(torch.randn(2, 3, 24, 20))
 
 
-@pytest.mark.parametrize('settings', [dict(eval_sampling='random'), dict(importance='cbam')])
+@pytest.mark.parametrize(
+    'settings',
+    [dict(eval_sampling='random'), pytest.param(dict(importance='cbam'), marks=pytest.mark.slow)],
+)
 def test_one_graph_of_random_windows_serves_all_batch_sizes(settings):
     torch.compiler.reset()
     model = build('eval_sampling' not in settings, **settings)
@@ -107,7 +111,7 @@ def test_random_windows_export_for_any_batch():
             assert_equal(levels, model(image))
 
 
-@pytest.mark.parametrize('dynamic', [False, True])
+@pytest.mark.parametrize('dynamic', [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_exported_models_hold_no_operator_of_ours(dynamic):
     model, image = build(False), torch.randn(1, 3, 61, 50)
     sizes = {2: torch.export.Dim.AUTO, 3: torch.export.Dim.AUTO} if dynamic else None
@@ -118,6 +122,7 @@ def test_exported_models_hold_no_operator_of_ours(dynamic):
     assert_equal(program.module()(image), model(image))
 
 
+@pytest.mark.slow
 def test_checkpointed_blocks_compile():
     torch.compiler.reset()
     model = build(True, with_cp=True)
@@ -141,7 +146,7 @@ class SecondMixer(nn.Module):
 @pytest.mark.parametrize(
     'name',
     [
-        name if name in ('shifted_window', 'grid') else pytest.param(name, marks=pytest.mark.slow)
+        name if name == 'grid' else pytest.param(name, marks=pytest.mark.slow)
         for name in MIXERS
         if name not in ('rs', 'ir')
     ],

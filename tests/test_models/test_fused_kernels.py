@@ -190,21 +190,25 @@ def interpreted() -> dict[str, Any]:
     return run_interpreted('tests.test_models.test_fused_kernels')
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('case', CASES, ids=str)
 @pytest.mark.parametrize('what', ['attention', 'mlp'])
 def test_kernel_computes_its_half_of_a_block(interpreted, case, what):
     assert interpreted[str(case)][what] < TOLERANCE[case.dtype]
 
 
+@pytest.mark.slow
 def test_input_is_left_as_it_was(interpreted):
     assert all(interpreted[str(case)]['input'] == 0 for case in CASES)
 
 
+@pytest.mark.slow
 def test_token_reaches_its_windows_and_no_padding(interpreted):
     assert interpreted['nan']['attention'] == interpreted['nan']['window']
     assert interpreted['nan']['mlp'] == [0]
 
 
+@pytest.mark.slow
 def test_operators_are_registered_well(interpreted):
     assert set(interpreted['opcheck']) == {'SUCCESS'}
 

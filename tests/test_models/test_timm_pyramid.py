@@ -171,6 +171,7 @@ def test_wrong_shapes_are_named(shape):
         build('regnety_002')(torch.zeros(shape))
 
 
+@pytest.mark.slow
 def test_timm_is_needed_to_build_only():
     code = """
 import sys
