@@ -21,12 +21,12 @@ from speed.cases import PRECISIONS, STEPS, Case
 from speed.environment import describe_environment
 from speed.loading import measure_loading, render_loading
 from speed.results import Results
-from speed.runs import MODES, run_case
+from speed.runs import MODES, ONNX, run_case
 from speed.timings_chart import plot_timings
 from speed.timings_table import LEGEND, describe_machine, render_case, render_scaling
 
 from mmrsir.utils.arguments import check_choice, check_int, parse_size, pick_device
-from mmrsir.utils.errors import plain_errors
+from mmrsir.utils.errors import InvalidValueError, plain_errors
 
 MODELS = (
     'rsir_tiny',
@@ -84,8 +84,9 @@ def argument_parser() -> argparse.ArgumentParser:
         nargs='+',
         choices=MODES,
         default=['eager'],
-        help='compiled: by torch.compile as it is by default; the last two: by its modes of these '
-        'names. The first round of these takes minutes (default: eager)',
+        help='compiled: by torch.compile as it is by default; the next two: by its modes of these '
+        'names. The first round of these takes minutes. onnxruntime: exported for the image size; '
+        'forward passes in fp32 on the CPU only (default: eager)',
     )
     parser.add_argument(
         '--precision',
@@ -117,6 +118,15 @@ def read_arguments(args: argparse.Namespace) -> tuple[list[Case], torch.device]:
     if args.threads is not None:
         check_int('--threads', args.threads, minimum=1)
     name = pick_device(args.device)
+    if ONNX in args.modes and (list(args.steps), args.precision, name) != (
+        ['forward'],
+        'fp32',
+        'cpu',
+    ):
+        raise InvalidValueError(
+            f'--modes {ONNX} needs --steps forward --precision fp32 --device cpu; got '
+            f'--steps {" ".join(args.steps)} --precision {args.precision} --device {name}'
+        )
     sizes = [parse_size(size) for size in args.sizes]
     cases = [Case(step, *size, args.precision, name) for step in args.steps for size in sizes]
     return cases, torch.device(name)

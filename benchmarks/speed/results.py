@@ -33,11 +33,12 @@ class Timing:
 
     Args:
         model: Its name.
-        mode: ``'eager'`` or ``'compiled'``.
+        mode: One of :data:`.runs.MODES`.
         case: What was timed.
         seconds: Its times; empty if it failed.
         floor_seconds: Times of its linear and convolution layers alone; empty if that failed.
-        peak_bytes: Weights, batch and what a step allocates at most; None if it failed.
+        peak_bytes: Weights, batch and what a step allocates at most; None if it failed, and for
+            onnxruntime.
         failure: Why something is missing; None if nothing is.
     """
 
@@ -77,7 +78,7 @@ class Scaling(NamedTuple):
 
     Args:
         model: Name of the model.
-        mode: ``'eager'`` or ``'compiled'``.
+        mode: Its mode.
         step: ``'forward'`` or ``'training'``.
         exponent: Slope of the least-squares line in log-log.
         smallest: Fewest tokens of an image, at stride 4.

@@ -10,17 +10,18 @@ from typing import Any
 import torch
 from rich.console import Console
 from rich.progress import track
-from torch import nn
 
 from .cases import Case
 from .floor import record_layers, replay
 from .memory import peak_growth
+from .onnx_session import onnx_session
 from .results import Timing
 from .subjects import Subject, build
 from .timing import Contender, describe, stopwatch, take_turns
 
-# 'compiled' is torch.compile as it is by default, the last two are its modes of these names.
-MODES = ('eager', 'compiled', 'max-autotune-no-cudagraphs', 'reduce-overhead')
+ONNX = 'onnxruntime'
+# 'compiled' is torch.compile as it is by default; the next two are its modes of these names.
+MODES = ('eager', 'compiled', 'max-autotune-no-cudagraphs', 'reduce-overhead', ONNX)
 # Graphs that may share a function: models of one process, not only of one, do.
 GRAPHS = 64
 
@@ -72,7 +73,7 @@ def run_case(
 @contextmanager
 def _compiler(modes: Sequence[str]) -> Iterator[None]:
     """Begin without the graphs of the case before, and let no model fall back to eager mode."""
-    if set(modes) == {'eager'}:
+    if set(modes) <= {'eager', ONNX}:
         yield
         return
     torch.compiler.reset()
@@ -92,16 +93,24 @@ def _enter(model: str, modes: Sequence[str], case: Case) -> list[Entry]:
         return [Entry(model, mode, failed, failed) for mode in modes]
     entries = []
     for mode in modes:
-        network = _in_mode(subject.module, mode)
+        try:
+            network = _in_mode(subject, mode)
+        except Exception as error:
+            entries.append(
+                Entry(model, mode, Contender(lambda: None, failure=describe(error)), floor)
+            )
+            continue
         timed = Contender(partial(step, subject, network, case))
         entries.append(Entry(model, mode, timed, floor, subject.resident_bytes))
     return entries
 
 
-def _in_mode(module: nn.Module, mode: str) -> Callable[..., Any]:
+def _in_mode(subject: Subject, mode: str) -> Callable[..., Any]:
     if mode == 'eager':
-        return module
-    return torch.compile(module, mode=None if mode == 'compiled' else mode)
+        return subject.module
+    if mode == ONNX:
+        return onnx_session(subject.module, *subject.arguments)
+    return torch.compile(subject.module, mode=None if mode == 'compiled' else mode)
 
 
 def forward(subject: Subject, network: Callable[..., Any], case: Case) -> Any:
@@ -121,7 +130,7 @@ def step(subject: Subject, network: Callable[..., Any], case: Case) -> None:
 def _finish(entry: Entry, case: Case, device: torch.device) -> Timing:
     """Measure the memory of a model and gather what was measured."""
     failure, peak = entry.step.failure, None
-    if failure is None:
+    if failure is None and entry.mode != ONNX:  # whose memory torch does not see
         try:
             peak = entry.resident_bytes + peak_growth(entry.step.run, device)
         except Exception as error:

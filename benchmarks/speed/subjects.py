@@ -2,6 +2,8 @@
 
 - ``rsir_tiny`` and the other variants of RSIR; ``literal``: RSIR-T by Algorithm 1 as written;
 - ``timm:<model>``: a model of timm as a feature extractor;
+- ``swin:<variant>`` or ``swin:<variant>:<window>``: timm's Swin Transformer in the shape of a
+  variant of RSIR, with windows of 7 x 7, or of another side (``swin:nano:4``);
 - ``mmdet:<class>``: a backbone of mmdet with its default arguments (``mmdet:SwinTransformer``
   is Swin-T);
 - ``config:<file>`` or ``config:mmdet::<file>``: the whole model of a config.
@@ -33,7 +35,8 @@ from .batches import random_batch
 from .cases import Case
 from .literal import LiteralRSIR
 
-KINDS = ('timm', 'mmdet', 'config')
+KINDS = ('timm', 'swin', 'mmdet', 'config')
+SWIN = 'swin_tiny_patch4_window7_224'
 PLAIN_NAMES = (*(f'rsir_{arch}' for arch in ARCHS), 'literal')
 DROP_PATH_RATE = 0.1  # the default of ours and of mmdet's Swin Transformer
 PARTITION = 7  # MaxViT's, at 224 pixels
@@ -77,6 +80,12 @@ def check_name(name: str) -> None:
     if kind == 'config':
         _read_config(rest)
         return
+    if kind == 'swin':
+        arch, _, window = rest.partition(':')
+        check_choice('variant', arch, ARCHS)
+        if window and not (window.isdecimal() and int(window)):
+            raise InvalidValueError(f'window={window!r} must be a whole number, such as 4')
+        return
     if kind == 'timm':
         import timm
 
@@ -96,6 +105,11 @@ def build(name: str, case: Case) -> Subject:
         return _whole_model(rest, case)
     if kind == 'timm':
         module = _timm_model(rest, case)
+    elif kind == 'swin':
+        arch, _, window = rest.partition(':')
+        shape = dict(ARCHS[arch], window_size=int(window or 7))
+        shape['embed_dim'] = shape.pop('embed_dims')
+        module = _timm_model(SWIN, case, **shape)
     elif kind == 'mmdet':
         module = MODELS.build(dict(type=f'mmdet.{rest}'))
     elif name == 'literal':
@@ -119,11 +133,10 @@ def backbone_subject(module: nn.Module, case: Case) -> Subject:
     return Subject(module, backward, (images.to(case.device, case.dtype),))
 
 
-def _timm_model(name: str, case: Case) -> nn.Module:
+def _timm_model(name: str, case: Case, **settings: Any) -> nn.Module:
     """Build a feature extractor of timm for an image size."""
     import timm
 
-    settings: dict[str, Any] = {}
     if timm.get_pretrained_cfg(name).fixed_input_size:
         settings['img_size'] = (case.height, case.width)
         if name.startswith('max'):

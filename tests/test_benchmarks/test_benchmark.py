@@ -11,6 +11,7 @@ from rich.console import Console
 from speed import runs, timing
 from speed.cases import Case
 from speed.memory import peak_growth
+from speed.onnx_session import onnx_session
 from speed.results import Results, Timing
 from speed.subjects import backbone_subject
 from speed.timing import Contender, take_turns
@@ -198,9 +199,19 @@ def test_modes_of_the_compiler_reach_it(modules, monkeypatch):
     asked = []
     monkeypatch.setattr(torch, 'compile', lambda module, mode: asked.append(mode) or module)
     modules['a'] = Maps()
-    rows = run_case(SMALL, ['a'], runs.MODES, repeats=1)
+    modes = [mode for mode in runs.MODES if mode != 'onnxruntime']
+    rows = run_case(SMALL, ['a'], modes, repeats=1)
     assert asked == [None, 'max-autotune-no-cudagraphs', 'reduce-overhead']
-    assert [row.mode for row in rows] == list(runs.MODES) and not any(row.failure for row in rows)
+    assert [row.mode for row in rows] == modes and not any(row.failure for row in rows)
+
+
+def test_onnxruntime_computes_what_the_model_does_and_tells_no_memory(modules, monkeypatch):
+    modules['a'] = Maps().eval()
+    images = torch.randn(2, 3, 8, 8)
+    (computed,) = onnx_session(modules['a'], images)(images)
+    torch.testing.assert_close(torch.from_numpy(computed), modules['a'](images)[0])
+    (row,) = run_case(SMALL, ['a'], ['onnxruntime'])
+    assert row.failure is None and len(row.seconds) == 3 and row.peak_bytes is None
 
 
 def test_no_model_falls_back_to_eager_mode_unnoticed(modules, monkeypatch):
@@ -342,6 +353,9 @@ def test_command_line_times_prints_and_writes(tmp_path, capsys):
         (['config:configs/mask_rcnn/rsir_t_1x_coc.py'], 'did you mean'),
         (['config:mmdte::swin/x.py'], "did you mean 'mmdet'"),
         (['rsir_nano', '--baseline', 'literal'], "allowed: 'rsir_nano'"),
+        (['swin:nan'], "did you mean 'nano'"),
+        (['swin:nano:x'], "window='x' must be a whole number"),
+        (['rsir_nano', '--modes', 'onnxruntime'], 'needs --steps forward'),
         (['rsir_nano', '--sizes', '224'], 'HEIGHTxWIDTH:BATCH'),
         (['rsir_nano', '--repeats', '0'], '--repeats=0 must be at least 1'),
         (['rsir_nano', '--device', 'gpu'], 'must be cpu, or cuda'),

@@ -171,6 +171,7 @@ def test_weights_and_maps_have_the_precision(precision):
         ('timm:swin_tiny_patch4_window7_224', (96, 192, 384, 768)),
         ('timm:maxvit_tiny_tf_224', (64, 128, 256, 512)),
         ('timm:convnext_tiny', (96, 192, 384, 768)),
+        ('swin:nano', (32, 64, 128, 256)),
         ('mmdet:SwinTransformer', (96, 192, 384, 768)),
     ],
 )
