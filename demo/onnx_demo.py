@@ -3,7 +3,7 @@
 It needs numpy, onnxruntime and Pillow, and nothing else of this project: copy it into yours.
 
 Example:
-    python demo/onnx_demo.py work_dirs/exports/rsir_n_shapes_detector.onnx photo.jpg
+    python demo/onnx_demo.py work_dirs/exports/demo_epoch_8_detector.onnx photo.jpg
 """
 
 import argparse
@@ -26,7 +26,7 @@ def argument_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('model', help='ONNX file of a whole detector, segmentor or classifier')
     parser.add_argument('picture', help='file of a picture')
-    parser.add_argument('--out', help='picture to write (default: <picture>_found.png, here)')
+    parser.add_argument('--out', help='picture to write (default: <picture>_<file>.png, here)')
     parser.add_argument(
         '--score-thr', type=float, default=0.3, help='of objects (default: %(default)s)'
     )
@@ -40,7 +40,7 @@ def main() -> None:
     for path in (args.model, args.picture):
         if not Path(path).is_file():
             parser.error(f'there is no file {path}')
-    out = Path(args.out or f'{Path(args.picture).stem}_found.png')
+    out = Path(args.out or f'{Path(args.picture).stem}_{Path(args.model).stem}.png')
     session = onnxruntime.InferenceSession(args.model, providers=['CPUExecutionProvider'])
     told = session.get_modelmeta().custom_metadata_map
     about = {key: json.loads(value) for key, value in told.items() if key in KEYS}

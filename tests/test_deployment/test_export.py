@@ -1,6 +1,7 @@
 """What is exported computes, at any size, what torch computes."""
 
 import json
+import sys
 from math import isnan
 
 import pytest
@@ -259,6 +260,18 @@ def test_a_backbone_is_exported_from_its_weights_alone(tmp_path):
     torch.save(dict(state_dict=weights), path)
     with pytest.raises(CheckpointMismatchError, match=r'no weights for patch_embed\.projection'):
         export_tool.load(config, path, 'backbone')
+
+
+def test_files_of_two_checkpoints_have_two_names(monkeypatch):
+    names = []
+    for checkpoint in ([], ['work_dirs/first/epoch_8.pth'], ['work_dirs/second/epoch_8.pth']):
+        monkeypatch.setattr(sys, 'argv', ['export.py', 'cls/rsir_n_shapes', *checkpoint])
+        arguments = export_tool.read_arguments()
+        arguments.part = 'classifier'
+        names.append(export_tool.output_file(arguments).name)
+    assert names == [
+        f'{run}_classifier.onnx' for run in ('cls_rsir_n_shapes', 'first_epoch_8', 'second_epoch_8')
+    ]
 
 
 @pytest.mark.slow

@@ -87,8 +87,8 @@ def test_the_script_shows_a_file_of_each_task_without_torch(tmp_path, task, prin
     pixels[:, :10] = 0, 0, 250
     Image.fromarray(pixels).save(tmp_path / 'photo.png')
     code, output = run(tmp_path, 'model.onnx', 'photo.png')
-    assert (code, output) == (0, f'{printed}wrote photo_found.png\n')
-    drawn = np.asarray(Image.open(tmp_path / 'photo_found.png'))
+    assert (code, output) == (0, f'{printed}wrote photo_model.png\n')
+    drawn = np.asarray(Image.open(tmp_path / 'photo_model.png'))
     assert drawn.shape == pixels.shape
     assert (drawn != pixels).any()
 

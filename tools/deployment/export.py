@@ -2,7 +2,7 @@
 
 Example:
     python tools/deployment/export.py configs/mask_rcnn/rsir_n_shapes.py work_dirs/demo/epoch_8.pth
-    python demo/onnx_demo.py work_dirs/exports/rsir_n_shapes_detector.onnx photo.jpg
+    python demo/onnx_demo.py work_dirs/exports/demo_epoch_8_detector.onnx photo.jpg
 """
 
 import argparse
@@ -23,6 +23,7 @@ from mmrsir.deployment.detector import Detector
 from mmrsir.deployment.onnx_graphs import preprocessing_of
 from mmrsir.deployment.parts import OF_LIBRARY, PARTS, Part, take_part
 from mmrsir.deployment.pictures import config_pictures, prepare
+from mmrsir.engine.config_files import run_name
 from mmrsir.engine.launch import read_config
 from mmrsir.utils.arguments import check_int, parse_size
 from mmrsir.utils.errors import InvalidValueError, UserError, plain_errors
@@ -39,7 +40,9 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument('checkpoint', nargs='?', help='weights (default: random ones)')
     parser.add_argument('--format', choices=FORMATS, default='onnx', help='(default: %(default)s)')
     parser.add_argument('--part', choices=PARTS, help='what is exported (default: the whole model)')
-    parser.add_argument('--out', help='file (default: work_dirs/exports/<config>_<part>.<format>)')
+    parser.add_argument(
+        '--out', help='file (default: work_dirs/exports/<run>_<checkpoint>_<part>.<format>)'
+    )
     parser.add_argument(
         '--sizes',
         nargs='+',
@@ -93,9 +96,7 @@ def main() -> None:
             f'--format=torch cannot export --part={args.part}: use --format onnx'
         )
 
-    out_file = Path(args.out or f'work_dirs/exports/{Path(args.config).stem}_{args.part}')
-    suffix = FORMATS[args.format]
-    out_file = out_file.with_name(out_file.name.removesuffix(suffix) + suffix)
+    out_file = output_file(args)
     out_file.parent.mkdir(parents=True, exist_ok=True)
     args.reduced = out_file.with_name(f'{out_file.stem}_{args.precision}.onnx')
     test_cfg = getattr(predictor.model, 'test_cfg', None) or {}
@@ -115,6 +116,12 @@ def main() -> None:
         )
     if args.precision != 'fp32':
         report_loss(predictor, out_file, args)
+
+
+def output_file(args: argparse.Namespace) -> Path:
+    name = f'{run_name(args.config, args.checkpoint)}_{args.part}'
+    path, suffix = Path(args.out or f'work_dirs/exports/{name}'), FORMATS[args.format]
+    return path.with_name(path.name.removesuffix(suffix) + suffix)
 
 
 def load(config: str, checkpoint: str | None, part: str | None) -> Predictor:

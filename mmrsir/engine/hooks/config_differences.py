@@ -89,7 +89,7 @@ def trains_by_iterations(settings: Mapping[str, Any]) -> bool | None:
 
 
 def _differences(
-    now: Any, before: Any, place: str, ignored: Collection[str] = ()
+    now: Any, before: Any, place: str, ignored: Collection[str]
 ) -> Iterator[tuple[str, str | None, str | None]]:
     """Yield the place of each setting that differs, and both values; None where it is not set.
 
@@ -98,11 +98,11 @@ def _differences(
     if isinstance(now, Mapping) and isinstance(before, Mapping) and _kind(now) == _kind(before):
         for name in dict.fromkeys([*now, *before]):
             if name not in ignored and name != 'type':
-                values = (one.get(name, _Unset) for one in (now, before))
-                yield from _differences(*values, f'{place}.{name}', ignored)
+                one, other = now.get(name, _Unset), before.get(name, _Unset)
+                yield from _differences(one, other, f'{place}.{name}', ignored)
     elif _are_lists(now, before):
-        for index, values in enumerate(zip(now, before, strict=True)):
-            yield from _differences(*values, f'{place}.{index}', ignored)
+        for index, (one, other) in enumerate(zip(now, before, strict=True)):
+            yield from _differences(one, other, f'{place}.{index}', ignored)
     elif _plain(now) != _plain(before):
         yield place, _shown(now), _shown(before)
 
