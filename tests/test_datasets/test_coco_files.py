@@ -126,6 +126,22 @@ def test_objects_of_other_classes_are_left_out_and_counted(voc):
     assert any("('cat', 2)" in line for line in said)
 
 
+def test_linked_folders_give_each_picture_and_each_mask_once(tmp_path):
+    for folder, link in (('images', 'all'), ('images', 'b'), ('xml', 'b'), ('masks', 'b')):
+        (tmp_path / folder / 'a').mkdir(parents=True, exist_ok=True)
+        (tmp_path / folder / link).symlink_to('a')
+    picture(tmp_path / 'images/a/1.png')
+    xml(tmp_path / 'xml/a/1.xml', ('cat', (1, 1, 9, 9)))
+    mask = np.zeros((30, 40), np.uint8)
+    mask[3:9, 3:9] = 1
+    Image.fromarray(mask).save(tmp_path / 'masks/a/1.png')
+    (of_xml,), *_ = read_voc(tmp_path / 'xml', tmp_path / 'images')
+    masks = f'{tmp_path}/masks/**/{{stem}}.png'
+    (of_mask,), *_ = read_masks(f'{tmp_path}/images/**/*.png', masks, ['cat'])
+    for one in (of_xml, of_mask):
+        assert (len(one.objects), one.path) == (1, tmp_path / 'images/a/1.png')
+
+
 @pytest.mark.parametrize(
     ('named', 'there'),
     [('img1', 'IMG1.JPG'), ('a%20b', 'a b.png'), ('\u00e9', 'e\u0301.png'), ('a', 'a .png')],

@@ -135,14 +135,24 @@ def test_content_tells_an_image_where_the_suffix_does_not(tmp_path):
     ]
 
 
-def test_links_that_lead_back_are_not_followed(tmp_path):
-    for name in ('one', 'two'):
+def test_a_file_that_links_lead_to_is_read_once(tmp_path):
+    root = tmp_path / 'root'
+    for name in ('root/one', 'root/two', 'root/.hidden', 'outside/three'):
         write(tmp_path / name / 'photo.jpg', 'JPEG')
-    for link, to in (('one/back', '..'), ('two/self', '.'), ('one/two', '../two')):
+    links = [('root/one/back', '..'), ('root/two/self', '.'), ('root/one/two', '../two')]
+    links += [('root/above', '../..'), ('root/shown', '.hidden'), ('outside/again', 'three')]
+    links += [('root/also', '../outside'), ('root/too', '../outside/three')]
+    for link, to in links:
         (tmp_path / link).symlink_to(to)
-    (tmp_path / 'two/one').symlink_to('../one')
-    found = ['one/photo.jpg', 'one/two/photo.jpg', 'two/photo.jpg', 'two/one/photo.jpg']
-    assert list(walk(tmp_path)) == found
+    folders = ['one', 'shown', 'too', 'two']
+    assert list(walk(root)) == [f'{folder}/photo.jpg' for folder in folders]
+
+
+def test_linked_folders_of_images_and_label_maps_give_each_sample_once(maps):
+    for folder in ('images', 'labels'):
+        (maps / folder / 'latest').symlink_to('below')
+    (maps / 'images/self').symlink_to('.')
+    assert names(segmentation(maps)) == sorted(f'images/{name}' for name in NAMES)
 
 
 def test_label_map_that_is_too_large_for_pillow_is_loaded(tmp_path):

@@ -17,7 +17,7 @@ from ...utils.listing import first_ten
 from ...utils.missing import alike, nearest
 from ..loading.decoding import decode_strictly
 from ..loading.headers import num_frames
-from ..loading.image_files import image_suffixes
+from ..loading.image_files import image_suffixes, without_links_to_the_same
 from .coco_files import (
     LabelledImage,
     check_classes,
@@ -118,7 +118,7 @@ def _find_pictures(images: str) -> tuple[list[Path], Path]:
     if root.is_dir():
         found = sorted(root.iterdir())
     else:
-        found = sorted(map(Path, glob(images, recursive=True)))
+        found = without_links_to_the_same(map(Path, glob(images, recursive=True)))
         parts = Path(images).parent.parts
         fixed = next((i for i, part in enumerate(parts) if _is_pattern(part)), len(parts))
         root = Path(*parts[:fixed])
@@ -147,9 +147,11 @@ def _masks_of(picture: Path, masks: str, classes: Sequence[str]) -> dict[str, li
     names = classes if '{class}' in masks else classes[:1]
     return {
         name: [
-            Path(path)
-            for path in sorted(glob(_pattern(picture, masks, name), recursive=True))
-            if Path(path).suffix.lower() in image_suffixes() and Path(path) != picture
+            path
+            for path in without_links_to_the_same(
+                map(Path, glob(_pattern(picture, masks, name), recursive=True))
+            )
+            if path.suffix.lower() in image_suffixes() and path != picture
         ]
         for name in names
     }

@@ -46,21 +46,43 @@ def is_image(path: str | Path) -> bool:
 def walk(folder: str | Path) -> Iterator[str]:
     """Yield the files below a folder, as sorted paths below it; hidden ones are left out.
 
-    So are links to a folder that they are in, which have no end.
+    A folder to which links lead is read once, under its own name where that is below the folder.
     """
+    root = Path(folder).resolve()
+    seen = {root}
     for parent, folders, names in os.walk(folder, followlinks=True):
-        folders[:] = sorted(
-            one for one in folders if not one.startswith('.') and not _leads_back(Path(parent, one))
-        )
-        below = os.path.relpath(parent, folder)
+        place = os.path.relpath(parent, folder)
         for name in sorted(names):
             if not name.startswith('.'):
-                yield name if below == '.' else os.path.join(below, name)
+                yield name if place == '.' else os.path.join(place, name)
+        kept = []
+        below = sorted(Path(parent, name) for name in folders)
+        for path in sorted(below, key=Path.is_symlink):
+            target = path.resolve()
+            if not (path.name.startswith('.') or target in seen or _has_own_place(path, root)):
+                seen.add(target)
+                kept.append(path.name)
+        folders[:] = sorted(kept)
 
 
-def _leads_back(folder: Path) -> bool:
-    above = folder.absolute().parents
-    return folder.is_symlink() and folder.resolve() in [one.resolve() for one in above]
+def _has_own_place(path: Path, root: Path) -> bool:
+    """Return whether it is a link to what is below the root and not hidden, or is above."""
+    if not path.is_symlink():
+        return False
+    target = path.resolve()
+    if not target.is_relative_to(root):
+        return root.is_relative_to(target)
+    return not any(part.startswith('.') for part in target.relative_to(root).parts)
+
+
+def without_links_to_the_same(paths: Iterable[Path]) -> list[Path]:
+    """Return paths without those that lead, through links to folders, to a file of another."""
+    chosen: dict[Path, Path] = {}
+    for path in paths:
+        place = path.parent.resolve() / path.name
+        if place not in chosen or path.parent.absolute() == place.parent:
+            chosen[place] = path
+    return sorted(chosen.values())
 
 
 def why_unreadable(path: str | Path) -> str:

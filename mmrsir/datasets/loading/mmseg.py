@@ -41,15 +41,23 @@ class BaseSegDataset(mmseg.datasets.BaseSegDataset):
 
     def load_data_list(self) -> list[dict[str, Any]]:
         """List the images: those of ``img_suffix``, and others that have a label map."""
-        listed: list[dict[str, Any]] = super().load_data_list()
         folder = self.data_prefix.get('img_path')
-        if self.img_suffix.lower() not in image_suffixes() or not os.path.isdir(folder or ''):
-            return listed
-        if self.ann_file:
-            return [self._with_any_suffix(sample) for sample in listed]
+        listed: list[dict[str, Any]]
+        if self.ann_file or not os.path.isdir(folder or ''):
+            listed = super().load_data_list()
+            known = self.img_suffix.lower() in image_suffixes() and os.path.isdir(folder or '')
+            return [self._with_any_suffix(sample) for sample in listed] if known else listed
+        names = list(walk(folder))
+        listed = [
+            self._sample(
+                os.path.join(folder, name), self._label_map(name.removesuffix(self.img_suffix))
+            )
+            for name in names
+            if name.endswith(self.img_suffix)
+        ]
         maps = {sample.get('seg_map_path') for sample in listed}
         taken = {os.path.splitext(sample['img_path'])[0] for sample in listed}
-        for name in walk(folder):
+        for name in names if self.img_suffix.lower() in image_suffixes() else ():
             stem, suffix = os.path.splitext(name)
             image, label_map = os.path.join(folder, name), self._label_map(stem)
             if (
