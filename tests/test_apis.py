@@ -142,6 +142,13 @@ def test_weights_that_leave_the_head_random_are_refused(checkpoints):
         Predictor('cls/rsir_n_shapes', str(checkpoints['upernet']), 'cpu')
 
 
+@pytest.mark.filterwarnings('ignore:Checkpoint is not loaded')
+def test_a_picture_that_the_model_gets_in_a_huge_size_is_named_with_what_to_do(monkeypatch):
+    monkeypatch.setattr('mmrsir.apis.predictor.LARGE', PICTURE.size // 3 - 1)
+    with pytest.warns(UserWarning, match=r"90 x 60 pixels: .* dict\(type='ResizeEdge', scale=256"):
+        Predictor('cls/rsir_n_shapes', device='cpu')(PICTURE)
+
+
 @pytest.mark.parametrize('settings', [dict(device='gpu'), dict(score_thr=30)])
 def test_a_device_or_score_that_cannot_be_is_refused(settings):
     with pytest.raises(InvalidValueError, match='must be'):

@@ -1,7 +1,7 @@
 """One way to predict for all three tasks."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,6 +20,12 @@ from ..utils.errors import InvalidValueError
 from .inference_config import prepare
 
 TOP = 5
+LARGE = 25_000_000  # pixels that take a CPU about half a minute, and memory of gigabytes
+SHRINK = {
+    'mmdet': "dict(type='Resize', scale=(1333, 800), keep_ratio=True)",
+    'mmseg': "dict(type='Resize', scale=(2048, 1024), keep_ratio=True)",
+    'mmpretrain': "dict(type='ResizeEdge', scale=256, edge='short')",
+}
 SHORT_SIDE = 256  # pixels; smaller pictures have no room for the names of classes
 
 
@@ -136,12 +142,25 @@ class Predictor:
         Returns:
             What the model finds.
         """
-        (sample,) = self._inferencer.forward(self.preprocess(picture))
+        batch = self.preprocess(picture)
+        self._warn_of_size(batch['inputs'])
+        (sample,) = self._inferencer.forward(batch)
         least = self.score_thr if score_thr is None else score_thr
         prediction = getattr(self, f'_show_{self.cfg.default_scope}')(picture, sample, least)
         if 'uncertainty' not in sample:
             return prediction
         return prediction._replace(uncertainty=sample.uncertainty.data[0].cpu().numpy())
+
+    def _warn_of_size(self, images: Iterable[torch.Tensor]) -> None:
+        height, width = next(iter(images)).shape[-2:]
+        if height * width > LARGE:
+            warnings.warn(
+                f'the model gets a picture of {width} x {height} pixels: it may take minutes and '
+                'more memory than there is, and objects may be larger than those that it has '
+                'learned. Cut the picture into parts, or make it smaller first: '
+                f'{SHRINK[self.cfg.default_scope]} after LoadImageFromFile in the test pipeline',
+                stacklevel=3,
+            )
 
     def _show_mmdet(self, picture: np.ndarray, sample: Any, score_thr: float) -> Prediction:
         (drawn,) = self._inferencer.visualize(

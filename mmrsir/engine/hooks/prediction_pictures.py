@@ -36,6 +36,7 @@ class PredictionPicturesHook(Hook):
         self._batches: set[int] = set()
 
     def before_val_epoch(self, runner: Runner) -> None:
+        self._reading = Reading.of_config(runner.cfg)
         batches = len(runner.val_dataloader)
         self._batches = {index * batches // self.number for index in range(self.number)}
 
@@ -46,7 +47,8 @@ class PredictionPicturesHook(Hook):
             return
         with errors_logged(runner, 'a prediction could not be drawn'):
             name = f'{PREDICTION_PREFIX}{batch_idx}_{Path(outputs[0].img_path).stem}'
-            _draw(runner, outputs[0], name=name, step=runner.iter, score_thr=self.score_thr)
+            shown = dict(name=name, step=runner.iter, score_thr=self.score_thr)
+            _draw(runner, outputs[0], self._reading, **shown)
 
 
 class TestPicturesHook(Hook):
@@ -62,17 +64,18 @@ class TestPicturesHook(Hook):
 
     def before_test_epoch(self, runner: Runner) -> None:
         self._names = picture_names(runner.test_dataloader.dataset)
+        self._reading = Reading.of_config(runner.cfg)
 
     def after_test_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
         for sample in outputs or ():
             out_file = self.out_dir / self._names[sample.img_path]
-            _draw(runner, sample, out_file=out_file, score_thr=self.score_thr)
+            _draw(runner, sample, self._reading, out_file=out_file, score_thr=self.score_thr)
 
 
-def _draw(runner: Runner, sample: Any, **settings: Any) -> None:
-    picture = read_picture(sample.img_path, reading=Reading.of_config(runner.cfg))
+def _draw(runner: Runner, sample: Any, reading: Reading, **settings: Any) -> None:
+    picture = read_picture(sample.img_path, reading=reading)
     draw_sample(runner.visualizer, picture, sample, **settings)
 
 
