@@ -44,7 +44,7 @@ class _Settings(DictAction):
         except (AssertionError, ValueError) as error:
             raise InvalidValueError(
                 f'{option_string} {" ".join(values)}: write key=value, without blanks around "=", '
-                'and close each bracket'
+                'close each bracket, and write what belongs to no flag before it'
             ) from error
 
 

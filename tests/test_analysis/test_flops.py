@@ -1,5 +1,6 @@
 """The counted cost equals a closed form."""
 
+from argparse import ArgumentTypeError
 from contextlib import nullcontext
 from copy import deepcopy
 from math import ceil
@@ -14,6 +15,7 @@ from mmrsir.analysis import flops
 from mmrsir.analysis.flops import count_config, count_module
 from mmrsir.engine.config_files import read_file
 from mmrsir.models import ARCHS, RSIRTransformer, fixed_order
+from tools.analysis_tools import get_flops
 
 from ..helpers.commands import ROOT
 
@@ -135,6 +137,13 @@ def test_whole_classifier_equals_closed_form():
     parameters = sum(p.numel() for p in RSIRTransformer('nano').parameters())
     assert cost.params == parameters - unused_norms + 256 * 4 + 4
     assert cost.flops == backbone_flops(ARCHS['nano'], 64, 96) + 256 * 4
+
+
+def test_a_side_that_is_no_number_gets_the_order_of_the_arguments():
+    assert get_flops.side('64') == 64
+    for text in ('cls/rsir_n_shapes', '64x96', '0'):
+        with pytest.raises(ArgumentTypeError, match='the config before --shape, and sides apart'):
+            get_flops.side(text)
 
 
 def test_dense_heads_are_counted():

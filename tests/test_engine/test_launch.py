@@ -62,6 +62,7 @@ def test_missing_checkpoint_is_named_before_anything_is_built(tmp_path):
     [
         ('max_epochs', 'write key=value'),
         ('crop=[(1,2]', 'close each bracket'),
+        ('cls/rsir_n_shapes', 'write what belongs to no flag before it'),
         ('param_scheduler.end=9', 'Name an item of a list by its number'),
         ('param_scheduler.7.end=9', 'Index 7 exceeds'),
         ('max_epochs.a=9', 'max_epochs'),

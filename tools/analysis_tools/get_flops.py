@@ -14,13 +14,22 @@ from mmrsir.utils.errors import InvalidValueError, plain_errors
 PAPER_SHAPES = {'mmdet': (800, 1280), 'mmseg': (512, 2048), 'mmpretrain': (224, 224)}
 
 
+def side(text: str) -> int:
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(
+            f'{text!r} is no number of pixels. Write the config before --shape, and sides apart: '
+            'CONFIG --shape 64 96'
+        )
+    return int(text)
+
+
 def main() -> None:
     replacements.enable()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     launch.add_config_arguments(parser)
     parser.add_argument(
         '--shape',
-        type=int,
+        type=side,
         nargs='+',
         metavar='SIDE',
         help="height and width in pixels, or the side of a square (default: the paper's for the "
