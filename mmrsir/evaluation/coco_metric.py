@@ -16,7 +16,9 @@ from mmengine.logging import print_log
 from mmengine.registry import METRICS
 from terminaltables import AsciiTable
 
+from ..datasets.check.coco import first_problem
 from ..datasets.check.faults import BOXES_ONLY
+from ..datasets.check.masks import form_problem
 from ..utils.arguments import check_int
 from ..utils.errors import InvalidValueError
 from ..utils.listing import first_ten
@@ -149,9 +151,14 @@ class CheckedCocoMetric(CocoMetric):
     def _set_truth(self, content: Record) -> CocoTruth:
         from faster_coco_eval import COCO
 
-        truth = CocoTruth(content, (self.dataset_meta or {})['classes'])
-        objects = truth.annotations()
         source = self.ann_file or 'the data set'
+        try:
+            truth = CocoTruth(content, (self.dataset_meta or {})['classes'])
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            if problem := first_problem(content):
+                raise EvaluationError(f'{source}: {problem}') from error
+            raise
+        objects = truth.annotations()
         if 'segm' in self.metrics:
             everything = [*objects, *truth.annotations(is_crowd=True)]
             num_bare = sum(not one.get('segmentation') for one in everything)
@@ -160,6 +167,12 @@ class CheckedCocoMetric(CocoMetric):
                     f"metric='segm', but {num_bare} of the {len(everything)} objects in {source} "
                     f"have no mask. For boxes alone set metric='bbox', and see {BOXES_ONLY}"
                 )
+            for one in everything:
+                image = truth.image_of(one)
+                if problem := form_problem(one['segmentation'], image['width'], image['height']):
+                    raise EvaluationError(
+                        f'{source}: a mask of {image["file_name"]} cannot be read: {problem}'
+                    )
         self._truth = truth
         self._coco_api = COCO(truth.coco())
         if self.format_only:

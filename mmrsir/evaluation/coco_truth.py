@@ -55,6 +55,9 @@ class CocoTruth:
         index = self.image_ids.get(image_id)
         return None if index is None else self._images[index - 1]
 
+    def image_of(self, annotation: Record) -> Record:
+        return self._images[annotation['image_id'] - 1]
+
     def annotations(self, is_crowd: bool = False) -> list[Record]:
         return [one for one in self._annotations if bool(one['iscrowd']) == is_crowd]
 

@@ -127,6 +127,7 @@ COCO_FAULTS = {
     'no image width': ('bad-record', edit('images', width=0)),
     'name is a number': ('bad-record', edit('images', file_name=7)),
     'category is text': ('bad-record', lambda c: c['categories'].append('disc')),
+    'crowd as text': ('bad-record', edit('annotations', iscrowd='0')),
     'id is a list': ('bad-record', append('annotations', id=[1])),
     'image twice': ('duplicate-id', lambda c: c['images'].append(c['images'][0])),
     'annotation twice': ('duplicate-id', lambda c: c['annotations'].append(c['annotations'][0])),

@@ -18,7 +18,7 @@ from torch.nn.utils import parameters_to_vector
 from mmrsir.datasets.missing_masks import MissingMasksError
 from mmrsir.engine import launch
 from mmrsir.engine.config_check import ConfigError
-from mmrsir.engine.loops.checked import checked_dataloader
+from mmrsir.engine.loops.checked import UnreadableDatasetError, checked_dataloader
 
 from ..helpers.configs import read
 from ..helpers.forks import run_in_two_processes
@@ -97,6 +97,50 @@ def test_objects_without_masks_are_named_where_masks_are_loaded(wrapper, setting
         build(settings)
     settings.dataset = WRAPPERS[wrapper]({**dataset.to_dict(), 'pipeline': []})
     assert build(settings)
+
+
+def changed(settings, path, edit):
+    """Point settings at a copy of their annotations, of which the first is edited."""
+    dataset = settings.dataset
+    content = json.loads(Path(f'{dataset.data_root}{dataset.ann_file}').read_text())
+    edit(content['annotations'][0], content)
+    path.write_text(json.dumps(content))
+    dataset.ann_file = str(path)
+    return settings
+
+
+@pytest.mark.parametrize(
+    ('mask', 'message'),
+    [
+        (dict(size=[99, 256], counts='ok3'), r'size=\[99, 256\] must be \[256, 256\]'),
+        (dict(size=[256, 256], counts="b'ok3'"), 'are no run lengths'),
+        ([[[1, 2], [3, 4], [5, 6]]], 'is a list of points'),
+        ([1, 2, 3, 4, 5, 6], 'put it into a list'),
+    ],
+)
+def test_masks_that_cannot_be_read_are_named_where_masks_are_loaded(
+    mask, message, settings, tmp_path
+):
+    edit = lambda one, _: one.update(segmentation=mask)  # noqa: E731
+    with pytest.raises(
+        MissingMasksError, match=rf'1 of \d+ masks in .* cannot be read. .*{message}'
+    ):
+        build(changed(settings, tmp_path / 'some.json', edit))
+
+
+@pytest.mark.parametrize(
+    ('edit', 'message'),
+    [
+        (lambda one, _: one.update(area='9'), r"area='9' \(write a number without quotes\)"),
+        (lambda one, _: one.update(bbox=None), "have no 'bbox'"),
+        (lambda one, all_: all_['annotations'].append(one), 'has id=1 again'),
+        (lambda one, all_: all_['images'][0].update(width='256'), "width='256'"),
+        (lambda one, all_: all_.pop('categories'), 'no list of categories'),
+    ],
+)
+def test_annotations_that_the_library_cannot_load_are_named(edit, message, settings, tmp_path):
+    with pytest.raises(UnreadableDatasetError, match=f'train_dataloader: .*some.json: .*{message}'):
+        build(changed(settings, tmp_path / 'some.json', edit))
 
 
 def test_other_errors_of_a_data_loader_are_left_alone(settings):

@@ -220,6 +220,23 @@ def test_classes_without_an_object_are_named(truth, tmp_path, warnings):
     assert any('no object: disc' in message for message in warnings)
 
 
+@pytest.mark.parametrize(
+    ('changes', 'message'),
+    [
+        (dict(segmentation=dict(size=[9, 9], counts='ok3')), r'cannot be read: size=\[9, 9\] must'),
+        (dict(bbox=None, area=None), "have no 'bbox'"),
+        (dict(image_id=[1]), r'image_id=\[1\]'),
+    ],
+)
+def test_truth_that_cannot_be_evaluated_is_named_before_the_training(
+    changes, message, truth, tmp_path
+):
+    content = deepcopy(truth)
+    content['annotations'][0].update(changes)
+    with pytest.raises(EvaluationError, match=rf'truth.json: .*{message}'):
+        evaluate(CheckedCocoMetric, content, predictions(truth), tmp_path)
+
+
 def test_masks_are_not_evaluated_where_objects_have_none(truth, tmp_path):
     changed = deepcopy(truth)
     del changed['annotations'][1]['segmentation']

@@ -88,6 +88,19 @@ def filter_reasons(dataset: Any, num_left: int) -> str:
     return ', '.join(f'{count} {reason}' for reason, count in reasons.items() if count)
 
 
+def first_problem(content: Any) -> str:
+    """Name what is wrong with the content of a COCO file, for one line; '' if nothing is."""
+    if not isinstance(content, dict):
+        return f'it holds a {type(content).__name__}, not images, categories and annotations'
+    if absent := [part for part in PARTS if not isinstance(content.get(part), list)]:
+        return f'it has no list of {" and ".join(absent)}'
+    records = sort_records(content)
+    shapes = [one for one in _shape_findings(records, masks=False) if one[0] != 'left-out']
+    findings = [*records.findings, *shapes, *reference_findings(records)]
+    more = f' ({len(findings) - 1} more)' if len(findings) > 1 else ''
+    return f'{findings[0][1]}{more}' if findings else ''
+
+
 def _shape_findings(records: Records, masks: bool) -> Iterator[Finding]:
     sizes = {one['id']: (one['width'], one['height']) for one in records.sound['images']}
     findings, num_masks = [], 0

@@ -1,5 +1,6 @@
 """The masks of COCO annotations: whether they are masks, and where their boxes are."""
 
+import re
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -9,6 +10,7 @@ from ..loading.headers import Pixels
 from .records import Finding, Record, is_number
 
 _LEAST_COORDINATES = 6  # a triangle
+_RUNS = re.compile(r'[0-o]+\Z')  # what compressed run lengths consist of
 _LEAST_OVERLAP = 0.5  # IoU of the extents of a mask and its box
 # How far the edges of a mask may lie from those of its box: pixels, and a share of the longer side.
 _TOLERANCE = (2.0, 0.05)
@@ -68,6 +70,22 @@ def mask_finding(annotation: Record, width: float, height: float) -> Finding | N
     if problem:
         return kind, problem
     return _place_finding(_extent(mask), annotation['bbox'], width, height)
+
+
+def form_problem(mask: Any, width: float, height: float) -> str:
+    """Say why a mask cannot be read, or is of another image; '' where it is none of both.
+
+    It takes about a microsecond, and leaves out what :func:`mask_finding` sees in all numbers.
+    """
+    if isinstance(mask, dict):
+        counts = mask.get('counts')
+        readable = isinstance(counts, list) or (isinstance(counts, str) and _RUNS.match(counts))
+        sound = mask.get('size') == [height, width] and readable
+        return '' if sound else _run_length_problem(mask, width, height)
+    first = mask[0] if isinstance(mask, list) and mask else None
+    if isinstance(first, list) and first and is_number(first[0]):
+        return ''
+    return _polygon_problem(mask)
 
 
 def decode_runs(mask: Record) -> Pixels:

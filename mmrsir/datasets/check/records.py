@@ -53,6 +53,10 @@ _FIELDS: dict[str, dict[str, Callable[[Any], bool]]] = {
         'area': is_number,
     },
 }
+# What a record need not have. Text such as '0' is true to mmdet.
+_OPTIONAL: dict[str, dict[str, Callable[[Any], bool]]] = {
+    'annotations': {'iscrowd': lambda value: value in (0, 1)}
+}
 PARTS = tuple(_FIELDS)
 _REMEDIES = {
     'area': 'mmdet stops without it; write the pixels of the mask, or the width x height of the box'
@@ -127,8 +131,8 @@ def _add(records: Records, part: str, position: int, record: Any) -> None:
         return
     record = {key: value for key, value in record.items() if value is not None}
     wrong = [
-        f'{key}={record[key]!r:.60}'
-        for key, is_right in _FIELDS[part].items()
+        f'{key}={record[key]!r:.60}{_quotes(record[key])}'
+        for key, is_right in {**_FIELDS[part], **_OPTIONAL.get(part, {})}.items()
         if key in record and not is_right(record[key])
     ]
     if part == 'annotations':  # all else can be checked without these
@@ -145,6 +149,11 @@ def _add(records: Records, part: str, position: int, record: Any) -> None:
         records.broken.append(record)
     if _is_id(identity):
         ids.add(identity)
+
+
+def _quotes(value: Any) -> str:
+    is_number_as_text = isinstance(value, str) and value.replace('.', '', 1).isdecimal()
+    return ' (write a number without quotes)' if is_number_as_text else ''
 
 
 def class_findings(categories: Sequence[Record], classes: Sequence[str]) -> Iterator[Finding]:

@@ -1,5 +1,6 @@
 """Data loaders that are refused where no image is left, and loops that evaluate on all of them."""
 
+import json
 import logging
 from json import JSONDecodeError
 from pathlib import Path
@@ -12,6 +13,8 @@ from mmengine.runner import BaseLoop, Runner, TestLoop, ValLoop
 from torch import nn
 from torch.utils.data import DataLoader
 
+from ...datasets.check.coco import first_problem
+from ...datasets.check.records import PARTS
 from ...datasets.check.settings import below_wrappers
 from ...datasets.class_names import leaves, surplus
 from ...datasets.loading.passed_over import files_of, passed_over
@@ -47,6 +50,7 @@ def checked_dataloader(runner: Runner, settings: DataLoader | dict, name: str) -
         )
     except AssertionError as error:
         if 'number of subfolders' not in str(error):
+            _explain(settings['dataset'], name, error)
             raise
         raise ConfigError(f'{name}: {_what_folders(settings["dataset"])}') from error
     except ValueError as error:
@@ -55,7 +59,7 @@ def checked_dataloader(runner: Runner, settings: DataLoader | dict, name: str) -
             _explain(settings['dataset'], name, error)
             raise
         loader = None
-    except KeyError as error:
+    except (KeyError, TypeError) as error:
         _explain(settings['dataset'], name, error)
         raise
     if loader is None or len(loader.dataset) == 0:
@@ -111,11 +115,16 @@ def _explain(settings: dict[str, Any], name: str, error: Exception) -> None:
         path = Path(part.get('data_root') or '', part.get('ann_file') or '')
         if not part.get('ann_file') or not path.is_file():
             continue
-        problem = encoding_problem(path.read_bytes())
+        data = path.read_bytes()
+        problem = encoding_problem(data)
         if isinstance(error, JSONDecodeError):
             problem = problem or f'it is no JSON: {error}'
-        elif isinstance(error, KeyError) and path.suffix == '.json':
-            problem = problem or f'a record has no {error}'
+        elif path.suffix == '.json' and not problem:
+            content = json.loads(data)
+            is_coco = isinstance(content, dict) and not content.keys().isdisjoint(PARTS)
+            problem = first_problem(content) if is_coco else ''
+            if isinstance(error, KeyError) and not problem:
+                problem = f'a record has no {error}'
         if problem:
             raise UnreadableDatasetError(
                 f'{name}: {path}: {problem}; tools/misc/check_dataset.py says more'
