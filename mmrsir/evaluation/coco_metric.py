@@ -103,9 +103,10 @@ class CheckedCocoMetric(CocoMetric):
             self._set_truth(self._content)
 
     def process(self, data_batch: dict[str, Any], data_samples: Sequence[dict[str, Any]]) -> None:
-        if self._content is not None and self._truth is not None:
-            for sample in data_samples:
-                self._check_image(self._truth, sample)
+        for sample in data_samples:
+            problem = self.difference(sample['img_id'], sample.get('img_path') or '')
+            if problem:
+                raise EvaluationError(problem)
         super().process(data_batch, data_samples)
 
     def compute_metrics(self, results: list[tuple[Record, Record]]) -> dict[str, float]:
@@ -188,17 +189,20 @@ class CheckedCocoMetric(CocoMetric):
             )
         return truth
 
-    def _check_image(self, truth: CocoTruth, sample: dict[str, Any]) -> None:
-        identity, path = sample['img_id'], sample.get('img_path') or ''
-        record = truth.image(identity)
+    def difference(self, image_id: Any, path: str) -> str:
+        """Say how an image differs from that of ``ann_file`` with its id; '' if it does not."""
+        if self._content is None or self._truth is None:
+            return ''
+        record = self._truth.image(image_id)
+        name = PureWindowsPath(path).name
         if record is None:
             found = 'has no such image'
-        elif path and PureWindowsPath(path).name != PureWindowsPath(record['file_name']).name:
+        elif name and name != PureWindowsPath(record['file_name']).name:
             found = f'has {record["file_name"]} under this id'
         else:
-            return
-        raise EvaluationError(
-            f'the data set has the image {path} with the id {identity!r}, but {self.ann_file} '
+            return ''
+        return (
+            f'the data set has the image {path} with the id {image_id!r}, but {self.ann_file} '
             f"{found}: the evaluator's ann_file must be that of its data set"
         )
 

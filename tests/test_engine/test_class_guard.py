@@ -143,7 +143,8 @@ def test_training_takes_other_ids_of_the_same_categories(tmp_path):
     ('other', 'message'),
     [
         (coco_record('val', CATEGORIES[::-1], OBJECTS), "label 0 is 'star' in .*other.json"),
-        (coco_record('val', CATEGORIES, []), 'other.json has no image .*val_1.png'),
+        (coco_record('val', CATEGORIES, []), 'val_1.png with the id 1, .*other.json has no such'),
+        (coco_record('train', CATEGORIES, OBJECTS), 'other.json has train_1.png under this id'),
     ],
 )
 def test_training_refuses_an_evaluator_of_other_annotations(tmp_path, other, message):

@@ -406,3 +406,38 @@ def test_classes_of_joined_data_sets_are_those_of_the_first():
     parts = [dict(classes=('a', 'b'), dataset_type='one'), dict(classes=('a', 'b'))]
     assert scopes.class_names(SimpleNamespace(metainfo=parts)) == ('a', 'b')
     assert scopes.class_names(SimpleNamespace()) is None
+
+
+@pytest.mark.parametrize(
+    ('parts', 'needed'),
+    [
+        (dict(fc_cls=nn.Linear(2, 4)), '4'),  # with the background, as regions have it
+        (dict(cls_out_channels=3), '3'),
+        (dict(out_channels=1), '1 or 3'),
+        ({}, '3'),
+    ],
+)
+def test_weights_of_classes_must_be_as_many_as_the_head_predicts(parts, needed):
+    model = heads(head=3)
+    for name, part in parts.items():
+        setattr(model.head, name, part)
+    model.head.losses = nn.ModuleList([nn.Module()])
+    loss = model.head.losses[0]
+    for number in map(int, needed.split(' or ')):
+        loss.class_weight = [1.0] * number
+        check_model(model, Config())
+    loss.class_weight = [1.0, 2.0]
+    message = rf'model.head.losses.0.class_weight has 2 weights, but its head needs {needed}:'
+    with pytest.raises(ConfigError, match=message):
+        check_model(model, Config())
+
+
+def test_boxes_and_masks_of_a_region_must_have_the_same_classes():
+    model = nn.Module()
+    for agnostic in ('agnostic_head', 'mask_head'):
+        model.roi_head = heads(bbox_head=80, **{agnostic: 1})
+        if agnostic == 'agnostic_head':
+            check_model(model, Config())
+    message = r'bbox_head.num_classes=80, model.roi_head.mask_head.num_classes=1: the heads of'
+    with pytest.raises(ConfigError, match=message):
+        check_model(model, Config())

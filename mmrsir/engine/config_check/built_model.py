@@ -5,6 +5,7 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from mmengine.config import Config
 from mmengine.logging import print_log
 from torch import nn
@@ -24,8 +25,11 @@ OTHER_HEADS = ('rpn_head', 'semantic')
 def check_model(model: nn.Module, cfg: Config) -> None:
     """Check what a training will do with a model.
 
-    Patterns of ``paramwise_cfg.custom_keys`` that match no parameter are warned of.
+    Patterns of ``paramwise_cfg.custom_keys`` that match no parameter are warned of. Weights of
+    classes must be as many as the head predicts, and heads of a region must predict the same.
     """
+    _check_class_weights(model)
+    _check_region_heads(model)
     paramwise = (cfg.get('optim_wrapper') or {}).get('paramwise_cfg') or {}
     _check_custom_keys(model, paramwise.get('custom_keys') or {})
     for module in model.modules():
@@ -70,6 +74,44 @@ def class_heads(model: nn.Module) -> dict[str, Any]:
         and getattr(head, 'num_classes', None) is not None
         and not getattr(head, 'class_agnostic', False)
     }
+
+
+def _check_class_weights(model: nn.Module) -> None:
+    modules = dict(unwrap(model).named_modules())
+    for place, loss in modules.items():
+        for name in ('class_weight', 'pos_weight'):
+            weights = getattr(loss, name, None)
+            if not isinstance(weights, (list, tuple, torch.Tensor)):
+                continue
+            parents = [place[:index] for index, letter in enumerate(place) if letter == '.']
+            heads = [modules[one] for one in parents if hasattr(modules[one], 'num_classes')]
+            allowed = _numbers_of_weights(heads[-1]) if heads else {len(weights)}
+            if len(weights) not in allowed:
+                needed = ' or '.join(map(str, sorted(allowed)))
+                raise ConfigError(
+                    f'model.{place}.{name} has {len(weights)} weights, but its head needs '
+                    f'{needed}: one for each of its {heads[-1].num_classes} classes, and for the '
+                    'background where it predicts one'
+                )
+
+
+def _numbers_of_weights(head: Any) -> set[int]:
+    if isinstance(getattr(head, 'fc_cls', None), nn.Linear):  # of regions
+        return {head.fc_cls.out_features}
+    if hasattr(head, 'cls_out_channels'):
+        return {head.cls_out_channels}
+    return {head.num_classes, getattr(head, 'out_channels', None) or head.num_classes}
+
+
+def _check_region_heads(model: nn.Module) -> None:
+    regions = getattr(unwrap(model), 'roi_head', None)
+    heads = class_heads(regions) if isinstance(regions, nn.Module) else {}
+    heads = {place: one for place, one in heads.items() if place.startswith(('bbox_', 'mask_'))}
+    if len({head.num_classes for head in heads.values()}) > 1:
+        told = ', '.join(
+            f'model.roi_head.{place}.num_classes={one.num_classes}' for place, one in heads.items()
+        )
+        raise ConfigError(f'{told}: the heads of a region must predict the same classes')
 
 
 def _check_custom_keys(model: nn.Module, custom_keys: dict[str, Any]) -> None:

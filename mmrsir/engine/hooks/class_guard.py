@@ -25,6 +25,7 @@ from ..loops.checked import EmptyDatasetError
 from ..scopes import class_names
 
 SPLITS = ('train', 'val', 'test')
+COMPARED = 100  # images, with those of an evaluator
 # Names that differ are a mistake of this setting of a data loader.
 SETTING = 'dataset.metainfo'
 
@@ -131,7 +132,7 @@ class ClassGuardHook(Hook):
     def _say(self, runner: Runner, split: str, metrics: Mapping[str, float]) -> int | None:
         """Log which classes have no ground truth; return how many have some, if that is known."""
         counts = self._counts.get(split)
-        if counts is None:
+        if counts is None or not metrics:
             return None
         present = set(counts.occurring)
         if counts.learned == 'pixels':
@@ -198,9 +199,9 @@ def _evaluator_mistakes(split: str, loop: Any, dataset: Any, names: Naming) -> I
         if truth is None or not hasattr(dataset, 'cat_ids'):
             continue
         said = difference(names, Naming(metric.ann_file, truth.names))
-        image = dataset.get_data_info(0)
-        if not said and truth.image(image['img_id']) is None:
-            said = f'{metric.ann_file} has no image {image["img_path"]}'
+        for index in range(0, len(dataset), -(-len(dataset) // COMPARED)):
+            image = dataset.get_data_info(index)
+            said = said or metric.difference(image['img_id'], image['img_path'])
         if said:
             yield Mistake(setting, said)
 
