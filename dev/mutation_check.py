@@ -1,5 +1,6 @@
-"""Break the core by small patches, one at a time: the tests must notice each of them.
+"""Break the core by small patches, each in a copy: the tests must notice each of them.
 
+As many copies are tested at the same time as there are cores.
 mutants.yml beside this file lists the patches and the tests that are to fail. The exit code is 1
 where one is not noticed, 2 where the command or the list is wrong, and 0 otherwise.
 
@@ -15,7 +16,9 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from time import monotonic
 
@@ -76,13 +79,17 @@ def check(mutants: Sequence[Mutant], root: Path) -> Iterator[Result]:
         failed = first_failure(copy(root, Path(folder)), files)
     if failed is not None:
         raise UserError(f'{failed} fails without a mutant')
-    for mutant, source in zip(mutants, patched, strict=True):
-        with tempfile.TemporaryDirectory() as folder:
-            mutated = copy(root, Path(folder))
-            (mutated / mutant.file).write_text(source)
-            start = monotonic()
-            killer = first_failure(mutated, mutant.tests)
-            yield Result(mutant, killer, monotonic() - start)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        yield from pool.map(partial(_test, root), mutants, patched)
+
+
+def _test(root: Path, mutant: Mutant, source: str) -> Result:
+    with tempfile.TemporaryDirectory() as folder:
+        mutated = copy(root, Path(folder))
+        (mutated / mutant.file).write_text(source)
+        start = monotonic()
+        killer = first_failure(mutated, mutant.tests)
+        return Result(mutant, killer, monotonic() - start)
 
 
 def copy(root: Path, folder: Path) -> Path:
