@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 from ..utils.listing import first_ten
 
 _KEY = b'"categories"'
+_NO_CLASS = ('.', '__')  # hidden folders, and those of archives
 _FLAT_LIST = re.compile(rb'\s*:\s*(\[[^\[\]]*\])')  # one that holds no list
 
 
@@ -85,16 +86,19 @@ def surplus(found: Collection[str], classes: Collection[str]) -> str:
     """Say which names are too many and which are missing, where their number differs."""
     known, there = set(map(folded, classes)), set(map(folded, found))
     if known & there:
-        more = [repr(name) for name in found if folded(name) not in known]
-        less = [repr(name) for name in classes if folded(name) not in there]
-    else:  # codes for names: hidden folders and those of archives are none
-        more = [repr(name) for name in found if name.startswith(('.', '__'))]
-        less = []
-    said = [
-        f'{text} {first_ten(names)}'
-        for text, names in (('the config does not have', more), ('the data does not have', less))
-        if names
-    ]
+        more = [name for name in found if folded(name) not in known]
+        less = [name for name in classes if folded(name) not in there]
+    else:  # codes for names
+        more, less = [name for name in found if name.startswith(_NO_CLASS)], []
+    said = []
+    if more:
+        said.append(f'the config does not have {first_ten([*map(repr, more)])}')
+        if all(name.startswith(_NO_CLASS) for name in more):
+            said[0] += ': delete this folder, or move it elsewhere'
+    if less:
+        said.append(f'the data does not have {first_ten([*map(repr, less)])}')
+        if not more:
+            said[0] += ': make a folder of this name; it may stay empty'
     there_are = first_ten([repr(name) for name in found])
     return '; '.join(said) or f'the data has {there_are or "no folder for a class"}'
 

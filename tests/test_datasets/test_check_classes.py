@@ -35,15 +35,19 @@ def test_sound_splits_have_no_fault(tmp_path):
 def test_categories_in_another_order_in_val_are_an_error(tmp_path):
     val = dict(val=coco_record('val', CATEGORIES[::-1], OBJECTS))
     cfg = coco(tmp_path, val)
-    assert kinds(cfg) == [set(), {'class-order', 'other-classes'}]
+    assert kinds(cfg) == [set(), {'other-classes'}]
     (said,) = details(cfg, 'other-classes')
     assert said.startswith("label 0 is 'star' in") and "and 'box' in" in said
-    assert said.endswith('2 of 3 labels differ: the names are the same in another order')
+    assert '2 of 3 labels differ: the names are the same in another order' in said
+    assert said.endswith('Let both files list the same classes in the same order')
 
 
 def test_categories_in_another_order_than_in_the_config_are_an_error(tmp_path):
     turned = {s: coco_record(s, CATEGORIES[::-1], OBJECTS) for s in ('train', 'val')}
-    assert kinds(coco(tmp_path, turned)) == [{'class-order'}, {'class-order'}]
+    cfg = coco(tmp_path, turned)
+    assert kinds(cfg) == [{'class-order'}, {'class-order'}]
+    names = [name for _, name in CATEGORIES[::-1]]
+    assert details(cfg, 'class-order')[0].endswith(f'in the order of the data: {names}')
 
 
 def test_other_ids_of_the_same_categories_are_no_fault(tmp_path):
@@ -102,7 +106,17 @@ def test_last_folder_that_val_lacks_is_a_warning_with_its_name(tmp_path):
 def test_folder_that_is_no_class_is_named(tmp_path):
     write_folders(tmp_path, train=[*TREES, '.ipynb_checkpoints'], val=TREES)
     (said,) = details(config('folders', tmp_path, TREES), 'class-count')
-    assert said.endswith("data has 4; the config does not have '.ipynb_checkpoints'")
+    assert "data has 4; the config does not have '.ipynb_checkpoints': delete" in said
+
+
+def test_folder_that_val_lacks_is_to_be_made(tmp_path):
+    cfg = config('folders', write_folders(tmp_path, train=TREES, val=TREES[:-1]), TREES)
+    assert kinds(cfg) == [set(), {'class-count'}]
+    assert details(cfg, 'class-count')[0].endswith(
+        f'the data does not have {TREES[-1]!r}: make a folder of this name; it may stay empty'
+    )
+    (tmp_path / 'val' / TREES[-1]).mkdir()
+    assert kinds(cfg) == [set(), {'empty-class'}]
 
 
 def test_list_that_labels_folders_otherwise_than_the_config_is_an_error(tmp_path):
@@ -112,7 +126,7 @@ def test_list_that_labels_folders_otherwise_than_the_config_is_an_error(tmp_path
         lines = [f'{name}/{i}.png {label}\n' for label, name in enumerate(order) for i in (0, 1)]
         (tmp_path / f'{split}.txt').write_text(''.join(lines))
         cfg[f'{split}_dataloader'].dataset.ann_file = f'{split}.txt'
-    assert kinds(cfg) == [set(), {'class-order', 'other-classes'}]
+    assert kinds(cfg) == [set(), {'other-classes'}]
 
 
 def test_other_classes_of_label_maps_in_val_are_an_error(tmp_path):

@@ -6,33 +6,50 @@ from collections.abc import Sequence
 from ..class_names import contradiction, difference, similar, unmatched
 from .findings import TRAIN, Report
 
+_SHOWN_CLASSES = 20
+
 
 def compare_names(reports: Sequence[Report]) -> None:
     """Compare the classes of each data set with the config, and with the first trained on."""
-    for report in reports:
-        declared, found = report.declared, report.found
-        if found is None:
-            continue
-        for group in similar(found.names):
-            report.add('same-name', report.source, ' and '.join(map(repr, group)))
-        # Where the data has too many classes, that is found already.
-        if declared is not None and len(found.names) <= len(declared.names):
-            if said := contradiction(declared, found):
-                report.add('class-order', report.source, said)
-            elif said := unmatched(declared, found):
-                report.add('other-name', report.source, said)
     first = next((report for report in reports if report.is_trained_on), None)
-    if first is None:
-        return
     for report in reports:
-        said = None
-        if first.found and report.found:
-            # A class that comes last may lack: no label moves.
-            said = difference(first.found, report.found, may_lack_last=True)
-        if not said and first.declared and report.declared:
-            said = difference(first.declared, report.declared)
+        said = _difference(first, report) if first else None
         if said:
             report.add('other-classes', report.source, said)
+        elif report.found is not None:  # else the same would be said twice
+            _compare_with_config(report)
+        for group in similar(report.found.names) if report.found else ():
+            report.add('same-name', report.source, ' and '.join(map(repr, group)))
+
+
+def _difference(first: Report, report: Report) -> str | None:
+    """Say where two data sets call a label differently, and what to do."""
+    counted = any(fault.kind == 'class-count' for fault in first.faults + report.faults)
+    if first.found and report.found and not counted:  # it says which class one has too many
+        # A class that comes last may lack: no label moves.
+        said = difference(first.found, report.found, may_lack_last=True)
+        if said and report.dataset.ann_file:
+            return f'{said}. Let both files list the same classes in the same order'
+        if said:
+            return f'{said}. Give both the same folders; one may be empty'
+    if first.declared and report.declared:
+        said = difference(first.declared, report.declared)
+        return said and f'{said}. Give both the same classes in metainfo'
+    return None
+
+
+def _compare_with_config(report: Report) -> None:
+    declared, found = report.declared, report.found
+    # Where the data has too many classes, that is found already.
+    if declared is None or found is None or len(found.names) > len(declared.names):
+        return
+    if said := contradiction(declared, found):
+        what_to_do = 'Write classes of metainfo in the order of the data'
+        if len(found.names) <= _SHOWN_CLASSES and None not in found.names:
+            what_to_do += f': {list(found.names)}'
+        report.add('class-order', report.source, f'{said}. {what_to_do}')
+    elif said := unmatched(declared, found):
+        report.add('other-name', report.source, said)
 
 
 def compare_images(reports: Sequence[Report]) -> None:

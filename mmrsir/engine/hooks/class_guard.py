@@ -143,15 +143,18 @@ class ClassGuardHook(Hook):
         absent = [repr(name) for i, name in enumerate(counts.names) if i not in present]
         if not absent or (counts.is_sample and counts.learned != 'pixels' and len(present) > 1):
             return len(present)
-        named = f'{first_ten(list(metrics))} of {split}'
+        first, *others = metrics or ('metrics',)
+        named = f'{first}{f" and {len(others)} more metrics" if others else ""} of {split}'
         if not present:
             text = f'{named}: no class has ground truth, so these metrics mean nothing'
         elif len(present) == 1:
             name = counts.names[next(iter(present))]
             text = f'{named}: all ground truth is of {name!r}, none of {first_ten(absent)}'
         else:
-            text = f'{named} leave out classes without ground truth: {first_ten(absent)}'
-        if split == 'val' and len(present) < 2:
+            text = f'{named}: no ground truth of {first_ten(absent)}'
+            if counts.learned == 'pixels':
+                text += '. Such a class counts as 0 in mIoU if it is predicted anywhere, else not'
+        if split == 'val' and len(present) < 2 and _saves_best(runner):
             text += '; no checkpoint is saved as the best one'
         runner.logger.warning(text)
         return len(present)
@@ -159,6 +162,10 @@ class ClassGuardHook(Hook):
 
 def rests_on_too_few_classes(runner: Runner) -> bool:
     return any(isinstance(one, ClassGuardHook) and one.rests_on_too_few for one in runner.hooks)
+
+
+def _saves_best(runner: Runner) -> bool:
+    return any(getattr(hook, 'save_best', None) for hook in runner.hooks)
 
 
 def _loops(runner: Runner) -> Iterator[tuple[str, BaseLoop]]:
