@@ -99,7 +99,10 @@ class ClassCounts:
         ignored = self._ignored_text()
         if not any(counts):
             if unused:
-                why = {'crowd': 'have iscrowd=1', 'ignored': 'are ignored or have no area'}
+                why = {
+                    'crowd': 'have iscrowd=1 (write 0 for single objects)',
+                    'ignored': 'are ignored or have no area',
+                }
                 said = [f'{count:,} {why[name]}' for name, count in others.items() if count]
                 reason = ', '.join(said) or ignored
                 yield 'nothing-to-learn', f'no {self.learned} of any class in {where}: {reason}'
@@ -145,8 +148,11 @@ class ClassCounts:
             return ''
         share = self.ignored_pixels / (self.ignored_pixels + sum(self.columns['pixels']))
         values = ', '.join(str(one) for one, count in sorted(self.ignored_values.items()) if count)
-        hint = '' if self.reduces_zero else '; where it is a class, give it another'
-        named = f' (value {values}{hint})' if values else ''
+        named = f' (value {values})' if values else ''
+        absent = [label for label in range(len(self.names)) if label not in self.occurring]
+        if values.isdecimal() and absent and not self.reduces_zero:
+            named += f'; if {values} is {self.names[absent[0]]!r}, replace it in the label maps: '
+            named += f'labels[labels == {values}] = {absent[0]}'
         zero = '; reduce_zero_label=True ignores 0, and makes 1 the first class'
         return f'{share:.1%} of the pixels are ignored{named}{zero if self.reduces_zero else ""}'
 

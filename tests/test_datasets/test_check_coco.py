@@ -362,6 +362,15 @@ def test_data_set_without_masks_is_one_fault_that_says_what_to_do(fault_of):
     assert anchor in [one.lower().replace(' ', '-') for one in headings]
 
 
+def test_objects_without_a_mask_among_others_are_one_fault(fault_of):
+    def change(content):
+        for one in content['annotations'][1::2]:
+            del one['segmentation']
+
+    said = fault_of(change).detail
+    assert re.match(r'\d+ of \d+ objects have no mask: draw .*, or delete them: \d+, \d+', said)
+
+
 def test_category_that_the_config_lacks_is_named_with_its_objects(coco, fault_of):
     content = json.loads((coco / COCO_FILE).read_text())
     *others, last = content['categories']

@@ -248,9 +248,17 @@ def test_lines_of_each_kind_are_limited(imagenet, capsys):
     assert run(imagenet) == 1
     said = capsys.readouterr().out
     assert 'error empty-file (11): it is empty' in said
-    assert f'  train: {imagenet / names[9]}: 0 bytes\n  and 1 more, which --json lists' in said
-    assert names[10] not in said and 'z.jpg: 4 bytes' in said
+    assert f'  train: {imagenet / names[4]}: 0 bytes\n  and 6 more, which --json lists' in said
+    assert names[5] not in said and 'z.jpg: 4 bytes' in said
     assert said.endswith('errors: 12, warnings: 0\n')
+
+
+def test_lines_are_in_the_order_of_their_numbers(imagenet, capsys):
+    for number in (2, 10):
+        (imagenet / f'train/disc/{number}.jpg').write_bytes(b'')
+    assert run(imagenet) == 1
+    said = capsys.readouterr().out
+    assert said.index('disc/2.jpg') < said.index('disc/10.jpg')
 
 
 def test_name_that_is_no_text_is_printed(imagenet, capsys):

@@ -31,7 +31,7 @@ def _difference(first: Report, report: Report) -> str | None:
         if said and report.dataset.ann_file:
             return f'{said}. Let both files list the same classes in the same order'
         if said:
-            return f'{said}. Give both the same folders; one may be empty'
+            return f'{said}. Give both folders of the same names; some may be empty'
     if first.declared and report.declared:
         said = difference(first.declared, report.declared)
         return said and f'{said}. Give both the same classes in metainfo'

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ...utils.encoding import encoding_problem
+from ...utils.listing import first_ten
 from ..class_names import Naming
 from ..missing_masks import loads_masks
 from .findings import Report
@@ -29,8 +30,6 @@ from .records import (
 )
 from .turned import check_turned, explain_size
 
-NO_METRIC = 'evaluator.format_only=True with outfile_prefix writes the predictions for a server'
-
 
 def check(report: Report, inspector: Inspector) -> None:
     path, classes = report.dataset.ann_file, report.dataset.metainfo['classes']
@@ -48,7 +47,7 @@ def check(report: Report, inspector: Inspector) -> None:
         content = {}
     blind = report.dataset.test_mode and not content.get('annotations', [])
     if blind:  # as challenges hand out test sets
-        report.add('no-ground-truth', path, f'it has no annotations; {NO_METRIC}')
+        report.add('no-ground-truth', path, 'it has no annotations')
         content['annotations'] = []
     missing = [part for part in PARTS if not isinstance(content.get(part), list)]
     if missing:
@@ -67,8 +66,9 @@ def check(report: Report, inspector: Inspector) -> None:
         report.add(kind, path, detail)
     # mmdet's labels count the categories of these names in the order of the file.
     names = [one['name'] for one in records.sound['categories'] if one['name'] in classes]
-    report.counts, report.objects = count_objects(records, classes)
-    for kind, detail in report.counts.findings():
+    counts, report.objects = count_objects(records, classes)
+    report.counts = None if blind else counts
+    for kind, detail in counts.findings():
         if kind != 'empty-class' or set(names) == set(classes):  # those that miss are named above
             report.add(kind, path, detail)
     _check_images(report, records, [] if blind else records.empty_images(classes), inspector)
@@ -114,11 +114,14 @@ def _shape_findings(records: Records, masks: bool) -> Iterator[Finding]:
             finding = mask_finding(annotation, *size)
         if finding is not None:
             findings.append((annotation, finding))
-    num_bare = sum(kind == 'no-mask' for _, (kind, _) in findings)
-    if num_bare and num_bare == num_masks:
+    bare = [repr(annotation['id']) for annotation, (kind, _) in findings if kind == 'no-mask']
+    if bare and len(bare) == num_masks:
         yield 'no-mask', f'none of the {num_masks} objects has a mask'
+    elif bare:
+        what_to_do = f'draw the masks of these annotations, or delete them: {first_ten(bare)}'
+        yield 'no-mask', f'{len(bare)} of {num_masks} objects have no mask: {what_to_do}'
     for annotation, (kind, detail) in findings:
-        if kind != 'no-mask' or num_bare < num_masks:
+        if kind != 'no-mask':
             name = f'annotation {annotation["id"]!r} of image {annotation["image_id"]!r}'
             yield kind, f'{name}: {detail}'
 

@@ -42,20 +42,21 @@ ERRORS = {
     'other-classes': 'a label is another class than in training: metrics would mean nothing',
     'evaluator-file': 'the evaluator reads other annotations than the data set',
     'nothing-to-learn': 'no object or pixel of any class is left',
-    'single-class': 'only one class occurs: a model that always predicts it looks perfect',
+    'single-class': 'only one class occurs: a model that always predicts it is perfect',
     'zero-label': 'reduce_zero_label=True, but labels seem to start at 0: all are off by one',
     'zero-setting': 'two settings of reduce_zero_label contradict one another',
     'ignore-index': 'parts of the config ignore different labels: what one ignores, another counts',
-    'two-records': 'a file is listed twice: objects of one record count as background in the other',
+    'two-records': 'a file is listed twice, and objects of one record are background in the other. '
+    'Give all of its annotations the same image id',
     'two-sizes': 'a file is listed with several sizes',
     'no-images': 'no image is left to train on',
     'unloadable': 'the library that trains cannot load it',
 }
 WARNINGS = {
     'wrong-suffix': 'the content has another format than the name says; it is read anyway',
-    'passed-over': 'some images in its folder are not read; BaseSegDataset and CustomDataset '
-    'in configs based on ours read every suffix',
-    'no-ground-truth': 'the set has no annotations: you can predict on it, but there is no metric',
+    'passed-over': 'some images in its folder are not read',
+    'no-ground-truth': 'there is no metric. To write predictions for a server, set '
+    'format_only=True and outfile_prefix in test_evaluator',
     'superfluous': 'a JPEG has superfluous bytes: usually harmless, sometimes a sign of damage',
     'dark': 'images use little of their range of values, and come out dark',
     'unclear-orientation': 'labels may fit the turned or the stored pixels: look at them with '

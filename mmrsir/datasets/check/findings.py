@@ -1,6 +1,7 @@
 """What a check found of each data set, for people and for programs."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -14,7 +15,7 @@ from ..loading.reading import Reading
 from .faults import ERRORS, WARNINGS, Fault
 
 TRAIN = 'train'
-LINES_PER_KIND = 10
+LINES_PER_KIND = 10  # where there are more, the first half is shown
 
 
 @dataclass(eq=False)
@@ -62,21 +63,28 @@ class Report:
 def to_text(reports: Sequence[Report]) -> str:
     lines = [*(_describe(report) for report in reports), *_tables(reports)]
     for kind, meaning in {**ERRORS, **WARNINGS}.items():
-        found = sorted(
+        found = [
             f'  {", ".join(report.splits)}: {fault.path}: {fault.detail}'
             for report in reports
             for fault in report.faults
             if fault.kind == kind
-        )
+        ]
+        found.sort(key=_natural)
         if found:
             level = 'error' if kind in ERRORS else 'warning'
-            lines += ['', f'{level} {kind} ({len(found)}): {meaning}', *found[:LINES_PER_KIND]]
-        if len(found) > LINES_PER_KIND:
-            lines.append(f'  and {len(found) - LINES_PER_KIND} more, which --json lists')
+            shown = found if len(found) <= LINES_PER_KIND else found[: LINES_PER_KIND // 2]
+            lines += ['', f'{level} {kind} ({len(found)}): {meaning}', *shown]
+            if len(found) > len(shown):
+                lines.append(f'  and {len(found) - len(shown)} more, which --json lists')
     totals = Counter(fault.is_error for report in reports for fault in report.faults)
     lines += ['', f'errors: {totals[True]}, warnings: {totals[False]}']
     # The name of a file may hold what cannot be printed.
     return '\n'.join(lines).encode(errors='backslashreplace').decode()
+
+
+def _natural(text: str) -> list[Any]:
+    """Sort numbers in a text by their value."""
+    return [int(part) if i % 2 else part for i, part in enumerate(re.split(r'(\d+)', text))]
 
 
 def to_json(reports: Sequence[Report]) -> str:

@@ -62,6 +62,7 @@ def _add(counts: ClassCounts, values: dict[int, int], dataset: Any) -> None:
 
 
 def _check_classes(report: Report, counts: ClassCounts, place: str) -> None:
+    findings = list(counts.findings())
     last, num_zeros = len(counts.names) - 1, counts.ignored_values.get(0)
     if (
         counts.reduces_zero
@@ -74,10 +75,13 @@ def _check_classes(report: Report, counts: ClassCounts, place: str) -> None:
         report.add(
             'zero-label',
             place,
-            f'0, which is ignored, fills {share:.1%} of the pixels, and {last + 1}, which would be '
-            f'{counts.names[last]!r}, none; if 0 is {counts.names[0]!r}: reduce_zero_label=False',
+            f'0, which is ignored, fills {share:.1%} of the pixels, and no pixel is {last + 1}, '
+            f'which would be {counts.names[last]!r}. If 0 is {counts.names[0]!r}, set '
+            'reduce_zero_label=False',
         )
-    for kind, detail in counts.findings():
+        if len(counts.occurring) == last:  # then this one says the same
+            findings = [one for one in findings if one[0] != 'empty-class']
+    for kind, detail in findings:
         report.add(kind, place, detail)
 
 

@@ -45,8 +45,8 @@ def check_turned(
     if len(other) > num_same:
         color_type = 'color_ignore_orientation' if reading.turns else 'color'
         detail = (
-            f'{has}, and are read as {read}, but the labels fit the {others} pixels better in '
-            f'{len(other)} of the {len(gains)} that can be compared: '
+            f'{has}. Training reads their {read} pixels, but labels fit the {others} ones better '
+            f'in {len(other)} of the {len(gains)} that can be compared: '
             f'set {color_type=} of each LoadImageFromFile'
         )
         report.add('orientation', folder, detail)
@@ -58,7 +58,7 @@ def check_turned(
         )
         report.add('orientation', path, detail)
     if gains and not num_same:
-        report.add('unclear-orientation', folder, f'{has}, and are read as {read}')
+        report.add('unclear-orientation', folder, f'{has}. Training reads their {read} pixels')
 
 
 def explain_size(inspection: Inspection, labelled: tuple[float, float]) -> str:
