@@ -164,7 +164,8 @@ def predict_pictures(
         if prediction.uncertainty is not None:
             draw_uncertainty(picture, prediction.uncertainty, _beside(out_file, 'uncertainty'))
     (out_dir / 'predictions.json').write_text(json.dumps(found, indent=1))
-    print(f'wrote {len(found)} pictures and predictions.json to {out_dir}')
+    pictures = 'picture' if len(found) == 1 else 'pictures'
+    print(f'wrote {len(found)} {pictures} and predictions.json to {out_dir}')
     return broken
 
 

@@ -18,6 +18,13 @@ NO_CLASS = (
 )
 
 
+NO_MEMORY = (
+    'there is not enough memory: use smaller pictures, or a smaller batch in training; more is in '
+    'docs/questions.md#it-runs-out-of-memory'
+)
+_OUT_OF_MEMORY = re.compile("can't allocate memory|out of memory")
+
+
 class UserError(Exception):
     """An error whose message says what to do: the tools print it without a traceback."""
 
@@ -52,6 +59,10 @@ def plain_errors(status: int = 1) -> Iterator[None]:
         if not re.fullmatch(r'Target -?\d+ is out of bounds\.', str(error)):
             raise
         said = f'{NO_CLASS} ({error})'
+    except (MemoryError, RuntimeError) as error:  # of NumPy; of torch, on the CPU and on a GPU
+        if not isinstance(error, MemoryError) and not _OUT_OF_MEMORY.search(str(error)):
+            raise
+        said = f'{NO_MEMORY} ({str(error).partition(". See ")[0]})'
     else:
         return
     print(f'error: {said}', file=sys.stderr)

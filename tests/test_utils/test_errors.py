@@ -3,6 +3,7 @@
 import ast
 import re
 
+import numpy as np
 import pytest
 import torch
 
@@ -55,6 +56,20 @@ def test_a_wrong_argument_comes_with_the_nearest_one(capsys):
         check_choice('arch', 'tinny', ('nano', 'tiny'))
     said = capsys.readouterr().err
     assert said.startswith("error: arch='tinny' is unknown") and "did you mean 'tiny'?" in said
+
+
+@pytest.mark.parametrize('allocate', [torch.empty, np.empty], ids=['torch', 'NumPy'])
+def test_too_little_memory_is_told_in_one_line(allocate, capsys):
+    with pytest.raises(SystemExit), plain_errors():
+        allocate(10**16)
+    said = capsys.readouterr().err
+    assert said.startswith('error: there is not enough memory: use smaller')
+    assert said.count('\n') == 1 and 'Traceback' not in said
+
+
+def test_other_errors_of_torch_keep_their_traceback():
+    with pytest.raises(RuntimeError, match='must match'), plain_errors():
+        torch.zeros(2) + torch.zeros(3)
 
 
 def test_label_of_no_class_in_a_loss_is_told_in_one_line(capsys):
