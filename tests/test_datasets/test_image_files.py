@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from mmengine.registry import DATASETS, TRANSFORMS, init_default_scope
+from mmseg.datasets import transforms
 from PIL import Image
 
 import mmrsir.replacements  # noqa: F401  # as the configs do
 from mmrsir.datasets.loading.image_files import is_image, walk
+from mmrsir.datasets.loading.mmseg import LabelMapError, LoadAnnotations
 from mmrsir.datasets.loading.passed_over import files_of, passed_over
 from mmrsir.engine.scopes import set_dataloader_defaults
 
@@ -163,6 +165,46 @@ def test_label_map_that_is_too_large_for_pillow_is_loaded(tmp_path):
     loaded = TRANSFORMS.build(dict(type='LoadAnnotations'))(results)
     assert loaded['gt_seg_map'].shape == (13500, 13500)
     assert limit == Image.MAX_IMAGE_PIXELS
+
+
+def load_map(path, values, **results):
+    Image.fromarray(values).save(path)
+    kind = results.pop('kind', LoadAnnotations)
+    settings = dict(seg_map_path=str(path), reduce_zero_label=False, seg_fields=[])
+    return kind()({**settings, **results})['gt_seg_map']
+
+
+@pytest.mark.parametrize('reduce_zero_label', [False, True])
+@pytest.mark.parametrize('label_map', [None, {0: 1, 1: 0, 2: 255}])
+def test_labels_are_those_of_mmseg(reduce_zero_label, label_map, tmp_path):
+    values = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    settings = dict(reduce_zero_label=reduce_zero_label, label_map=label_map)
+    ours, theirs = (
+        load_map(tmp_path / 'map.png', values, kind=kind, **settings)
+        for kind in (LoadAnnotations, transforms.LoadAnnotations)
+    )
+    assert np.array_equal(ours, theirs) and ours.dtype == theirs.dtype
+
+
+@pytest.mark.parametrize(
+    ('values', 'message'),
+    [
+        (np.zeros((8, 9, 3), np.uint8), 'map.png has 3 channels: a label map has one'),
+        (np.zeros((8, 9, 4), np.uint8), 'map.png has 4 channels'),
+        (np.zeros((4, 9), np.uint8), 'map.png is 9 x 4 pixels, its image 9 x 8'),
+        (np.full((8, 9), 257, np.uint16), 'map.png has the value 257: labels go to 254'),
+    ],
+)
+def test_a_label_map_that_has_not_one_class_for_each_pixel_is_refused(values, message, tmp_path):
+    with pytest.raises(LabelMapError, match=message):
+        load_map(tmp_path / 'map.png', values, ori_shape=(8, 9))
+    sound = np.full((8, 9), 65535, np.uint16)  # of no class
+    assert (load_map(tmp_path / 'map.png', sound, ori_shape=(8, 9)) == 255).all()
+
+
+def test_blank_lines_of_a_list_name_no_image(maps):
+    (maps / 'list.txt').write_bytes(b'a\r\n\r\nb\r\n\r\n')
+    assert names(segmentation(maps, ann_file='list.txt')) == ['images/a.jpg', 'images/b.JPG']
 
 
 @pytest.mark.parametrize('config', CONFIGS.values())

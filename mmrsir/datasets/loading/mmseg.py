@@ -9,13 +9,20 @@ import os
 from pathlib import Path
 from typing import Any
 
+import mmcv
 import mmseg.datasets
+import numpy as np
+from mmengine import fileio
 from mmseg.datasets import transforms
 from PIL import Image
 
 from ...utils.errors import InvalidValueError, UserError
 from ..check.settings import zero_label_problem
 from .image_files import image_suffixes, walk
+
+
+class LabelMapError(UserError, ValueError):
+    """A label map has not one class for each pixel of its image."""
 
 
 class ZeroLabelError(UserError, ValueError):
@@ -45,6 +52,8 @@ class BaseSegDataset(mmseg.datasets.BaseSegDataset):
         listed: list[dict[str, Any]]
         if self.ann_file or not os.path.isdir(folder or ''):
             listed = super().load_data_list()
+            # A blank line names no image.
+            listed = [one for one in listed if os.path.basename(one['img_path']) != self.img_suffix]
             known = self.img_suffix.lower() in image_suffixes() and os.path.isdir(folder or '')
             return [self._with_any_suffix(sample) for sample in listed] if known else listed
         names = list(walk(folder))
@@ -106,6 +115,8 @@ class LoadAnnotations(transforms.LoadAnnotations):
     """Loads a label map as mmseg does, also one that is too large for Pillow's taste.
 
     Raises:
+        LabelMapError: It has several channels, another size than its image, or a value over 255,
+            which mmseg takes modulo 256; 65535 is ignored, as 255 is.
         ZeroLabelError: It and the data set say different things about the label 0.
     """
 
@@ -113,8 +124,39 @@ class LoadAnnotations(transforms.LoadAnnotations):
         problem = zero_label_problem(self.reduce_zero_label, results['reduce_zero_label'])
         if problem:
             raise ZeroLabelError(problem)
+        path = results['seg_map_path']
+        data = fileio.get(path, backend_args=self.backend_args)
         limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
-            super()._load_seg_map(results)
+            values = mmcv.imfrombytes(data, flag='unchanged', backend=self.imdecode_backend)
         finally:
             Image.MAX_IMAGE_PIXELS = limit
+        if values.ndim == 3 and values.shape[2] == 1:
+            values = values[..., 0]
+        _check_map(path, values, results.get('ori_shape'))
+        new_label = np.arange(256, dtype=np.uint8)
+        if results['reduce_zero_label']:
+            new_label[1:255] -= 1
+            new_label[0] = 255
+        reduced = new_label.copy()
+        for old, new in (results.get('label_map') or {}).items():
+            new_label[reduced == old] = new
+        results['gt_seg_map'] = new_label[values.astype(np.uint8)]
+        results['seg_fields'].append('gt_seg_map')
+
+
+def _check_map(path: str, values: np.ndarray, image_size: tuple[int, int] | None) -> None:
+    if values.ndim != 2:
+        raise LabelMapError(
+            f'{path} has {values.shape[-1]} channels: a label map has one, in which each pixel has '
+            'the number of its class. Write it so; where all channels are equal, take one'
+        )
+    if image_size is not None and values.shape != tuple(image_size[:2]):
+        sizes = (f'{width} x {height}' for height, width in (values.shape, image_size[:2]))
+        raise LabelMapError(f'{path} is {" pixels, its image ".join(sizes)}: make both the same')
+    if values.dtype.itemsize > 1:
+        wrong = values[(values > 255) & (values != 65535)]
+        if len(wrong):
+            raise LabelMapError(
+                f'{path} has the value {wrong[0]}: labels go to 254, and 255 is ignored'
+            )
