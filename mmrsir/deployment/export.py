@@ -47,7 +47,8 @@ def export_onnx(module: Part, out_file: str | Path, metadata: dict[str, str]) ->
 
 def to_onnx(module: nn.Module, arguments: tuple[Tensor, ...], **settings: Any) -> Any:
     """Return torch's ONNX program of a module; settings as those of ``torch.onnx.export``."""
-    with torch.no_grad(), any_size():
+    with torch.no_grad(), any_size(), warnings.catch_warnings():
+        warnings.simplefilter('ignore', FutureWarning)  # of torch and torchvision to each other
         return torch.onnx.export(
             module,
             arguments,

@@ -1,6 +1,5 @@
 """One ONNX file from a picture to boxes, labels, scores and masks."""
 
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,11 +23,9 @@ def export_core(part: Detector, out_file: str | Path) -> None:
     arguments = (torch.rand(EXAMPLE), torch.tensor(EXAMPLE[2:]).float(), torch.ones(2))
     names = [GRIDS if name == 'masks' else name for name in part.output_names]
     shapes = ({2: Dim.DYNAMIC, 3: Dim.DYNAMIC}, None, None)
-    with warnings.catch_warnings():
-        warnings.simplefilter('ignore', FutureWarning)  # of torch and torchvision to each other
-        program = to_onnx(
-            part, arguments, dynamic_shapes=shapes, input_names=list(INPUTS), output_names=names
-        )
+    program = to_onnx(
+        part, arguments, dynamic_shapes=shapes, input_names=list(INPUTS), output_names=names
+    )
     program.save(out_file)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import warnings
 from math import isnan
 
 import pytest
@@ -38,6 +39,14 @@ def write_and_load(module, tmp_path, kind):
         return export.load_onnx(path)
     export.export_torch(module, path)
     return export.load_torch(path)
+
+
+def test_what_torch_will_change_is_not_said_in_an_export(monkeypatch, recwarn):
+    monkeypatch.setattr(
+        torch.onnx, 'export', lambda *_, **__: warnings.warn('', FutureWarning, stacklevel=2)
+    )
+    export.to_onnx(nn.Identity(), (torch.zeros(1),))
+    assert not recwarn.list
 
 
 @pytest.mark.slow
