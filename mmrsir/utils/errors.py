@@ -24,6 +24,8 @@ NO_MEMORY = (
 )
 _OUT_OF_MEMORY = re.compile("can't allocate memory|out of memory")
 
+OUT_OF_BOUNDS = r'Target -?\d+ is out of bounds\.|Class Index must be less than number of classes'
+
 
 class UserError(Exception):
     """An error whose message says what to do: the tools print it without a traceback."""
@@ -55,8 +57,8 @@ def plain_errors(status: int = 1) -> Iterator[None]:
         if 'Expected more than 1 value per channel' not in str(error):
             raise
         said = f'{SINGLE_VALUE} ({error})'
-    except IndexError as error:  # of a loss on the CPU
-        if not re.fullmatch(r'Target -?\d+ is out of bounds\.', str(error)):
+    except (AssertionError, IndexError) as error:  # of a loss on the CPU
+        if not re.fullmatch(OUT_OF_BOUNDS, str(error)):
             raise
         said = f'{NO_CLASS} ({error})'
     except (MemoryError, RuntimeError) as error:  # of NumPy; of torch, on the CPU and on a GPU

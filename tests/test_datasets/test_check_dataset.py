@@ -12,9 +12,12 @@ from functools import partial
 
 import numpy as np
 import pytest
+from mmengine.registry import DATASETS, init_default_scope
 from PIL import Image
 
+import mmrsir.replacements  # noqa: F401  # as the configs do
 from mmrsir.datasets.check.configs import check_config
+from mmrsir.datasets.loading.mmpretrain import ImageListError
 from mmrsir.utils.errors import plain_errors
 from tools.misc import check_dataset
 
@@ -132,7 +135,7 @@ def test_folder_without_images_is_an_error(ade):
     [
         ('disc/disc_000002.jpg 1', 'disc/disc_000002.jpg', 'bad-line', LIST),
         ('disc/disc_000002.jpg 1', 'disc/disc_000002.jpg one', 'bad-line', LIST),
-        ('disc/disc_000002.jpg 1', '', 'bad-line', LIST),
+        ('disc/disc_000002.jpg 1', 'disc/disc_000002.jpg,1', 'bad-line', LIST),
         ('disc/disc_000002.jpg 1', 'disc/disc_000002.jpg 4', 'label-range', DISC),
         ('disc/disc_000002.jpg 1', 'disc/disc_000002.jpg -1', 'label-range', DISC),
         ('disc_000002.jpg 1', 'disc_000009.jpg 1', 'missing-file', 'train/disc/disc_000009.jpg'),
@@ -144,6 +147,40 @@ def test_fault_of_a_list_is_found(imagenet, old, new, kind, path):
     assert faults('imagenet', imagenet, ann_file=LIST) == set()
     (imagenet / LIST).write_text(text.replace(old, new))
     assert faults('imagenet', imagenet, ann_file=LIST) == {(kind, path)}
+
+
+@pytest.mark.parametrize(
+    ('old', 'new'), [(b' ', b'\t'), (b'\n', b'\r\n\r\n'), (b'disc/', b'\xef\xbb\xbfdisc/')]
+)
+def test_lists_of_other_programs_are_read(imagenet, old, new):
+    path = imagenet / LIST
+    dataset = load(CONFIGS['imagenet']).train_dataloader.dataset
+    init_default_scope('mmpretrain')
+
+    def read():
+        settings = dict(dataset, data_root=f'{imagenet}/', ann_file=LIST, pipeline=[])
+        return [*map(DATASETS.build(settings).get_data_info, range(16))]
+
+    before = read()
+    path.write_bytes(path.read_bytes().replace(old, new))
+    assert read() == before
+    assert faults('imagenet', imagenet, ann_file=LIST) == set()
+
+
+@pytest.mark.parametrize(
+    ('line', 'message'),
+    [
+        ('disc/a.jpg disc', r'line 1: .* must be a path, a blank and the number of a class'),
+        ('disc/a.jpg', 'line 1: .* must be a path'),
+        ('disc/a.jpg 4', 'line 1: no class has the label 4; the 4 classes have labels from 0 to 3'),
+    ],
+)
+def test_a_line_that_names_no_class_ends_a_training_with_its_number(imagenet, line, message):
+    (imagenet / LIST).write_text(f'{line}\n')
+    settings = dict(type='CustomDataset', data_root=f'{imagenet}/', ann_file=LIST, pipeline=[])
+    init_default_scope('mmpretrain')
+    with pytest.raises(ImageListError, match=message):
+        DATASETS.build(dict(settings, metainfo=dict(classes=list('abcd'))))
 
 
 def test_list_that_is_no_text_is_found(imagenet):

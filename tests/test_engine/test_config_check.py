@@ -441,3 +441,16 @@ def test_boxes_and_masks_of_a_region_must_have_the_same_classes():
     message = r'bbox_head.num_classes=80, model.roi_head.mask_head.num_classes=1: the heads of'
     with pytest.raises(ConfigError, match=message):
         check_model(model, Config())
+
+
+def test_a_loss_and_what_mixes_images_must_have_the_classes_of_the_head():
+    model = heads(head=3)
+    model.head.loss_module = heads()
+    model.head.loss_module.num_classes = 5
+    with pytest.raises(ConfigError, match=r'loss_module.num_classes=5, but its head has .*=3'):
+        check_model(model, Config())
+    model = heads(head=3, data_preprocessor=4)
+    check_model(model, Config())
+    model.data_preprocessor.batch_augments = object()
+    with pytest.raises(ConfigError, match=r'data_preprocessor.num_classes=4, but model.head.*=3'):
+        check_model(model, Config())

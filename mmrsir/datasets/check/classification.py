@@ -7,6 +7,7 @@ from pathlib import Path
 from ...utils.encoding import encoding_problem
 from ..class_counts import ClassCounts
 from ..class_names import Naming, difference, names_of_folders, surplus
+from ..loading.image_files import split_line
 from .findings import Report
 from .images import check_images
 from .processes import Inspector
@@ -61,11 +62,12 @@ def _check_list(report: Report, num_classes: int | None) -> tuple[Labels, Naming
     try:
         with open(path, encoding='utf-8') as lines:
             for number, line in enumerate(lines, start=1):
-                name, _, text = line.strip().rpartition(' ')
-                if not name or not text.removeprefix('-').isdecimal():
-                    report.add('bad-line', path, f'line {number}: {line.strip()!r:.60}')
+                name, label = split_line(line)
+                if label is None:
+                    if name:
+                        report.add('bad-line', path, f'line {number}: {line.strip()!r:.60}')
                     continue
-                image, label = os.path.join(report.dataset.img_prefix, name), int(text)
+                image = os.path.join(report.dataset.img_prefix, name)
                 before = labels.get(image, label)
                 detail = f'line {number} of {path} lists it again'
                 if before != label:

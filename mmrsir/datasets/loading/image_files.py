@@ -85,6 +85,13 @@ def without_links_to_the_same(paths: Iterable[Path]) -> list[Path]:
     return sorted(chosen.values())
 
 
+def split_line(line: str) -> tuple[str, int | None]:
+    """Return what a line of a list of images names: a path, and the number of a class or None."""
+    path, _, label = line.strip('\ufeff \t\r\n').replace('\t', ' ').rpartition(' ')
+    is_number = path and label.removeprefix('-').isdecimal()
+    return (path.rstrip(), int(label)) if is_number else (f'{path} {label}'.strip(), None)
+
+
 def why_unreadable(path: str | Path) -> str:
     """Return why a picture or film cannot be read as an image; empty for what is neither."""
     suffix = Path(path).suffix.lower()

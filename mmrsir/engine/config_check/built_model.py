@@ -26,9 +26,11 @@ def check_model(model: nn.Module, cfg: Config) -> None:
     """Check what a training will do with a model.
 
     Patterns of ``paramwise_cfg.custom_keys`` that match no parameter are warned of. Weights of
-    classes must be as many as the head predicts, and heads of a region must predict the same.
+    classes must be as many as the head predicts. Heads of a region, the loss of a head, and what
+    mixes images must have the same number of classes.
     """
-    _check_class_weights(model)
+    _check_losses(model)
+    _check_mixed_images(model)
     _check_region_heads(model)
     paramwise = (cfg.get('optim_wrapper') or {}).get('paramwise_cfg') or {}
     _check_custom_keys(model, paramwise.get('custom_keys') or {})
@@ -76,15 +78,22 @@ def class_heads(model: nn.Module) -> dict[str, Any]:
     }
 
 
-def _check_class_weights(model: nn.Module) -> None:
+def _check_losses(model: nn.Module) -> None:
     modules = dict(unwrap(model).named_modules())
     for place, loss in modules.items():
+        parents = [place[:index] for index, letter in enumerate(place) if letter == '.']
+        heads = [modules[one] for one in parents if hasattr(modules[one], 'num_classes')]
+        number = getattr(loss, 'num_classes', None)
+        is_loss = place.rpartition('.')[2].startswith('loss')
+        if heads and is_loss and number not in (None, heads[-1].num_classes):
+            raise ConfigError(
+                f'model.{place}.num_classes={number}, but its head has num_classes='
+                f'{heads[-1].num_classes}: both must be the same'
+            )
         for name in ('class_weight', 'pos_weight'):
             weights = getattr(loss, name, None)
             if not isinstance(weights, (list, tuple, torch.Tensor)):
                 continue
-            parents = [place[:index] for index, letter in enumerate(place) if letter == '.']
-            heads = [modules[one] for one in parents if hasattr(modules[one], 'num_classes')]
             allowed = _numbers_of_weights(heads[-1]) if heads else {len(weights)}
             if len(weights) not in allowed:
                 needed = ' or '.join(map(str, sorted(allowed)))
@@ -101,6 +110,19 @@ def _numbers_of_weights(head: Any) -> set[int]:
     if hasattr(head, 'cls_out_channels'):
         return {head.cls_out_channels}
     return {head.num_classes, getattr(head, 'out_channels', None) or head.num_classes}
+
+
+def _check_mixed_images(model: nn.Module) -> None:
+    preprocessor = getattr(unwrap(model), 'data_preprocessor', None)
+    if getattr(preprocessor, 'batch_augments', None) is None:
+        return
+    number = getattr(preprocessor, 'num_classes', None)
+    for place, head in class_heads(model).items():
+        if '.' not in place and number not in (None, head.num_classes):
+            raise ConfigError(
+                f'data_preprocessor.num_classes={number}, but model.{place}.num_classes='
+                f'{head.num_classes}: where images are mixed (batch_augments) both must be the same'
+            )
 
 
 def _check_region_heads(model: nn.Module) -> None:

@@ -22,6 +22,8 @@ from ...checkpoints.seal import seal
 from ...utils.arguments import check_choice
 from ...utils.errors import InvalidValueError, UserError
 from ...utils.files import DRAFT, draft_of, settle, write_whole
+from ...utils.listing import first_ten
+from ...utils.suggestions import did_you_mean
 from ..loops import random_state
 from .class_guard import rests_on_too_few_classes
 
@@ -53,6 +55,7 @@ class ResumableCheckpointHook(CheckpointHook):
 
     file_backend: Any  # of mmengine's hook, from `before_train` on
     keep_ckpt_ids: deque[int]
+    key_indicators: list[str]
 
     def __init__(self, *, on_error: str = 'stop', **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -118,6 +121,12 @@ class ResumableCheckpointHook(CheckpointHook):
     def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
         if not self.save_best or rests_on_too_few_classes(runner):
             return
+        for key in self.key_indicators:
+            if key != 'auto' and key not in metrics:
+                raise InvalidValueError(
+                    f'save_best={key!r} of {type(self).__name__} is no metric of this validation'
+                    f'{did_you_mean(key, metrics)}; there are {first_ten(list(metrics))}'
+                )
         saver, files = _Saver(runner), self.file_backend
         self.file_backend = later = _RemovesLater(files)
         notes = runner.message_hub.runtime_info

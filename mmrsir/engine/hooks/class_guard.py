@@ -23,6 +23,7 @@ from ...utils.listing import first_ten
 from ..config_check import Mistake, refuse
 from ..loops.checked import EmptyDatasetError
 from ..scopes import class_names
+from .label_kinds import label_mistakes
 
 SPLITS = ('train', 'val', 'test')
 COMPARED = 100  # images, with those of an evaluator
@@ -54,6 +55,7 @@ class ClassGuardHook(Hook):
     def before_run(self, runner: Runner) -> None:
         loops = dict(_loops(runner))
         refuse(runner.cfg, 'mixes up classes', list(_mistakes(loops)))
+        refuse(runner.cfg, 'does not fit its labels', list(label_mistakes(loops, runner.model)))
         problem = ignored_label_problem(runner.cfg)
         if problem:
             refuse(runner.cfg, 'ignores different labels', [Mistake(*problem)])

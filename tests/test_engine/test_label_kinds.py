@@ -1,0 +1,48 @@
+"""Heads and metrics of classifiers that do not fit the labels are named before a training."""
+
+from types import SimpleNamespace
+
+import pytest
+from mmpretrain.evaluation import Accuracy, MultiLabelMetric
+from mmpretrain.models import LinearClsHead, MultiLabelLinearClsHead
+from torch import nn
+
+from mmrsir.engine.hooks.checkpoint import ResumableCheckpointHook
+from mmrsir.engine.hooks.label_kinds import label_mistakes
+from mmrsir.utils.errors import InvalidValueError
+
+
+class Labels(list):
+    def get_data_info(self, index):
+        return dict(gt_label=self[index])
+
+
+def mistakes(labels, metric, head=LinearClsHead):
+    model = nn.Module()
+    model.head = head(num_classes=3, in_channels=2)
+    loader = SimpleNamespace(dataset=Labels(labels))
+    loop = SimpleNamespace(dataloader=loader, evaluator=SimpleNamespace(metrics=[metric]))
+    return [(one.setting, one.problem) for one in label_mistakes(dict(train=loop), model)]
+
+
+@pytest.mark.parametrize(
+    ('labels', 'metric', 'head', 'settings'),
+    [
+        ([0, 1], Accuracy(topk=(1, 3)), LinearClsHead, []),
+        ([0, 1], Accuracy(topk=(1, 5)), LinearClsHead, ['train_evaluator.topk']),
+        ([0, 1], MultiLabelMetric(), MultiLabelLinearClsHead, []),
+        ([[0], [1, 2]], MultiLabelMetric(), MultiLabelLinearClsHead, []),
+        ([[0], [1, 2]], MultiLabelMetric(), LinearClsHead, ['model.head.type']),
+        ([[0], [1, 2]], Accuracy(), MultiLabelLinearClsHead, ['train_evaluator']),
+    ],
+)
+def test_what_does_not_fit_the_labels_is_named(labels, metric, head, settings):
+    assert [setting for setting, _ in mistakes(labels, metric, head)] == settings
+
+
+def test_a_best_checkpoint_by_a_metric_that_is_not_there_is_refused():
+    hook = ResumableCheckpointHook(save_best='accuracy/top5', rule='greater')
+    runner = SimpleNamespace(hooks=[])
+    message = "save_best='accuracy/top5' .* did you mean 'accuracy/top1'.; there are accuracy/top1"
+    with pytest.raises(InvalidValueError, match=message):
+        hook._save_best_checkpoint(runner, {'accuracy/top1': 1.0})
