@@ -129,8 +129,11 @@ def coco(tmp_path, **splits):
 
 def test_training_refuses_categories_of_val_in_another_order(tmp_path):
     cfg = coco(tmp_path, val=coco_record('val', CATEGORIES[::-1], OBJECTS))
-    with pytest.raises(ConfigError, match="label 0 is 'star' in .*val.json of val_dataloader and"):
+    with pytest.raises(
+        ConfigError, match="label 0 is 'star' in .*val.json of val_dataloader and"
+    ) as refused:
         begin(cfg, tmp_path / 'run')
+    assert 'mixes up classes; tools/misc/check_dataset.py says what to write:' in str(refused.value)
 
 
 def test_training_takes_other_ids_of_the_same_categories(tmp_path):

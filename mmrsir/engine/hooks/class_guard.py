@@ -54,7 +54,8 @@ class ClassGuardHook(Hook):
 
     def before_run(self, runner: Runner) -> None:
         loops = dict(_loops(runner))
-        refuse(runner.cfg, 'mixes up classes', list(_mistakes(loops)))
+        what = 'mixes up classes; tools/misc/check_dataset.py says what to write'
+        refuse(runner.cfg, what, list(_mistakes(loops)))
         refuse(runner.cfg, 'does not fit its labels', list(label_mistakes(loops, runner.model)))
         problem = ignored_label_problem(runner.cfg)
         if problem:
