@@ -24,7 +24,7 @@ ENV DEBIAN_FRONTEND=noninteractive \
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends ca-certificates g++ git make \
     && { command -v python3 \
-        || apt-get install --yes --no-install-recommends python3 python3-dev python3-venv; } \
+        || apt-get install --yes --no-install-recommends python3 python3-dev python3-pip; } \
     && rm -rf /var/lib/apt/lists/*
 
 WORKDIR /mmrsir

@@ -1,215 +1,115 @@
 """Makes .venv: the environment that `make demo`, `make test` and `make lint` run in.
 
-Needs the standard library only. What is done is not done again: an interrupted run resumes, a
-finished one takes no time. pip installs uv, which installs the rest under pip's settings (see
-uv_install.py); all versions stand in requirements/. Where the machine has no Python that fits,
-get_python.py gets one.
+Needs the standard library only, and runs on Python 3.8. What is done is not done again: an
+interrupted run resumes, a finished one takes no time. uv installs everything, and gets a Python
+where the machine has none that fits (see run_uv.py). All versions stand in requirements/.
 """
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import hashlib
-import importlib.util
 import json
 import os
 import platform
 import re
+import shlex
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Iterator, NamedTuple, Sequence
+from typing import TYPE_CHECKING
 
-import get_python
+from run_uv import cache
 
 ROOT = Path(__file__).resolve().parent.parent
 if TYPE_CHECKING:
     from mmrsir.doctor import machine
-else:  # without `import mmrsir`, which an old Python cannot even read
-    _spec = importlib.util.spec_from_file_location('machine', ROOT / 'mmrsir/doctor/machine.py')
-    machine = importlib.util.module_from_spec(_spec)
-    _spec.loader.exec_module(machine)
+else:  # without `import mmrsir`, which needs torch
+    sys.path.append(str(ROOT / 'mmrsir/doctor'))
+    import machine
 
 VENV = ROOT / '.venv'
-MINE = '{}.{}'.format(*sys.version_info)
-FETCHED = '--fetched'  # the argument of the set-up that go_on_with_another_python starts
 REQUIREMENTS = ROOT / 'requirements'
+UVS_PYTHON = '3.11'  # what the tests run on most
+BASE_PYTHON = getattr(sys, '_base_executable', sys.executable)  # without an environment
 SECONDS_BETWEEN_LINES = 15.0
-LOG_LINES_SHOWN = 25
-# Measured: 5.8 GB when done. uv's cache holds the same files, as links where the disk is the same.
-VENV_GB, CACHE_GB, UPDATE_GB = 8.0, 7.0, 3.0
-REMEDIES = {
-    'No space left on device': 'The disk is full: make room, then run the same command again.',
-    'Killed signal terminated': 'Memory ran out: run the same command again with MAX_JOBS=1 set.',
-    'CERTIFICATE_VERIFY_FAILED|invalid peer certificate': (
-        'The certificate of the index is not trusted: `pip config set global.cert FILE`.'
-    ),
-    'name resolution|NewConnectionError|timed out|ProxyError|ConnectionReset|IncompleteRead|'
-    'error sending request|Failed to fetch': (
-        'The network failed: see `pip config list` for the index and proxy that pip uses, then run '
-        'the same command again; it resumes.'
-    ),
-    'No matching distribution found|No solution found': (
-        'The package index lacks that version for this Python and system: see `pip config list` '
-        'for the index that pip uses.'
-    ),
-    r'libGL\.so\.1': 'OpenCV misses libGL.so.1: remove .venv and run the same command again.',
-}
+GIGABYTES = 8.0  # measured: 5.8 when done; uv's cache holds the same files as links
+ADVICE = """
+Set-up failed; the whole output is in {}
+Once the cause is gone, the same command resumes. `pip config list` shows the index, proxy and
+certificate (global.cert) that are used; MAX_JOBS=1 saves memory."""
+INSTALL_PYTHON = f"""Or install Python {UVS_PYTHON} with its headers (Debian, Ubuntu: the package
+python{UVS_PYTHON}-dev), then run `make setup PYTHON=python{UVS_PYTHON}`."""
 
 
-class StepFailedError(Exception):
-    """A command of a step ended with an error."""
+def make_steps(python: str) -> dict[str, list[str]]:
+    """The commands by title: mmcv is compiled against torch, so torch comes first."""
+    here, uv = '.venv/bin/python', f'{shlex.quote(BASE_PYTHON)} dev/run_uv.py'
+    # All versions hold in every step, lest a later one replaces what an earlier one brought along.
+    install = f'{uv} pip install --python {here} -c requirements/constraints.txt'
+    libraries = ' '.join(
+        f'-r requirements/{name}.txt' for name in ('mmcv', 'openmmlab', 'app', 'dev', 'docs')
+    )
+    return {
+        'virtual environment and build tools (under a minute)': [
+            f'{uv} venv --allow-existing {python} .venv',
+            f'{install} -r requirements/build.txt',
+        ],
+        'torch (a minute or more: downloads 2.5 GB)': [f'{install} -r requirements/torch.txt'],
+        "mmcv's compiled ops (2 to 4 minutes on 2 cores, seconds if they are in the cache)": [
+            f'{here} dev/build_mmcv.py'
+        ],
+        'OpenMMLab and the development tools (under a minute: downloads 0.4 GB)': [
+            # Both OpenCV packages write the folder cv2. The headless one, which does without
+            # libGL.so.1, has to come second for its files to stay.
+            f'{install} --no-deps opencv-python',
+            f'{install} --no-build-isolation {libraries}',
+        ],
+        'mmrsir itself, and a check of everything (under a minute)': [
+            f'{install} --no-deps --no-build-isolation --editable .',
+            f'{uv} pip check --python {here}',
+            f'{here} -W ignore -m mmrsir.doctor',
+        ],
+    }
 
 
-class Step(NamedTuple):
-    title: str
-    duration: str
-    commands: Sequence[Sequence[str]]
+def obstacles() -> list[str]:
+    """Everything that would stop the steps later, all at once."""
+    torch = re.search(r'^torch==(\S+)', (REQUIREMENTS / 'torch.txt').read_text(), re.MULTILINE)
+    found = [machine.compiler_problem(torch[1] if torch else '')]
+    if re.search(r'\s', str(VENV)):
+        found.append(f'The path {str(VENV)!r} has a blank, which compilers split: move it.')
+    free = shutil.disk_usage(ROOT).free / 1e9
+    if free < GIGABYTES and not any(VENV.glob('lib/python3*/site-packages/torch-*.dist-info')):
+        found.append(f'{free:.1f} GB are free for {ROOT}; {GIGABYTES:.0f} GB are needed.')
+    return [each for each in found if each]
 
 
-def disk_problems(venv: Path) -> list[str]:
-    """One sentence for each disk that has less room than what is still to be installed needs."""
-    first = not installed('torch', venv)
-    needs = {venv: VENV_GB if first else UPDATE_GB}
-    if first:
-        needs[get_python.cache_of('uv', 'UV_CACHE_DIR')] = CACHE_GB
-    problems, disks = [], set()
-    for folder, needed in needs.items():
-        existing = next(path for path in (folder, *folder.parents) if path.exists())
-        free, disk = shutil.disk_usage(existing).free / 1e9, existing.stat().st_dev
-        if disk not in disks and free < needed:
-            problems.append(f'{free:.1f} GB are free for {existing}; {needed:.0f} GB are needed.')
-        disks.add(disk)
-    return problems
-
-
-def all_problems(venv: Path) -> list[str]:
-    """Everything that would stop the set-up later, all at once."""
-    pin = re.search(r'^torch==(\S+)', (REQUIREMENTS / 'torch.txt').read_text(), re.MULTILINE)
-    torch = pin[1] if pin else ''
-    problems = [machine.compiler_problem(torch)]
-    python, root = python_of(venv), read_state(venv).get('root', str(ROOT))
-    if python not in (None, MINE) or root != str(ROOT):  # it may hold work, so it is kept
-        problems.append(
-            f'.venv was made for Python {python} in {root}, this is Python {MINE} in {ROOT}: '
-            'remove or rename .venv first.'
-        )
-    if platform.system() not in ('Linux', 'Darwin') or sys.maxsize < 2**32:
-        bits = 64 if sys.maxsize > 2**32 else 32
-        problems.append(
-            f'A 64-bit Linux is needed; this is {platform.system()} with a {bits}-bit Python.'
-        )
-    if re.search(r'\s', str(venv)):
-        problems.append(f'The path {str(venv)!r} has a blank, which compilers split: move it.')
-    if pin and (problem := machine.torch_problem(torch)):
-        problems.append(f'requirements/torch.txt: {problem}.')
-    return [problem for problem in (*problems, *disk_problems(venv)) if problem]
-
-
-def installed(package: str, venv: Path) -> bool:
-    return any(venv.glob(f'lib/python3*/site-packages/{package}-*.dist-info'))
-
-
-def finished_state() -> dict[str, str]:
-    """What setup.json says of a finished environment for this Python in this place."""
-    digest = hashlib.sha256()
-    for file in sorted(REQUIREMENTS.glob('*.txt')):
-        digest.update(f'{file.name}\n{file.read_text(encoding="utf-8")}\n'.encode())
-    return {'root': str(ROOT), 'python': MINE, 'requirements': digest.hexdigest()}
-
-
-def read_state(venv: Path) -> dict[str, str]:
-    """What setup.json says of the environment; empty where this tool did not make it."""
-    try:
-        state: dict[str, str] = json.loads((venv / 'setup.json').read_text(encoding='utf-8'))
-    except (OSError, ValueError):
-        return {}
-    return state
-
-
-def write_state(venv: Path, state: dict[str, str]) -> None:
-    partial = venv / 'setup.json.partial'
-    partial.write_text(json.dumps(state, indent=1), encoding='utf-8')
-    partial.replace(venv / 'setup.json')
-
-
-def python_of(venv: Path) -> str | None:
+def python_of_venv() -> str | None:
     """The version of the environment's Python, such as '3.11'; None if it does not run."""
-    script = "import sys; print('{}.{}'.format(*sys.version_info))"
-    command = [str(venv / 'bin' / 'python'), '-c', script]
-    try:
+    command = [str(VENV / 'bin/python'), '-c', "import sys; print('%d.%d' % sys.version_info[:2])"]
+    with suppress(OSError, subprocess.CalledProcessError):
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return None
+    return None
 
 
-def clear_remains(venv: Path) -> None:
+def clear_remains() -> None:
     """Removes what an interrupted run left half done, so that the next one does it again."""
-    if venv.exists() and python_of(venv) is None:
-        print('.venv holds no Python that runs: making it anew.')
-        shutil.rmtree(venv)
-    shutil.rmtree(venv / 'tmp', ignore_errors=True)
+    if python_of_venv() is None:
+        shutil.rmtree(VENV, ignore_errors=True)
+    shutil.rmtree(VENV / 'tmp', ignore_errors=True)
     # pip writes RECORD last, uv INSTALLER: a package without one is incomplete, yet both would
     # count it as there.
-    for info in venv.glob('lib/python3*/site-packages/*.dist-info'):
+    for info in VENV.glob('lib/python3*/site-packages/*.dist-info'):
         if not ((info / 'RECORD').exists() and (info / 'INSTALLER').exists()):
             shutil.rmtree(info)
 
 
-def make_steps(venv: Path) -> list[Step]:
-    """The set-up in order: mmcv is compiled against torch, so torch comes first."""
-    python = str(venv / 'bin' / 'python')
-    # All versions hold in every step, lest a later one replaces what an earlier one brought along.
-    versions = ['-c', str(REQUIREMENTS / 'constraints.txt')]
-    install = [python, str(ROOT / 'dev' / 'uv_install.py'), *versions]
-    base = getattr(sys, '_base_executable', sys.executable)
-    create = [] if installed('pip', venv) else [[base, '-m', 'venv', str(venv)]]
-
-    def listed(*names: str) -> list[str]:
-        return [part for name in names for part in ('-r', str(REQUIREMENTS / f'{name}.txt'))]
-
-    # Both OpenCV packages write the folder cv2. The headless one, which does without libGL.so.1,
-    # has to come second for its files to stay.
-    opencv = [*install, '--no-deps', 'opencv-python']
-    libraries = listed('mmcv', 'openmmlab', 'app', 'dev', 'docs')
-    return [
-        Step(
-            'virtual environment and build tools',
-            'under a minute',
-            [*create, [python, '-m', 'pip', 'install', *versions, *listed('build')]],
-        ),
-        Step('torch', 'a minute or more: downloads 2.5 GB', [[*install, *listed('torch')]]),
-        Step(
-            "mmcv's compiled ops",
-            '2 to 4 minutes on 2 cores, seconds if they are in the cache',
-            [[python, str(ROOT / 'dev' / 'build_mmcv.py')]],
-        ),
-        Step(
-            'OpenMMLab and the development tools',
-            'under a minute: downloads 0.4 GB',
-            [opencv, [*install, '--no-build-isolation', *libraries]],
-        ),
-        Step(
-            'mmrsir itself, and a check of everything',
-            'under a minute',
-            [
-                [*install, '--no-deps', '--no-build-isolation', '--editable', str(ROOT)],
-                [python, '-m', 'pip', 'check'],
-                [python, '-W', 'ignore', '-m', 'mmrsir.doctor'],
-            ],
-        ),
-    ]
-
-
 def log_tail(log: Path, lines: int) -> list[str]:
-    """The last lines of the log that are not empty."""
-    with log.open('rb') as file:
-        file.seek(max(0, log.stat().st_size - 200 * (lines + 20)))
-        text = file.read().decode('utf-8', errors='replace')
+    text = log.read_text(encoding='utf-8', errors='replace')
     return [line for line in text.splitlines() if line.strip()][-lines:]
 
 
@@ -217,32 +117,23 @@ def clock(seconds: float) -> str:
     return f'{int(seconds) // 60}:{int(seconds) % 60:02d}'
 
 
-def show_progress(seconds: float, log: Path) -> None:
-    """Says how long a command has run and what it does: in place on a terminal, else in a line."""
-    last = ''.join(log_tail(log, 1)).strip()
-    last = re.sub(r'^\[(\d+)/(\d+)\] .*', r'\1 of \2 files compiled', last)
-    text = f'      {clock(seconds)}  {last}'
-    text = text[: shutil.get_terminal_size((120, 24)).columns - 1]
-    on_terminal = sys.stdout.isatty()
-    print(f'\r\033[K{text}' if on_terminal else text, end='' if on_terminal else '\n', flush=True)
+def run_step(title: str, commands: list[str], log: Path, lock: int) -> bool:
+    """Runs a step, with its output in the log; shows its progress, what it notes, and its time.
 
-
-def run_logged(command: Sequence[str], log: Path, lock: int) -> None:
-    """Runs a command with its output in the log and shows its progress.
-
-    The command holds the lock as well: should this process be killed outright, the next run waits
-    for what is left of this one.
+    It holds the lock as well: should this process be killed outright, the next run waits for it.
     """
-    environment = dict(os.environ, TMPDIR=str(log.parent / 'tmp'), PYTHONUNBUFFERED='1')
-    interval = 0.2 if sys.stdout.isatty() else SECONDS_BETWEEN_LINES
-    started = time.monotonic()
+    print(title, flush=True)
+    begin, end = ('\r\033[K', '') if sys.stdout.isatty() else ('', '\n')
+    interval = 1.0 if begin else SECONDS_BETWEEN_LINES
+    width = shutil.get_terminal_size((120, 24)).columns - 1
+    started, log_start = time.monotonic(), log.stat().st_size
     with log.open('ab') as output:
         process = subprocess.Popen(
-            command,
+            ['sh', '-exc', '\n'.join(commands)],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            env=environment,
+            env={**os.environ, 'TMPDIR': str(log.parent / 'tmp'), 'PYTHONUNBUFFERED': '1'},
             cwd=ROOT,
             start_new_session=True,
             pass_fds=[lock],
@@ -252,119 +143,95 @@ def run_logged(command: Sequence[str], log: Path, lock: int) -> None:
             try:
                 process.wait(timeout=interval)
             except subprocess.TimeoutExpired:
-                show_progress(time.monotonic() - started, log)
+                last = ''.join(log_tail(log, 1)).strip()
+                last = re.sub(r'^\[(\d+)/(\d+)\] .*', r'\1 of \2 files compiled', last)
+                text = f'      {clock(time.monotonic() - started)}  {last}'
+                print(f'{begin}{text[:width]}', end=end, flush=True)
     finally:
-        if process.poll() is None:  # interrupted: end the command and all that it started
+        if process.poll() is None:  # interrupted: end the step and all that it started
             for ending in (signal.SIGINT, signal.SIGKILL):
-                with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
+                with suppress(ProcessLookupError, subprocess.TimeoutExpired):
                     os.killpg(process.pid, ending)
                     process.wait(timeout=5)
     if process.returncode != 0:
-        raise StepFailedError(f'this command ended with {process.returncode}: {" ".join(command)}')
-
-
-def run_step(step: Step, number: str, log: Path, lock: int) -> None:
-    """Runs the commands of a step; shows what they noted for the user, and the time it took."""
-    print(f'[{number}] {step.title} ({step.duration})', flush=True)
-    started, log_start = time.monotonic(), log.stat().st_size
-    for command in step.commands:
-        run_logged(command, log, lock)
-    output = log.read_bytes()[log_start:].decode('utf-8', errors='replace')
-    clear = '\r\033[K' if sys.stdout.isatty() else ''
-    print(f'{clear}      done in {clock(time.monotonic() - started)}', flush=True)
+        return False
+    print(f'{begin}      done in {clock(time.monotonic() - started)}', flush=True)
     # build_mmcv.py writes notes, the doctor warnings.
-    for message in re.findall('^(?:note: |(?=warning ))(.*)', output, re.MULTILINE):
+    output_text = log.read_bytes()[log_start:].decode('utf-8', errors='replace')
+    for message in re.findall('^(?:note: |(?=warning ))(.*)', output_text, re.MULTILINE):
         print(f'      {message}', flush=True)
+    return True
 
 
-def explain(error: StepFailedError, log: Path) -> None:
-    """Shows the end of the log, where the rest is, and what to do if the cause is a known one."""
-    lines = log_tail(log, LOG_LINES_SHOWN)
-    print('', *(f'    {line}' for line in lines), '', f'Set-up failed, {error}', sep='\n')
-    print(f'The whole output is in {log}')
-    for pattern, remedy in REMEDIES.items():
-        if any(re.search(pattern, line) for line in lines):
-            print(remedy)
-
-
-@contextlib.contextmanager
-def only_one_at_a_time(folder: Path) -> Iterator[int]:
-    """Holds a lock on the folder, for which a second set-up waits; it leaves no file behind."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print('Another set-up is at work in this folder: waiting for it to end.', flush=True)
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
-def set_up(venv: Path, lock: int) -> int:
+def set_up(lock: int) -> int:
     """Brings the environment to what requirements/ says; returns the exit status."""
-    finished = finished_state()
-    if read_state(venv) == finished and python_of(venv) == MINE:
+    unfit = machine.python_problem() or machine.headers_problem()
+    python = UVS_PYTHON if unfit else '{}.{}'.format(*sys.version_info)
+    digest = hashlib.sha256()
+    for file in sorted(REQUIREMENTS.glob('*.txt')):
+        digest.update(f'{file.name}\n{file.read_text(encoding="utf-8")}\n'.encode())
+    finished = {'root': str(ROOT), 'python': python, 'requirements': digest.hexdigest()}
+    log, state_file = VENV / 'setup.log', VENV / 'setup.json'
+    here, state = python_of_venv(), {}
+    with suppress(OSError, ValueError):
+        state = json.loads(state_file.read_text())
+    if here == python and state == finished:
         print('.venv is set up.')
         return 0
-    if problems := all_problems(venv):
-        print('This cannot be set up yet:', *(f'  - {problem}' for problem in problems), sep='\n')
+    found, root = obstacles(), state.get('root', str(ROOT))
+    if here and (here, root) != (python, str(ROOT)):  # it may hold work, so it is kept
+        found.append(
+            f'.venv was made for Python {here} in {root}, this is Python {python} in {ROOT}: '
+            'remove or rename .venv first.'
+        )
+    if found:
+        print('This cannot be set up yet:', *(f'  - {each}' for each in found), sep='\n')
         return 1
     if (platform.system(), platform.machine()) != ('Linux', 'x86_64'):
         print(f'Note: untested on {platform.system()} {platform.machine()}; Linux x86_64 is.')
-    if shutil.which('git') is None:
-        print('Note: there is no git: runs cannot record which revision they used.')
+    if unfit:
+        print(f'{unfit} Getting Python {python} with uv, into {cache()}.')
 
-    clear_remains(venv)
-    (venv / 'tmp').mkdir(parents=True)
-    write_state(venv, dict(finished, requirements='not yet installed'))
-    log = venv / 'setup.log'
+    clear_remains()
+    (VENV / 'tmp').mkdir(parents=True)
+    state_file.write_text(json.dumps({**finished, 'requirements': 'not yet installed'}))
     log.write_bytes(b'')
-    print(f'Setting up .venv with Python {MINE}, details in {log}', flush=True)
-    started, steps = time.monotonic(), make_steps(venv)
+    print(f'Setting up .venv with Python {python}, details in {log}', flush=True)
+    started = time.monotonic()
+    steps = make_steps(
+        f'--managed-python --python {python}' if unfit else f'--python {shlex.quote(BASE_PYTHON)}'
+    )
     try:
-        for number, step in enumerate(steps, 1):
-            run_step(step, f'{number}/{len(steps)}', log, lock)
-    except StepFailedError as error:
-        explain(error, log)
-        return 1
+        for number, (title, commands) in enumerate(steps.items(), 1):
+            if not run_step(f'[{number}/{len(steps)}] {title}', commands, log, lock):
+                print(*(f'    {line}' for line in log_tail(log, 25)), ADVICE.format(log), sep='\n')
+                if unfit and number == 1:
+                    print(INSTALL_PYTHON)
+                return 1
     finally:
-        shutil.rmtree(venv / 'tmp', ignore_errors=True)
-    write_state(venv, finished)
+        shutil.rmtree(VENV / 'tmp', ignore_errors=True)
+    state_file.write_text(json.dumps(finished))
     print(f'.venv is set up, in {clock(time.monotonic() - started)}.')
     return 0
 
 
-def go_on_with_another_python(problem: str) -> int:
-    """Gets a Python and becomes a set-up with it; returns the exit status where there is none."""
-    wanted = get_python.PYTHON
-    print(f'{problem} Getting Python {wanted} with uv, into {get_python.cache()}.', flush=True)
-    try:
-        python = str(get_python.get_python())
-    except get_python.NoPythonError as error:
-        print(
-            f'That failed: {error}\n'
-            f'Install Python {wanted} with its venv module and headers (Debian, Ubuntu: packages '
-            f'python{wanted}-venv and python{wanted}-dev), then `make setup PYTHON=python{wanted}`.'
-        )
-        return 1
-    os.execv(python, [python, __file__, FETCHED])
-
-
 def main() -> int:
     """Sets up .venv, or says why not; returns the exit status."""
-    problem = machine.python_problem(sys.version_info[:2]) or machine.python_parts_problem()
-    if problem and FETCHED not in sys.argv:
-        return go_on_with_another_python(problem)
-    if problem:
-        print(problem)
+    if platform.system() not in ('Linux', 'Darwin'):
+        print(f'Linux is needed, such as that of WSL 2; this is {platform.system()}.')
         return 1
+    import fcntl
+
     for ending in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(ending, signal.default_int_handler)
+    lock = os.open(ROOT, os.O_RDONLY)  # this leaves no file behind
     try:
-        with only_one_at_a_time(ROOT) as lock:
-            return set_up(VENV, lock)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print('Another set-up is at work in this folder: waiting for it to end.', flush=True)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        return set_up(lock)
     except KeyboardInterrupt:
         print('\nInterrupted. The same command resumes where this one stopped.')
         return 130

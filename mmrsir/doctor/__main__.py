@@ -1,13 +1,12 @@
 import argparse
 import json
 import sys
-import tempfile
 from pathlib import Path
 
 from ..version import __version__
 from . import __doc__ as about
-from .checks import CHECKS, Result, examine
-from .isolation import Isolated
+from .checks import CHECKS, Result
+from .examination import examine
 
 
 def main() -> int:
@@ -15,30 +14,26 @@ def main() -> int:
     description = (about or '').partition(': ')[2].partition('\n')[0]
     parser = argparse.ArgumentParser(prog='python -m mmrsir.doctor', description=description)
     parser.add_argument('--json', action='store_true', help='print a list of checks as JSON')
-    as_json = parser.parse_args().json
-    if not as_json:
-        print(f'mmrsir {__version__} with {sys.executable}', flush=True)
     results: dict[str, Result] = {}
-    with tempfile.TemporaryFile(mode='w+', errors='replace') as log:
-        for name, result in examine(Isolated(log)):
-            if not as_json:
-                print_result(name, result, results)
-            results[name] = result
-    if as_json:
+    if parser.parse_args().json:
+        results.update(examine())
         print(json.dumps([dict(name=name, **result._asdict()) for name, result in results.items()]))
     else:
+        print(f'mmrsir {__version__} with {sys.executable}', flush=True)
+        for name, result in examine():
+            print(tell(name, result, results), flush=True)
+            results[name] = result
         print_advice(results)
     return int(any(result.status == 'problem' for result in results.values()))
 
 
-def print_result(name: str, result: Result, earlier: dict[str, Result]) -> None:
-    print(f'{result.status:8} {name:12} {result.found}', flush=True)
-    if result.mending:
-        same = [name for name, other in earlier.items() if other.mending == result.mending]
-        print(
-            f'{"":8} {"fix:":12} {f"the same as for {same[0]}" if same else result.mending}',
-            flush=True,
-        )
+def tell(name: str, result: Result, earlier: dict[str, Result]) -> str:
+    line = f'{result.status:8} {name:12} {result.found}'
+    if not result.mending:
+        return line
+    same = [name for name, other in earlier.items() if other.mending == result.mending]
+    mending = f'the same as for {same[0]}' if same else result.mending
+    return f'{line}\n{"":8} {"fix:":12} {mending}'
 
 
 def print_advice(results: dict[str, Result]) -> None:

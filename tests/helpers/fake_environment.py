@@ -6,7 +6,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from mmrsir.doctor.mending import FAMILY
+from mmrsir.doctor.checks import FAMILY
 
 ROOT = Path(__file__).parents[2]
 
@@ -23,8 +23,8 @@ cuda = SimpleNamespace(
 )
 save, zeros = MagicMock(), MagicMock()
 
-def tensor(data, device):
-    return MagicMock(device=device)
+def tensor(data):
+    return MagicMock(device='cpu', cuda=lambda: MagicMock(device='cuda'))
 """
 LIBRARY = "__version__ = '1.0'\nprint('noise')\n"
 REGISTERS = 'def register_all_modules(): pass\n'
@@ -60,6 +60,10 @@ class Environment:
         for name in names:
             self.remove(f'{FAMILY[name][0].replace("-", "_")}-1.0.dist-info')
             self.package(FAMILY[name][1])
+
+    def uninstall(self, name):
+        self.remove(name)
+        self.remove(f'{FAMILY[name][0].replace("-", "_")}-1.0.dist-info')
 
     def gpu(self, driver='580.1'):
         self.write('bin/nvidia-smi', f'#!/bin/sh\necho {driver}\n')
