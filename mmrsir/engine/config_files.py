@@ -1,14 +1,17 @@
 """Config files: those of a user by path, ours also by name."""
 
 import ast
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import yaml  # type: ignore[import-untyped]
 from mmengine.config import Config
 from mmengine.config import utils as config_utils
+from mmengine.config.utils import ConfigParsingError
 
 from ..inheritance import root
 from ..utils.encoding import encoding_problem
@@ -92,6 +95,14 @@ def read_file(path: Path) -> Config:
             if problem:
                 raise ConfigError(f'config {one} cannot be read: {problem}') from error
         raise
+    except ImportError as error:
+        raise ConfigError(
+            f'config {path} imports what cannot be imported: {_root_of(error)}. PYTHONPATH must '
+            'name the folder of your own modules'
+        ) from error
+    except (AttributeError, ConfigParsingError, KeyError, NameError, TypeError) as error:
+        said = shorten(str(error.args[0] if error.args else error), 500, placeholder=' …')
+        raise ConfigError(f'config {path} cannot be read: {_line_of(error)}{said}') from error
     # A run prints its config six times, and yapf takes most of a second for each; mmengine has
     # this switch, but fromfile does not pass it on.
     object.__setattr__(cfg, '_format_python_code', False)
@@ -122,6 +133,17 @@ def _with_bases(path: Path) -> Iterator[Path]:
         for name in Config._get_base_files(str(path)):
             base, _ = Config._get_cfg_path(name, str(path))
             yield from _with_bases(Path(base))
+
+
+def _line_of(error: Exception) -> str:
+    frames = [one for one in traceback.extract_tb(error.__traceback__) if one.name == '<module>']
+    return f'line {frames[-1].lineno} of it, or of one of its bases: ' if frames else ''
+
+
+def _root_of(error: BaseException) -> BaseException:
+    while cause := error.__cause__ or error.__context__:
+        error = cause
+    return error
 
 
 def _syntax_problem(path: Path) -> str:

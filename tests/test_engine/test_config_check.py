@@ -19,6 +19,7 @@ from torch import nn
 from mmrsir.checkpoints.reading import CheckpointMismatchError
 from mmrsir.engine import launch, scopes
 from mmrsir.engine.config_check import ConfigError, check_classes, check_model, check_settings
+from mmrsir.engine.config_check.names import check_names
 from mmrsir.engine.config_files import read_file
 from mmrsir.models import RSIRTransformer
 
@@ -94,6 +95,14 @@ def test_mistyped_setting_is_named_with_the_nearest(setting, value, meant):
     (line,) = mistakes(cfg)
     assert line.startswith(setting)
     assert line.endswith(f"is no setting; did you mean '{meant}'?")
+
+
+def test_classes_in_capitals_are_named():
+    dataset = dict(type='CocoDataset', metainfo=dict(CLASSES=('a',)))
+    cfg = Config(dict(default_scope='mmdet', train_dataloader=dict(dataset=dataset)))
+    ((setting, problem),) = check_names(cfg)
+    assert setting == 'train_dataloader.dataset.metainfo.CLASSES'
+    assert problem == 'is not read: write classes'
 
 
 def test_variables_that_help_to_write_a_config_are_no_mistakes():

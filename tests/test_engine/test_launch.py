@@ -9,6 +9,7 @@ from mmengine.config import Config
 from mmengine.config import utils as config_utils
 
 from mmrsir.engine import launch, scopes
+from mmrsir.engine.config_check import ConfigError
 from mmrsir.engine.config_files import find_config, read_file
 from mmrsir.utils.errors import UserError
 from mmrsir.utils.missing import check_file
@@ -43,6 +44,26 @@ def test_configs_are_found_by_path_and_by_name():
         find_config('rsir_n_shapes')
     with pytest.raises(FileNotFoundError, match=r'did you mean mask_rcnn/rsir_t_1x_coco\?'):
         find_config('mask_rcnn/rsir_t_1x_cocoo')
+
+
+@pytest.mark.parametrize(
+    ('text', 'message'),
+    [
+        ("_base_ = 'base.py'\nrate = 2 * base_rate", "line 2 of it, .*: name 'base_rate' is not"),
+        ("_base_ = 'base.py'\nrate = _base_.modell", "line 2 of it, .* no attribute 'modell'"),
+        ("_base_ = 'base.py'\nsteps = dict(end=9)", 'steps={.*} in child config cannot inherit'),
+        ("_base_ = ['base.py', 'config.py']\n", 'Duplicate key is not allowed among bases'),
+        ("custom_imports = dict(imports=['no_such_module'])", "No module named 'no_such_module'"),
+    ],
+)
+def test_a_config_with_a_mistake_is_named_in_one_line(text, message, tmp_path):
+    (tmp_path / 'base.py').write_text('steps = [1, 2]')
+    (tmp_path / 'config.py').write_text('steps = [3]')
+    path = tmp_path / 'mine.py'
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=f'mine.py .*{message}') as raised:
+        read_file(path)
+    assert str(raised.value).count('\n') == 0
 
 
 def test_missing_checkpoint_is_named_before_anything_is_built(tmp_path):

@@ -77,6 +77,10 @@ def test_label_of_no_class_in_a_loss_is_told_in_one_line(capsys):
         torch.nn.functional.cross_entropy(torch.zeros(1, 4), torch.tensor([199]))
     said = capsys.readouterr().err
     assert 'stands for no class' in said and 'Target 199' in said and said.count('\n') == 1
+    with pytest.raises(SystemExit), plain_errors():  # of mmpretrain
+        raise AssertionError('Class Index must be less than number of classes')
+    with pytest.raises(AssertionError), plain_errors():
+        raise AssertionError('other')
 
 
 def test_errors_of_programs_keep_their_traceback():
