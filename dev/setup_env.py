@@ -98,8 +98,9 @@ def python_of_venv() -> str | None:
 
 def clear_remains() -> None:
     """Removes what an interrupted run left half done, so that the next one does it again."""
-    if python_of_venv() is None:
-        shutil.rmtree(VENV, ignore_errors=True)
+    if VENV.exists() and python_of_venv() is None:
+        print('.venv holds no Python that runs: making it anew.')
+        shutil.rmtree(VENV)
     shutil.rmtree(VENV / 'tmp', ignore_errors=True)
     # pip writes RECORD last, uv INSTALLER: a package without one is incomplete, yet both would
     # count it as there.

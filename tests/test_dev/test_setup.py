@@ -351,7 +351,7 @@ class TestState:
         package = add_package(venv, 'whole-1.0', 'INSTALLER', 'RECORD')
         (venv / 'bin/python').unlink()
         (venv / 'bin/python').symlink_to('/no/such/python')
-        set_up(capsys)
+        assert 'making it anew' in set_up(capsys)[1]
         assert not package.exists()
 
 
