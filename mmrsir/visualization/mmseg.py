@@ -24,6 +24,8 @@ class SegLocalVisualizer(mmseg.visualization.SegLocalVisualizer):
         palette: Sequence[Any],
         with_labels: bool = True,
     ) -> np.ndarray:
+        if image.shape[:2] == (1, 1):  # mmseg takes a mask of one pixel for an index
+            return image
         plain = all(map(str.isascii, classes))
         drawn = super()._draw_sem_seg(image, sem_seg, classes, palette, with_labels and plain)
         if plain or not with_labels:

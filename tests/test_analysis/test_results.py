@@ -180,6 +180,19 @@ def test_a_data_set_without_names_of_classes_is_refused():
         ResultsHook(TASKS['mmpretrain'], 2).before_test_epoch(runner)
 
 
+def test_results_without_ground_truth_are_refused():
+    hook = ResultsHook(TASKS['mmdet'], 2)
+    hook.classes, hook.matrix = ['cat'], torch.tensor([[0, 0], [7, 0]])  # boxes on nothing
+    with pytest.raises(UserError, match='no image of the test has ground truth'):
+        hook.after_test_epoch(None)
+
+
+def test_several_labels_of_an_image_are_refused():
+    sample = DataSample().set_gt_label([0]).set_pred_label([0, 1])
+    with pytest.raises(UserError, match='several labels an image'):
+        ResultsHook(TASKS['mmpretrain'], 2).after_test_iter(None, 0, outputs=[sample])
+
+
 def test_other_metrics_of_detectors_are_refused():
     cfg = launch.read_config(str(ROOT / CONFIGS['mmdet']), {'test_evaluator.type': 'LVISMetric'})
     with pytest.raises(

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 from mmpretrain.evaluation import Accuracy, MultiLabelMetric
 from mmpretrain.models import LinearClsHead, MultiLabelLinearClsHead
+from mmseg.evaluation import IoUMetric
 from torch import nn
 
 from mmrsir.engine.hooks.checkpoint import ResumableCheckpointHook
@@ -34,10 +35,25 @@ def mistakes(labels, metric, head=LinearClsHead):
         ([[0], [1, 2]], MultiLabelMetric(), MultiLabelLinearClsHead, []),
         ([[0], [1, 2]], MultiLabelMetric(), LinearClsHead, ['model.head.type']),
         ([[0], [1, 2]], Accuracy(), MultiLabelLinearClsHead, ['train_evaluator']),
+        ([None], Accuracy(), LinearClsHead, ['train_evaluator']),
+        ([], Accuracy(), LinearClsHead, []),
     ],
 )
 def test_what_does_not_fit_the_labels_is_named(labels, metric, head, settings):
     assert [setting for setting, _ in mistakes(labels, metric, head)] == settings
+
+
+def test_a_metric_of_label_maps_needs_some():
+    metric = IoUMetric()
+    found = []
+    for path, format_only in (('a.png', False), (None, False), (None, True)):
+        metric.format_only = format_only
+        dataset = Labels([0])
+        dataset.get_data_info = lambda _, path=path: dict(img_path='', seg_map_path=path)
+        loader = SimpleNamespace(dataset=dataset)
+        loop = SimpleNamespace(dataloader=loader, evaluator=SimpleNamespace(metrics=[metric]))
+        found.append([one.setting for one in label_mistakes(dict(test=loop), None)])
+    assert found == [[], ['test_evaluator'], []]
 
 
 def test_a_best_checkpoint_by_a_metric_that_is_not_there_is_refused():

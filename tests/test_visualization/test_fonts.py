@@ -109,3 +109,11 @@ def test_label_maps_are_drawn_with_a_font_that_has_the_letters(monkeypatch, anot
     sample = SegDataSample(pred_sem_seg=PixelData(data=label_map))
     visualizer.add_datasample('a', np.zeros((32, 32, 3), np.uint8), sample, draw_gt=False)
     assert drawn == [(name, ['sans-serif', 'Other']) for name in ('橡树', 'oak')]
+
+
+def test_a_label_map_of_one_pixel_is_drawn():
+    with VISUALIZERS.switch_scope_and_registry('mmseg') as registry:
+        visualizer = registry.build(dict(type='SegLocalVisualizer', name='pixel'))
+    visualizer.dataset_meta = dict(classes=['oak', 'elm'], palette=[(9, 9, 9), (99, 9, 9)])
+    sample = SegDataSample(pred_sem_seg=PixelData(data=torch.tensor([[[1]]])))
+    visualizer.add_datasample('a', np.zeros((1, 1, 3), np.uint8), sample, draw_gt=False)

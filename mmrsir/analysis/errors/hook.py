@@ -42,6 +42,11 @@ class ResultsHook(Hook):
         outputs: Sequence[Any] | None = None,
     ) -> None:
         for sample in outputs or ():
+            if len(sample.get('pred_label', ())) > 1 or len(sample.get('gt_label', ())) > 1:
+                raise UserError(
+                    'the data has several labels an image, and this compares one: tools/test.py '
+                    'with MultiLabelMetric(average=None) reports each class'
+                )
             matrix = self.task.count(sample, len(self.classes))
             self.matrix = self.matrix + matrix
             score = self.task.rate(sample, matrix)
@@ -50,3 +55,7 @@ class ResultsHook(Hook):
                 kept.pop('seg_logits', None)  # hundreds of megabytes, which are not drawn
                 rated = [*self.worst, Rated(score, kept.cpu())]
                 self.worst = sorted(rated, key=lambda one: one.score)[: self.num_worst]
+
+    def after_test_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
+        if not self.matrix[: len(self.classes)].sum():
+            raise UserError('no image of the test has ground truth: there is nothing to compare')
