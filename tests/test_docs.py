@@ -43,8 +43,10 @@ def test_cosines_of_the_tutorials_are_no_staircases():
             assert by_iteration, f'{page.name}: {settings}'
 
 
-def test_the_site_loads_no_script_from_another_host():
-    scripts = yaml.safe_load((ROOT / 'mkdocs.yml').read_text())['extra']['polyfills']
+def test_the_site_loads_no_script_from_another_host_and_can_be_searched_as_a_file():
+    settings = yaml.safe_load((ROOT / 'mkdocs.yml').read_text())
+    assert {'search', 'offline'} <= {one for one in settings['plugins'] if isinstance(one, str)}
+    scripts = settings['extra']['polyfills']
     assert any('iframe-worker' in script for script in scripts), 'the plugin offline adds its own'
     for script in scripts:
         assert (DOCS / script).is_file(), script

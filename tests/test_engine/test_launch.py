@@ -50,7 +50,7 @@ def test_configs_are_found_by_path_and_by_name():
     ('text', 'message'),
     [
         ("_base_ = 'base.py'\nrate = 2 * base_rate", "line 2 of it, .*: name 'base_rate' is not"),
-        ("_base_ = 'base.py'\nrate = _base_.modell", "line 2 of it, .* no attribute 'modell'"),
+        ("_base_ = 'base.py'\nrate = _base_.no_model", "line 2 of it, .* no attribute 'no_model'"),
         ("_base_ = 'base.py'\nsteps = dict(end=9)", 'steps={.*} in child config cannot inherit'),
         ("_base_ = ['base.py', 'config.py']\n", 'Duplicate key is not allowed among bases'),
         ("custom_imports = dict(imports=['no_such_module'])", "No module named 'no_such_module'"),
