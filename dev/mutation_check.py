@@ -48,6 +48,7 @@ class Mutant:
     old: str
     new: str
     tests: list[str]  # files with the tests that are to fail
+    slow: bool = False  # whether it takes slow tests to notice
 
     def patch(self, source: str) -> str:
         count = source.count(self.old)
@@ -88,7 +89,7 @@ def _test(root: Path, mutant: Mutant, source: str) -> Result:
         mutated = copy(root, Path(folder))
         (mutated / mutant.file).write_text(source)
         start = monotonic()
-        killer = first_failure(mutated, mutant.tests)
+        killer = first_failure(mutated, mutant.tests, mutant.slow)
         return Result(mutant, killer, monotonic() - start)
 
 
@@ -103,10 +104,11 @@ def copy(root: Path, folder: Path) -> Path:
     return folder
 
 
-def first_failure(root: Path, files: Iterable[str]) -> str | None:
+def first_failure(root: Path, files: Iterable[str], slow: bool = False) -> str | None:
     """Return the first test that fails in a copy, whose package is imported; None if all pass."""
     # conftest.py has the data sets of other tests and imports the libraries that read them.
     command = [sys.executable, '-m', 'pytest', '-x', '-q', '-rfE', '--noconftest', *files]
+    command += ['-m', 'slow or not slow'] if slow else []
     environment = {**os.environ, 'PYTHONPATH': str(root)}
     done = subprocess.run(
         command, cwd=root, env=environment, capture_output=True, text=True, check=False
