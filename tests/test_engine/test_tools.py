@@ -30,13 +30,7 @@ SHORT = {
 }
 
 
-@pytest.fixture(
-    scope='module',
-    params=[
-        'mmpretrain',
-        *(pytest.param(one, marks=pytest.mark.slow) for one in ('mmdet', 'mmseg')),
-    ],
-)
+@pytest.fixture(scope='module', params=CONFIGS)
 def trained(request, shapes, tmp_path_factory):
     """A short training: (scope, config, options, checkpoint)."""
     scope = request.param
