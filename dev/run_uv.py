@@ -7,6 +7,7 @@ of uv's own, such as UV_DEFAULT_INDEX, win. Needs the standard library only, and
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import subprocess
@@ -46,15 +47,31 @@ def cache() -> Path:
     return Path(os.environ.get('MMRSIR_CACHE') or base / 'mmrsir').expanduser().absolute()
 
 
+def pip_wheel() -> Path:
+    """The wheel of pip, which Python runs as it is: only with the bytes that PyPI has."""
+    *_, first, second, rest, name = PIP_WHEEL.split('/')  # addresses of PyPI hold a hash
+    wheel = cache() / name
+
+    def digest(data: bytes) -> str:
+        return hashlib.blake2b(data, digest_size=32).hexdigest()
+
+    if wheel.exists() and digest(wheel.read_bytes()) == first + second + rest:
+        return wheel
+    with urllib.request.urlopen(PIP_WHEEL, timeout=60) as response:
+        data = response.read()
+    if digest(data) != first + second + rest:
+        raise OSError(
+            f'{PIP_WHEEL} gave another file than PyPI has: {len(data)} bytes with the blake2b hash '
+            f'{digest(data)}. A proxy may have changed it, or the download broke off. Try again, '
+            'or install pip for this Python'
+        )
+    wheel.write_bytes(data)
+    return wheel
+
+
 def pip(*arguments: str) -> str:
     """What this Python's pip prints, or one from PyPI where it has none."""
-    program = ['-m', 'pip']
-    if find_spec('pip') is None:
-        wheel = cache() / PIP_WHEEL.rpartition('/')[2]
-        if not wheel.exists():
-            with urllib.request.urlopen(PIP_WHEEL, timeout=60) as response:
-                wheel.write_bytes(response.read())
-        program = [f'{wheel}/pip']
+    program = [f'{pip_wheel()}/pip'] if find_spec('pip') is None else ['-m', 'pip']
     command = [sys.executable, *program, *arguments]
     # This is no environment, and need not be one.
     variables = {**os.environ, 'PIP_REQUIRE_VIRTUALENV': '0', 'PIP_USER': '0'}

@@ -1,6 +1,8 @@
 """The set-up's own decisions: what it refuses, what it keeps, what it does again."""
 
 import ast
+import hashlib
+import io
 import os
 import re
 import shutil
@@ -188,12 +190,37 @@ class TestUv:
             run_uv.get_uv()
         assert list(cache.iterdir()) == []
 
-    def test_a_python_without_pip_takes_one_from_pypi(self, monkeypatch, cache):
+    @pytest.fixture
+    def wheel(self, monkeypatch, tmp_path):
+        """A wheel that stands for pip's, at an address as PyPI's, for a Python without pip."""
+        packed = io.BytesIO()
+        with zipfile.ZipFile(packed, 'w') as archive:
+            archive.writestr('pip/__main__.py', 'import sys; print(sys.argv[1:])')
+        digest = hashlib.blake2b(packed.getvalue(), digest_size=32).hexdigest()
+        wheel = tmp_path / 'pypi' / digest[:2] / digest[2:4] / digest[4:] / 'pip.whl'
+        wheel.parent.mkdir(parents=True)
+        wheel.write_bytes(packed.getvalue())
         monkeypatch.setattr(run_uv, 'find_spec', lambda name: None)
-        with zipfile.ZipFile(cache / 'wheel', 'w') as wheel:
-            wheel.writestr('pip/__main__.py', 'import sys; print(sys.argv[1:])')
-        monkeypatch.setattr(run_uv, 'PIP_WHEEL', (cache / 'wheel').as_uri())
+        monkeypatch.setattr(run_uv, 'PIP_WHEEL', wheel.as_uri())
+        return wheel
+
+    def test_a_python_without_pip_takes_one_from_pypi(self, cache, wheel):
         assert run_uv.pip('config', 'list') == "['config', 'list']\n"
+        wheel.unlink()  # it is kept
+        assert run_uv.pip('config', 'list') == "['config', 'list']\n"
+
+    def test_another_file_than_that_of_pypi_is_not_run(self, cache, wheel):
+        wheel.write_bytes(wheel.read_bytes() + b' ')
+        with pytest.raises(OSError, match='another file than PyPI has.*blake2b hash .* Try again'):
+            run_uv.pip('config', 'list')
+        assert not (cache / wheel.name).exists()
+
+    def test_a_half_written_wheel_of_pip_is_replaced(self, cache, wheel):
+        (cache / wheel.name).write_bytes(wheel.read_bytes()[:-9])
+        assert run_uv.pip('config', 'list') == "['config', 'list']\n"
+
+    def test_the_address_of_pip_holds_a_hash(self):
+        assert re.search(r'/[0-9a-f]{2}/[0-9a-f]{2}/[0-9a-f]{60}/pip-', run_uv.PIP_WHEEL)
 
     def test_the_cache_can_be_moved(self, monkeypatch, tmp_path):
         for name in ('MMRSIR_CACHE', 'XDG_CACHE_HOME'):
