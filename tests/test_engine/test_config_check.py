@@ -421,9 +421,11 @@ def test_classes_of_joined_data_sets_are_those_of_the_first():
     ('parts', 'needed'),
     [
         (dict(fc_cls=nn.Linear(2, 4)), '4'),  # with the background, as regions have it
+        (dict(cls_embed=nn.Linear(2, 4), out_channels=3), '4'),  # Mask2Former's
+        (dict(fc=nn.Linear(2, 3)), '3'),
         (dict(cls_out_channels=3), '3'),
         (dict(out_channels=1), '1 or 3'),
-        ({}, '3'),
+        ({}, '3 or 4'),
     ],
 )
 def test_weights_of_classes_must_be_as_many_as_the_head_predicts(parts, needed):
@@ -439,6 +441,9 @@ def test_weights_of_classes_must_be_as_many_as_the_head_predicts(parts, needed):
     message = rf'model.head.losses.0.class_weight has 2 weights, but its head needs {needed}:'
     with pytest.raises(ConfigError, match=message):
         check_model(model, Config())
+    loss.class_weight = torch.tensor(2.0)
+    loss.pos_weight = [2.0]
+    check_model(model, Config())  # one weight of all classes
 
 
 def test_boxes_and_masks_of_a_region_must_have_the_same_classes():

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 from mmpretrain.evaluation import Accuracy, MultiLabelMetric
-from mmpretrain.models import LinearClsHead, MultiLabelLinearClsHead
+from mmpretrain.models import ClsDataPreprocessor, LinearClsHead, MultiLabelLinearClsHead
 from mmseg.evaluation import IoUMetric
 from torch import nn
 
@@ -18,10 +18,15 @@ class Labels(list):
         return dict(gt_label=self[index])
 
 
-def mistakes(labels, metric, head=LinearClsHead):
+class LoadsLabels:
+    """A transform of a project of its own."""
+
+
+def mistakes(labels, metric, head=LinearClsHead, **settings):
     model = nn.Module()
+    model.data_preprocessor = ClsDataPreprocessor(num_classes=3, **settings)
     model.head = head(num_classes=3, in_channels=2)
-    loader = SimpleNamespace(dataset=Labels(labels))
+    loader = SimpleNamespace(dataset=labels if isinstance(labels, Labels) else Labels(labels))
     loop = SimpleNamespace(dataloader=loader, evaluator=SimpleNamespace(metrics=[metric]))
     return [(one.setting, one.problem) for one in label_mistakes(dict(train=loop), model)]
 
@@ -35,12 +40,25 @@ def mistakes(labels, metric, head=LinearClsHead):
         ([[0], [1, 2]], MultiLabelMetric(), MultiLabelLinearClsHead, []),
         ([[0], [1, 2]], MultiLabelMetric(), LinearClsHead, ['model.head.type']),
         ([[0], [1, 2]], Accuracy(), MultiLabelLinearClsHead, ['train_evaluator']),
+        ([0, 1], MultiLabelMetric(topk=3), MultiLabelLinearClsHead, []),
+        ([[0], [1]], Accuracy(), LinearClsHead, []),  # lists of one label
         ([None], Accuracy(), LinearClsHead, ['train_evaluator']),
         ([], Accuracy(), LinearClsHead, []),
     ],
 )
 def test_what_does_not_fit_the_labels_is_named(labels, metric, head, settings):
     assert [setting for setting, _ in mistakes(labels, metric, head)] == settings
+
+
+def test_any_head_takes_several_labels_as_scores():
+    assert mistakes([[0], [1, 2]], MultiLabelMetric(), to_onehot=True) == []
+
+
+def test_labels_that_a_transform_of_a_project_loads_are_not_missed():
+    labels = Labels([None])
+    assert mistakes(labels, Accuracy())
+    labels.pipeline = SimpleNamespace(transforms=[LoadsLabels()])
+    assert mistakes(labels, Accuracy()) == []
 
 
 def test_a_metric_of_label_maps_needs_some():

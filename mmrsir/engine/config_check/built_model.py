@@ -18,6 +18,8 @@ from ..hooks.checkpoint_match import unwrap
 from .paths import is_pretrained
 from .refusal import ConfigError
 
+# What predicts the classes: of heads of regions, of queries, and of classifiers.
+LAST_LAYERS = ('fc_cls', 'cls_embed', 'fc')
 # An RPN tells objects from the rest; a semantic head beside a detector also has classes of stuff.
 OTHER_HEADS = ('rpn_head', 'semantic')
 
@@ -92,10 +94,11 @@ def _check_losses(model: nn.Module) -> None:
             )
         for name in ('class_weight', 'pos_weight'):
             weights = getattr(loss, name, None)
-            if not isinstance(weights, (list, tuple, torch.Tensor)):
+            one_for_all = isinstance(weights, torch.Tensor) and weights.dim() == 0
+            if not heads or one_for_all or not isinstance(weights, (list, tuple, torch.Tensor)):
                 continue
-            allowed = _numbers_of_weights(heads[-1]) if heads else {len(weights)}
-            if len(weights) not in allowed:
+            allowed = _numbers_of_weights(heads[-1])
+            if len(weights) not in allowed and (name, len(weights)) != ('pos_weight', 1):
                 needed = ' or '.join(map(str, sorted(allowed)))
                 raise ConfigError(
                     f'model.{place}.{name} has {len(weights)} weights, but its head needs '
@@ -105,11 +108,13 @@ def _check_losses(model: nn.Module) -> None:
 
 
 def _numbers_of_weights(head: Any) -> set[int]:
-    if isinstance(getattr(head, 'fc_cls', None), nn.Linear):  # of regions
-        return {head.fc_cls.out_features}
+    for name in LAST_LAYERS:
+        if isinstance(layer := getattr(head, name, None), nn.Linear):
+            return {layer.out_features}
     if hasattr(head, 'cls_out_channels'):
         return {head.cls_out_channels}
-    return {head.num_classes, getattr(head, 'out_channels', None) or head.num_classes}
+    # Heads that are not known may predict the background too.
+    return {head.num_classes, getattr(head, 'out_channels', None) or head.num_classes + 1}
 
 
 def _check_mixed_images(model: nn.Module) -> None:

@@ -10,9 +10,13 @@ from torch import nn
 from ...datasets.class_names import leaves
 from ..config_check import Mistake
 from ..config_check.built_model import class_heads
+from .checkpoint_match import unwrap
 
 FOR_ONE_LABEL = ('Accuracy', 'ConfusionMatrix', 'SingleLabelMetric')
 FOR_LABELS = (*FOR_ONE_LABEL, 'AveragePrecision', 'MultiLabelMetric')
+LOOKED_AT = 100  # records
+# A transform of another package may load labels that no record has.
+KNOWN = ('mmcv', 'mmdet', 'mmengine', 'mmpretrain', 'mmrsir', 'mmseg')
 
 
 def label_mistakes(loops: Mapping[str, BaseLoop], model: Any) -> Iterator[Mistake]:
@@ -20,9 +24,10 @@ def label_mistakes(loops: Mapping[str, BaseLoop], model: Any) -> Iterator[Mistak
     heads = class_heads(model) if isinstance(model, nn.Module) else {}
     for split, loop in loops.items():
         dataset = next(iter(leaves(loop.dataloader.dataset)))
-        record = _first_record(dataset)
-        several = isinstance(record.get('gt_label'), (list, tuple))
-        if split == 'train' and several:
+        records = _records(dataset)
+        record = records[0] if records else {}
+        several = any(_has_several_labels(one) for one in records)
+        if split == 'train' and several and not _mixes_labels(model):
             yield from _head_mistakes(heads)
         for metric in getattr(getattr(loop, 'evaluator', None), 'metrics', ()):
             name = type(metric).__name__
@@ -34,19 +39,39 @@ def label_mistakes(loops: Mapping[str, BaseLoop], model: Any) -> Iterator[Mistak
             if several and name in FOR_ONE_LABEL:
                 said = f'{name} is for one label an image, but the data has lists of labels: use '
                 yield Mistake(f'{split}_evaluator', f'{said}MultiLabelMetric or AveragePrecision')
-            most = max((head.num_classes for head in heads.values()), default=0)
-            largest = max(getattr(metric, 'topk', None) or (0,))
-            if name == 'Accuracy' and 0 < most < largest:
-                said = f'top-{largest} needs {largest} classes or more, the model has {most}'
-                yield Mistake(f'{split}_evaluator.topk', said)
+            if name == 'Accuracy':
+                yield from _top_mistakes(heads, metric, split)
 
 
-def _first_record(dataset: Any) -> dict[str, Any]:
-    """Return what is known of the first image; nothing where that is unknown."""
-    if not hasattr(dataset, 'get_data_info') or len(dataset) == 0:
-        return {}
-    record: dict[str, Any] = dataset.get_data_info(0)
-    return record
+def _records(dataset: Any) -> list[dict[str, Any]]:
+    """Return what is known of some images; nothing where transforms may add labels."""
+    if not hasattr(dataset, 'get_data_info'):
+        return []
+    parts = [getattr(type(dataset), 'prepare_data', None)]
+    parts += map(type, getattr(getattr(dataset, 'pipeline', None), 'transforms', ()))
+    if any(one is not None and one.__module__.partition('.')[0] not in KNOWN for one in parts):
+        return []
+    step = max(1, -(-len(dataset) // LOOKED_AT))
+    return [dataset.get_data_info(index) for index in range(0, len(dataset), step)]
+
+
+def _has_several_labels(record: Mapping[str, Any]) -> bool:
+    label = record.get('gt_label')  # a list of one is read as a number
+    return isinstance(label, (list, tuple)) and len(label) != 1
+
+
+def _mixes_labels(model: nn.Module) -> bool:
+    """Return whether a classifier gets a score for each class, as any head can take."""
+    preprocessor = getattr(unwrap(model), 'data_preprocessor', None)
+    return bool(getattr(preprocessor, 'to_onehot', False))
+
+
+def _top_mistakes(heads: Mapping[str, Any], metric: Any, split: str) -> Iterator[Mistake]:
+    most = max((head.num_classes for head in heads.values()), default=0)
+    largest = max(metric.topk)
+    if 0 < most < largest:
+        said = f'top-{largest} needs {largest} classes or more, the model has {most}'
+        yield Mistake(f'{split}_evaluator.topk', said)
 
 
 def _map_mistakes(record: Mapping[str, Any], split: str) -> Iterator[Mistake]:
