@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import numpy as np
+
 from ..utils.errors import UserError
 from .check.faults import BOXES_ONLY
 from .check.masks import form_problem
@@ -15,7 +17,11 @@ class MissingMasksError(UserError, ValueError):
 
 
 def loads_masks(settings: Any) -> bool:
-    return any(one.get('with_mask') for one in walk_settings(settings))
+    """Return whether a transform loads the masks of objects; panoptic ones are in label maps."""
+    return any(
+        one.get('with_mask') and 'Panoptic' not in str(one.get('type'))
+        for one in walk_settings(settings)
+    )
 
 
 def check_masks(settings: Any, dataset: Any, name: str) -> None:
@@ -32,7 +38,7 @@ def check_masks(settings: Any, dataset: Any, name: str) -> None:
                 num_objects += 1
                 num_bare += 'mask' not in one
                 size = record.get('width'), record.get('height')
-                problem = 'mask' in one and None not in size and form_problem(one['mask'], *size)
+                problem = '' if None in size else _problem(one.get('mask'), *size)
                 if problem:
                     problems.append(f'{record["img_path"]}: {problem}')
         if num_bare:
@@ -46,3 +52,15 @@ def check_masks(settings: Any, dataset: Any, name: str) -> None:
                 f'{name}: {len(problems)} of {num_objects} masks in {part.ann_file} cannot be '
                 f'read. {problems[0]}'
             )
+
+
+def _problem(mask: Any, width: float, height: float) -> str:
+    """Say why mmdet cannot read a mask; it leaves empty polygons out.
+
+    Arrays and the like come from data sets of other projects, whose transforms read them.
+    """
+    if isinstance(mask, list):
+        mask = [one for one in mask if not isinstance(one, list) or one]
+        if not mask or isinstance(mask[0], (tuple, np.ndarray)):
+            return ''
+    return form_problem(mask, width, height) if isinstance(mask, (dict, list, str)) else ''

@@ -15,7 +15,7 @@ from mmengine.registry import MODELS, init_default_scope
 from mmengine.runner import Runner
 from torch.nn.utils import parameters_to_vector
 
-from mmrsir.datasets.missing_masks import MissingMasksError
+from mmrsir.datasets.missing_masks import MissingMasksError, check_masks
 from mmrsir.engine import launch
 from mmrsir.engine.config_check import ConfigError
 from mmrsir.engine.loops.checked import UnreadableDatasetError, checked_dataloader
@@ -128,6 +128,32 @@ def test_masks_that_cannot_be_read_are_named_where_masks_are_loaded(
         build(changed(settings, tmp_path / 'some.json', edit))
 
 
+class Records(list):
+    ann_file = 'some.json'
+
+    def get_data_info(self, index):
+        return self[index]
+
+
+@pytest.mark.parametrize('mask', [[[]], [[], [1, 2, 9, 2, 9, 9]]])
+def test_empty_polygons_are_left_to_the_library(mask, settings, tmp_path):
+    edit = lambda one, _: one.update(segmentation=mask)  # noqa: E731
+    assert build(changed(settings, tmp_path / 'some.json', edit))
+
+
+@pytest.mark.parametrize('mask', [[np.zeros(6)], [(1, 2, 9, 2, 9, 9)], np.zeros((256, 256)), None])
+def test_masks_that_no_file_holds_are_left_to_the_transforms_of_their_project(mask):
+    record = dict(instances=[dict(mask=mask)], width=256, height=256, img_path='a.png')
+    check_masks(dict(with_mask=True), Records([record]), 'train_dataloader')
+
+
+def test_panoptic_objects_need_no_masks_of_their_own():
+    dataset = Records([dict(instances=[{}])])
+    check_masks(dict(type='LoadPanopticAnnotations', with_mask=True), dataset, 'train_dataloader')
+    with pytest.raises(MissingMasksError, match='1 of 1 objects'):
+        check_masks(dict(type='LoadAnnotations', with_mask=True), dataset, 'train_dataloader')
+
+
 @pytest.mark.parametrize(
     ('edit', 'message'),
     [
@@ -141,6 +167,23 @@ def test_masks_that_cannot_be_read_are_named_where_masks_are_loaded(
 def test_annotations_that_the_library_cannot_load_are_named(edit, message, settings, tmp_path):
     with pytest.raises(UnreadableDatasetError, match=f'train_dataloader: .*some.json: .*{message}'):
         build(changed(settings, tmp_path / 'some.json', edit))
+
+
+@pytest.mark.parametrize(
+    ('change', 'error'),
+    [(dict(no_such_argument=1), TypeError), (dict(pipeline=[dict(type='NoSuch')]), KeyError)],
+)
+def test_annotations_are_not_blamed_for_other_errors(change, error, settings, tmp_path):
+    changed(settings, tmp_path / 'some.json', lambda one, _: one.update(area='9'))
+    settings.dataset.update(change)
+    with pytest.raises(error, match=r'no_such_argument|NoSuch'):
+        build(settings)
+
+
+def test_a_data_set_without_a_folder_of_images_is_refused(settings):
+    settings.dataset.data_prefix = dict(img_path='train/')
+    with pytest.raises(ConfigError, match="train_dataloader.dataset.data_prefix .* img='train/'"):
+        build(settings)
 
 
 def test_other_errors_of_a_data_loader_are_left_alone(settings):

@@ -134,15 +134,23 @@ class LoadAnnotations(transforms.LoadAnnotations):
         if values.ndim == 3 and values.shape[2] == 1:
             values = values[..., 0]
         _check_map(path, values, results.get('ori_shape'))
-        new_label = np.arange(256, dtype=np.uint8)
-        if results['reduce_zero_label']:
-            new_label[1:255] -= 1
-            new_label[0] = 255
-        reduced = new_label.copy()
-        for old, new in (results.get('label_map') or {}).items():
-            new_label[reduced == old] = new
-        results['gt_seg_map'] = new_label[values.astype(np.uint8)]
+        labels = values.astype(np.uint8)
+        if results['reduce_zero_label'] or results.get('label_map'):
+            labels = _new_labels(results)[labels]
+        results['gt_seg_map'] = labels
         results['seg_fields'].append('gt_seg_map')
+
+
+def _new_labels(results: dict[str, Any]) -> np.ndarray:
+    """Return what becomes of each label, (256,)."""
+    reduced = np.arange(256, dtype=np.uint8)
+    if results['reduce_zero_label']:
+        reduced[1:255] -= 1
+        reduced[0] = 255
+    new_label = reduced.copy()
+    for old, new in (results.get('label_map') or {}).items():
+        new_label[reduced == old] = new
+    return new_label
 
 
 def _check_map(path: str, values: np.ndarray, image_size: tuple[int, int] | None) -> None:

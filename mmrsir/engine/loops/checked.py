@@ -2,6 +2,7 @@
 
 import json
 import logging
+import traceback
 from json import JSONDecodeError
 from pathlib import Path
 from typing import Any
@@ -111,6 +112,9 @@ class CheckedTestLoop(_CheckedLoop, TestLoop):
 
 def _explain(settings: dict[str, Any], name: str, error: Exception) -> None:
     """Raise an error that says what is wrong with the annotations of a data set, if they are it."""
+    frames = traceback.extract_tb(error.__traceback__)
+    if not any(one.name in ('full_init', 'load_data_list') for one in frames):
+        return  # it comes from elsewhere, such as a transform
     for part in below_wrappers(settings):
         path = Path(part.get('data_root') or '', part.get('ann_file') or '')
         if not part.get('ann_file') or not path.is_file():
@@ -123,6 +127,10 @@ def _explain(settings: dict[str, Any], name: str, error: Exception) -> None:
             content = json.loads(data)
             is_coco = isinstance(content, dict) and not content.keys().isdisjoint(PARTS)
             problem = first_problem(content) if is_coco else ''
+            if isinstance(error, KeyError) and error.args == ('img',):  # of mmdet's data sets
+                raise ConfigError(
+                    f"{name}.dataset.data_prefix must name the images' folder, such as img='train/'"
+                ) from error
             if isinstance(error, KeyError) and not problem:
                 problem = f'a record has no {error}'
         if problem:
