@@ -102,6 +102,8 @@ def read_file(path: Path) -> Config:
         ) from error
     except (AttributeError, ConfigParsingError, KeyError, NameError, TypeError) as error:
         said = shorten(str(error.args[0] if error.args else error), 500, placeholder=' …')
+        if isinstance(error, KeyError) and ' ' not in said:
+            said = f'{said!r} is used, but not set'
         raise ConfigError(f'config {path} cannot be read: {_line_of(error)}{said}') from error
     # A run prints its config six times, and yapf takes most of a second for each; mmengine has
     # this switch, but fromfile does not pass it on.

@@ -172,7 +172,7 @@ class CheckedCocoMetric(CocoMetric):
                 image = truth.image_of(one)
                 if problem := form_problem(one['segmentation'], image['width'], image['height']):
                     raise EvaluationError(
-                        f'{source}: a mask of {image["file_name"]} cannot be read: {problem}'
+                        f'{source}: a mask of {image.get("file_name")} cannot be read: {problem}'
                     )
         self._truth = truth
         self._coco_api = COCO(truth.coco())
@@ -194,10 +194,12 @@ class CheckedCocoMetric(CocoMetric):
         if self._content is None or self._truth is None:
             return ''
         record = self._truth.image(image_id)
-        name = PureWindowsPath(path).name
+        name, listed = (
+            PureWindowsPath(one or '').name for one in (path, (record or {}).get('file_name'))
+        )
         if record is None:
             found = 'has no such image'
-        elif name and name != PureWindowsPath(record['file_name']).name:
+        elif name and listed and name != listed:
             found = f'has {record["file_name"]} under this id'
         else:
             return ''

@@ -167,6 +167,25 @@ def test_lists_of_other_programs_are_read(imagenet, old, new):
     assert faults('imagenet', imagenet, ann_file=LIST) == set()
 
 
+def test_blanks_and_tabs_in_the_names_of_a_list_stay(tmp_path):
+    names = ['a b/c  d.jpg', 'a\tb.jpg', 'x.jpg 3']
+    init_default_scope('mmpretrain')
+    for settings, label in ((dict(classes=list('abcd')), '\t 3'), (None, '')):
+        (tmp_path / 'list.txt').write_text('\ufeff' + '\n'.join(name + label for name in names))
+        dataset = DATASETS.build(
+            dict(
+                type='CustomDataset',
+                data_root=f'{tmp_path}/',
+                ann_file='list.txt',
+                with_label=settings is not None,
+                metainfo=settings,
+                pipeline=[],
+            )
+        )
+        paths = [dataset.get_data_info(index)['img_path'] for index in range(len(names))]
+        assert paths == [f'{tmp_path}/{name}' for name in names]
+
+
 @pytest.mark.parametrize(
     ('line', 'message'),
     [

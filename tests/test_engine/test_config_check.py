@@ -103,6 +103,9 @@ def test_classes_in_capitals_are_named():
     ((setting, problem),) = check_names(cfg)
     assert setting == 'train_dataloader.dataset.metainfo.CLASSES'
     assert problem == 'is not read: write classes'
+    dataset['metainfo']['classes'] = ('a',)  # who reads these needs no others
+    cfg = Config(dict(default_scope='mmdet', train_dataloader=dict(dataset=dataset)))
+    assert list(check_names(cfg)) == []
 
 
 def test_variables_that_help_to_write_a_config_are_no_mistakes():

@@ -53,6 +53,10 @@ def test_configs_are_found_by_path_and_by_name():
         ("_base_ = 'base.py'\nrate = _base_.no_model", "line 2 of it, .* no attribute 'no_model'"),
         ("_base_ = 'base.py'\nsteps = dict(end=9)", 'steps={.*} in child config cannot inherit'),
         ("_base_ = ['base.py', 'config.py']\n", 'Duplicate key is not allowed among bases'),
+        (
+            "_base_ = 'base.py'\nx = {{_base_.none}}",
+            "'none' is used, but not set",
+        ),
         ("custom_imports = dict(imports=['no_such_module'])", "No module named 'no_such_module'"),
     ],
 )

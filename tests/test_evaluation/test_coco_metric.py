@@ -96,6 +96,14 @@ def test_figures_are_those_of_mmdet(settings, truth, tmp_path):
     assert any(0.1 < value < 0.9 for value in ours.values())
 
 
+def test_images_need_no_names(truth, tmp_path):
+    samples, bare = predictions(truth), deepcopy(truth)
+    for image in bare['images']:
+        del image['file_name']
+    results = [evaluate(CheckedCocoMetric, one, samples, tmp_path) for one in (truth, bare)]
+    assert results[0] == results[1]
+
+
 def renumber(content, part, new):
     """Give the records of a part new ids."""
     ids = {one['id']: new(index) for index, one in enumerate(content[part])}

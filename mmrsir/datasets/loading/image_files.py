@@ -1,6 +1,7 @@
 """Which files of a folder are images, whatever their names end in."""
 
 import os
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from functools import cache
@@ -20,6 +21,7 @@ _UNREADABLE = {
     '.pdf': 'PDF is not read: save its pages as PNG',
 }
 VIDEO = 'a video'
+_PATH_AND_LABEL = re.compile(r'(.*\S)[ \t]+(-?\d+)')
 _VIDEOS = ('.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v', '.mpg', '.mpeg', '.wmv')
 
 
@@ -87,9 +89,9 @@ def without_links_to_the_same(paths: Iterable[Path]) -> list[Path]:
 
 def split_line(line: str) -> tuple[str, int | None]:
     """Return what a line of a list of images names: a path, and the number of a class or None."""
-    path, _, label = line.strip('\ufeff \t\r\n').replace('\t', ' ').rpartition(' ')
-    is_number = path and label.removeprefix('-').isdecimal()
-    return (path.rstrip(), int(label)) if is_number else (f'{path} {label}'.strip(), None)
+    text = line.strip('\ufeff \t\r\n')
+    match = _PATH_AND_LABEL.fullmatch(text)
+    return (match[1], int(match[2])) if match else (text, None)
 
 
 def why_unreadable(path: str | Path) -> str:

@@ -44,7 +44,8 @@ class CustomDataset(mmpretrain.datasets.CustomDataset):
                     dict(img_path=backend.join_path(self.img_prefix, path), gt_label=label)
                 )
             elif path:
-                samples.append(dict(img_path=backend.join_path(self.img_prefix, line.strip())))
+                path = line.strip().lstrip('\ufeff')  # what looks like a label is a part of it
+                samples.append(dict(img_path=backend.join_path(self.img_prefix, path)))
         return samples
 
     def _check_label(self, place: str, line: str, label: int | None) -> None:

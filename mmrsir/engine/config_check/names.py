@@ -89,8 +89,9 @@ def check_names(cfg: Config) -> Iterator[Mistake]:
     for path, section, scope in sections(cfg):
         known = of_place(READ_OF, path) or _arguments(path, section, scope)
         if path[-1:] == ('metainfo',):
-            for name in {'CLASSES', 'PALETTE'} & section.keys():  # of OpenMMLab's first versions
-                yield Mistake('.'.join((*path, name)), f'is not read: write {name.lower()}')
+            for name in ('CLASSES', 'PALETTE'):  # of OpenMMLab's first versions
+                if name in section and name.lower() not in section:
+                    yield Mistake('.'.join((*path, name)), f'is not read: write {name.lower()}')
         for name in section:
             if not isinstance(name, str):  # an argument may be a dict of numbers
                 continue

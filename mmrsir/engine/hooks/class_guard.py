@@ -211,7 +211,8 @@ def _evaluator_mistakes(split: str, loop: Any, dataset: Any, names: Naming) -> I
         said = difference(names, Naming(metric.ann_file, truth.names))
         for index in range(0, len(dataset), -(-len(dataset) // COMPARED)):
             image = dataset.get_data_info(index)
-            said = said or metric.difference(image['img_id'], image['img_path'])
+            if 'img_id' in image:
+                said = said or metric.difference(image['img_id'], image.get('img_path') or '')
         if said:
             yield Mistake(setting, said)
 
