@@ -191,7 +191,11 @@ def test_labels_are_those_of_mmseg(reduce_zero_label, label_map, tmp_path):
     [
         (np.zeros((8, 9, 3), np.uint8), 'map.png has 3 channels: a label map has one'),
         (np.zeros((8, 9, 4), np.uint8), 'map.png has 4 channels'),
-        (np.zeros((4, 9), np.uint8), 'map.png is 9 x 4 pixels, its image 9 x 8'),
+        (
+            np.zeros((4, 9), np.uint8),
+            'map.png is 9 x 4 pixels, its image 9 x 8: make both the same$',
+        ),
+        (np.zeros((9, 8), np.uint8), r'map.png is 8 x 9 .* color_type=.color_ignore_orientation'),
         (np.full((8, 9), 257, np.uint16), 'map.png has the value 257: labels go to 254'),
     ],
 )

@@ -449,6 +449,20 @@ def test_weights_of_classes_must_be_as_many_as_the_head_predicts(parts, needed):
     check_model(model, Config())  # one weight of all classes
 
 
+@pytest.mark.parametrize(
+    ('num_classes', 'name', 'of_loss'),
+    [(None, 'loss_cls', 5), (0, 'loss_cls', 5), (3, 'loss_cls', -1), (3, 'loss_border', 2)],
+)
+def test_losses_of_what_is_not_known_are_left_alone(num_classes, name, of_loss):
+    model = heads(head=num_classes)
+    loss = nn.Module()
+    loss.num_classes = of_loss
+    if of_loss > 0:
+        loss.class_weight = [1.0] * of_loss
+    setattr(model.head, name, loss)
+    check_model(model, Config())
+
+
 def test_boxes_and_masks_of_a_region_must_have_the_same_classes():
     model = nn.Module()
     for agnostic in ('agnostic_head', 'mask_head'):

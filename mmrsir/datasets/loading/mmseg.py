@@ -161,7 +161,13 @@ def _check_map(path: str, values: np.ndarray, image_size: tuple[int, int] | None
         )
     if image_size is not None and values.shape != tuple(image_size[:2]):
         sizes = (f'{width} x {height}' for height, width in (values.shape, image_size[:2]))
-        raise LabelMapError(f'{path} is {" pixels, its image ".join(sizes)}: make both the same')
+        what_to_do = 'make both the same'
+        if values.shape == tuple(image_size[1::-1]):
+            what_to_do += (
+                '. If the image is stored turned, and its map fits the stored pixels, set '
+            )
+            what_to_do += "color_type='color_ignore_orientation' of each LoadImageFromFile"
+        raise LabelMapError(f'{path} is {" pixels, its image ".join(sizes)}: {what_to_do}')
     if values.dtype.itemsize > 1:
         wrong = values[(values > 255) & (values != 65535)]
         if len(wrong):

@@ -20,6 +20,8 @@ from .refusal import ConfigError
 
 # What predicts the classes: of heads of regions, of queries, and of classifiers.
 LAST_LAYERS = ('fc_cls', 'cls_embed', 'fc')
+# Losses of classes, and lists of them; others, such as of borders, have classes of their own.
+LOSSES = ('loss', 'losses', 'loss_cls', 'loss_decode', 'loss_module')
 # An RPN tells objects from the rest; a semantic head beside a detector also has classes of stuff.
 OTHER_HEADS = ('rpn_head', 'semantic')
 
@@ -83,11 +85,12 @@ def class_heads(model: nn.Module) -> dict[str, Any]:
 def _check_losses(model: nn.Module) -> None:
     modules = dict(unwrap(model).named_modules())
     for place, loss in modules.items():
+        if place.rstrip('.0123456789').rpartition('.')[2] not in LOSSES:
+            continue
         parents = [place[:index] for index, letter in enumerate(place) if letter == '.']
-        heads = [modules[one] for one in parents if hasattr(modules[one], 'num_classes')]
-        number = getattr(loss, 'num_classes', None)
-        is_loss = place.rpartition('.')[2].startswith('loss')
-        if heads and is_loss and number not in (None, heads[-1].num_classes):
+        heads = [modules[one] for one in parents if _number(modules[one])]
+        number = _number(loss)
+        if heads and number and number != heads[-1].num_classes:
             raise ConfigError(
                 f'model.{place}.num_classes={number}, but its head has num_classes='
                 f'{heads[-1].num_classes}: both must be the same'
@@ -105,6 +108,12 @@ def _check_losses(model: nn.Module) -> None:
                     f'{needed}: one for each of its {heads[-1].num_classes} classes, and for the '
                     'background where it predicts one'
                 )
+
+
+def _number(module: Any) -> int:
+    """Return a number of classes; 0 where it is not known, for which libraries write None or -1."""
+    number = getattr(module, 'num_classes', None)
+    return max(number, 0) if isinstance(number, int) else 0
 
 
 def _numbers_of_weights(head: Any) -> set[int]:
