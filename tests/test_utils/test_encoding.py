@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from mmdet.datasets import CocoDataset
 
 from mmrsir.engine import launch
 from mmrsir.engine.config_check import ConfigError
@@ -61,8 +62,11 @@ def test_annotations_in_other_encodings_are_named(encoding, small):
     (report,) = check('coco', root, metainfo=dict(classes=[NAME]), **settings)
     (fault,) = (one for one in report.faults if one.is_error)
     assert fault.kind == 'encoding'
+    settings['data_root'] = str(root)
+    with pytest.raises(ValueError) as unread:
+        CocoDataset(**settings)
     with pytest.raises(UnreadableDatasetError, match=rf'^train_dataloader: {path}: it is'):
-        _explain(dict(settings, data_root=str(root)), 'train_dataloader', ValueError())
+        _explain(settings, 'train_dataloader', unread.value)
 
 
 def test_records_without_area_are_one_finding(small):
