@@ -191,6 +191,7 @@ def photo(shapes, reader):
     (reader.folder / 'photo.jpg').symlink_to(min((shapes / 'coco/val').iterdir()))
 
 
+@pytest.mark.slow
 def test_detector_is_fine_tuned_on_own_data(reader, screws, other_formats, photo):
     checkpoint = 'work_dirs/rsir_t_1x_coco/epoch_12.pth'
     reader.make_checkpoint('configs/mask_rcnn/rsir_t_1x_coco.py', checkpoint)
@@ -218,6 +219,7 @@ def test_own_images_are_classified(reader, leaves, photo):
     check_pretrained('leaves')
 
 
+@pytest.mark.slow
 def test_own_data_is_segmented(reader, roads, photo):
     reader.follow('tutorials/segmentation.md')
     for folder, number in (('labels', 2), ('predictions', 1)):

@@ -33,6 +33,7 @@ def uninterrupted(request, data, tmp_path_factory):
     return request.param, folder, train(load_config(request.param, data, folder))
 
 
+@ONE_LIBRARY
 @pytest.mark.parametrize(
     'iteration',  # inside of the first epoch, at its end, inside of the second
     [pytest.param(1, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.slow), 3],

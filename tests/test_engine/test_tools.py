@@ -30,7 +30,13 @@ SHORT = {
 }
 
 
-@pytest.fixture(scope='module', params=CONFIGS)
+@pytest.fixture(
+    scope='module',
+    params=[
+        'mmpretrain',
+        *(pytest.param(one, marks=pytest.mark.slow) for one in ('mmdet', 'mmseg')),
+    ],
+)
 def trained(request, shapes, tmp_path_factory):
     """A short training: (scope, config, options, checkpoint)."""
     scope = request.param
