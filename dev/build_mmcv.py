@@ -1,10 +1,10 @@
 """Installs mmcv with its compiled ops into the environment that runs this file.
 
 The ops are compiled against one torch, so `pip install onedl-mmcv` is not enough. A finished wheel
-is kept in the cache (see run_uv.py) by torch, Python, mmcv and CUDA version. For a GPU the wheels
-that the fork publishes are tried first. Compiling spends nearly all of its time on torch's C++
-interface, which is parsed 78 times; a precompiled header, which gcc can use, makes minutes of half
-an hour on two cores.
+is kept in the cache (see run_uv.py) by torch, Python, mmcv and CUDA version. For a GPU a wheel of
+the page that MMCV_FIND_LINKS names is tried first. Compiling spends nearly all of its time on
+torch's C++ interface, which is parsed 78 times; a precompiled header, which gcc can use, makes
+minutes of half an hour on two cores.
 """
 
 from __future__ import annotations
@@ -27,8 +27,6 @@ from setup_env import ROOT, machine
 PINS = (ROOT / 'requirements/mmcv.txt').read_text(encoding='utf-8').splitlines()
 MMCV = next(line for line in PINS if line.startswith('onedl-mmcv=='))
 BYTES_PER_JOB = 1.5e9
-# The fork's wheels, an index for each pair of CUDA and torch: cu130-torch2110.
-FORK_INDEX = 'https://mmwheels.onedl.ai/{cuda}-torch{torch}/simple/onedl-mmcv/'
 # gcc uses a precompiled header only where all flags equal those of the later compile.
 COMPILE_FLAGS = ('-DNDEBUG', '-g0', '-O2', '-w')
 EXTENSION_FLAGS = ('-fPIC', '-DTORCH_API_INCLUDE_EXTENSION_H', '-DTORCH_EXTENSION_NAME=_ext')
@@ -139,8 +137,7 @@ def find_or_make_wheel(with_cuda: bool) -> Path:
         return wheel
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        if with_cuda:
-            page = FORK_INDEX.format(cuda=cuda, torch=version.replace('.', ''))
+        if with_cuda and (page := os.environ.get('MMCV_FIND_LINKS')):
             source = ['--only-binary', ':all:', '--no-index', '--find-links', page]
             with suppress(subprocess.CalledProcessError):
                 pip('download', *source, '--retries', '1', '--dest', name, MMCV)
@@ -172,7 +169,8 @@ def main() -> None:
         note(
             'This machine has a GPU, but there is no prebuilt mmcv for it, and compiling failed, '
             f"which takes nvcc of CUDA {torch.version.cuda}: mmcv's ops (NMS, RoIAlign) will work "
-            'on the CPU only. To change that, install nvcc and set up again without .venv.'
+            'on the CPU only. To change that, install nvcc, or set MMCV_FIND_LINKS to the page of '
+            "onedl-mmcv's wheels for this torch and CUDA, and set up again without .venv."
         )
         wheel = find_or_make_wheel(with_cuda=False)
     # Over whatever mmcv is there: that one may belong to another torch.

@@ -1,4 +1,4 @@
-"""Runs uv under the settings that pip has; gets it from PyPI first.
+"""Runs uv under the settings that pip has; gets it by pip first.
 
 uv, and a Python that uv gets, land in the cache: MMRSIR_CACHE, by default ~/.cache/mmrsir. uv reads
 no pip.conf and no PIP_... variables: this hands it pip's index, certificates and proxy. Variables
@@ -7,22 +7,15 @@ of uv's own, such as UV_DEFAULT_INDEX, win. Needs the standard library only, and
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import subprocess
 import sys
 import tempfile
-import urllib.request
 from importlib.util import find_spec
 from pathlib import Path
 
 CONSTRAINTS = Path(__file__).resolve().parents[1] / 'requirements' / 'constraints.txt'
-# The last one for Python 3.9. Some distributions pack Python without pip.
-PIP_WHEEL = (
-    'https://files.pythonhosted.org/packages/de/f0/'
-    'c81e05b613866b76d2d1066490adf1a3dbc4ee9d9c839961c3fc8a6997af/pip-26.0.1-py3-none-any.whl'
-)
 # By the setting of pip. Several values are parted by blanks, but those of find-links by commas.
 VARIABLES = {
     'index-url': 'UV_DEFAULT_INDEX',
@@ -47,34 +40,19 @@ def cache() -> Path:
     return Path(os.environ.get('MMRSIR_CACHE') or base / 'mmrsir').expanduser().absolute()
 
 
-def pip_wheel() -> Path:
-    """The wheel of pip, which Python runs as it is: only with the bytes that PyPI has."""
-    *_, first, second, rest, name = PIP_WHEEL.split('/')  # addresses of PyPI hold a hash
-    wheel = cache() / name
-
-    def digest(data: bytes) -> str:
-        return hashlib.blake2b(data, digest_size=32).hexdigest()
-
-    if wheel.exists() and digest(wheel.read_bytes()) == first + second + rest:
-        return wheel
-    with urllib.request.urlopen(PIP_WHEEL, timeout=60) as response:
-        data = response.read()
-    if digest(data) != first + second + rest:
-        raise OSError(
-            f'{PIP_WHEEL} gave another file than PyPI has: {len(data)} bytes with the blake2b hash '
-            f'{digest(data)}. A proxy may have changed it, or the download broke off. Try again, '
-            'or install pip for this Python'
-        )
-    wheel.write_bytes(data)
-    return wheel
-
-
 def pip(*arguments: str) -> str:
-    """What this Python's pip prints, or one from PyPI where it has none."""
-    program = [f'{pip_wheel()}/pip'] if find_spec('pip') is None else ['-m', 'pip']
-    command = [sys.executable, *program, *arguments]
+    """What this Python's pip prints, or the one that its ensurepip holds."""
+    program = ['-m', 'pip']
+    if find_spec('pip') is None:
+        ensurepip = find_spec('ensurepip')
+        places = ensurepip.submodule_search_locations if ensurepip else None
+        wheels = [each for place in places or () for each in Path(place).glob('_bundled/pip-*.whl')]
+        if not wheels:
+            raise OSError(f'{sys.executable} has no pip: install the package python3-pip')
+        program = [f'{wheels[0]}/pip']
     # This is no environment, and need not be one.
     variables = {**os.environ, 'PIP_REQUIRE_VIRTUALENV': '0', 'PIP_USER': '0'}
+    command = [sys.executable, *program, *arguments]
     return subprocess.run(
         command, env=variables, stdout=subprocess.PIPE, text=True, check=True
     ).stdout
