@@ -1,14 +1,14 @@
 """A backbone as onnxruntime runs it."""
 
 import tempfile
-import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+
+from mmrsir.deployment.export import to_onnx
 
 
 class _Maps(nn.Module):
@@ -34,11 +34,7 @@ def onnx_session(module: nn.Module, images: Tensor) -> Callable[[Tensor], list[n
     """
     import onnxruntime
 
-    with torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter('ignore', FutureWarning)  # of torch, about itself
-        program: Any = torch.onnx.export(
-            _Maps(module).eval(), (images,), dynamo=True, verbose=False
-        )
+    program = to_onnx(_Maps(module).eval(), (images,))
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     with tempfile.TemporaryDirectory() as folder:

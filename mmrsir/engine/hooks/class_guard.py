@@ -146,7 +146,7 @@ class ClassGuardHook(Hook):
         absent = [repr(name) for i, name in enumerate(counts.names) if i not in present]
         if not absent or (counts.is_sample and counts.learned != 'pixels' and len(present) > 1):
             return len(present)
-        first, *others = metrics or ('metrics',)
+        first, *others = metrics
         named = f'{first}{f" and {len(others)} more metrics" if others else ""} of {split}'
         if not present:
             text = f'{named}: no class has ground truth, so these metrics mean nothing'

@@ -1,7 +1,7 @@
 """What the configs of a training and of its checkpoint say differently, one line a setting."""
 
 import textwrap
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ...checkpoints.config_text import read_settings
@@ -59,7 +59,7 @@ def compare_wrappers(cfg: Mapping[str, Any], learned: dict[str, dict[str, Any]])
 def compare_sections(cfg: Mapping[str, Any], before: dict[str, Any]) -> Iterator[str]:
     configured = _sections(cfg)
     for name, learned in _sections(before).items():
-        found = _differences(configured.get(name), learned, name, WITHOUT_EFFECT)
+        found = _differences(configured.get(name), learned, name)
         yield from (from_config(*one) for one in found)
 
 
@@ -88,27 +88,26 @@ def trains_by_iterations(settings: Mapping[str, Any]) -> bool | None:
     return not loop['by_epoch'] if 'by_epoch' in loop else None
 
 
-def _differences(
-    now: Any, before: Any, place: str, ignored: Collection[str]
-) -> Iterator[tuple[str, str | None, str | None]]:
+def _differences(now: Any, before: Any, place: str) -> Iterator[tuple[str, str | None, str | None]]:
     """Yield the place of each setting that differs, and both values; None where it is not set.
 
     Settings of parts that have another type are not compared: the part is one difference.
     """
-    if isinstance(now, Mapping) and isinstance(before, Mapping) and _kind(now) == _kind(before):
+    if isinstance(now, Mapping) and isinstance(before, Mapping) and kind_of(now) == kind_of(before):
         for name in dict.fromkeys([*now, *before]):
-            if name not in ignored and name != 'type':
+            if name not in WITHOUT_EFFECT and name != 'type':
                 one, other = now.get(name, _Unset), before.get(name, _Unset)
-                yield from _differences(one, other, f'{place}.{name}', ignored)
+                yield from _differences(one, other, f'{place}.{name}')
     elif _are_lists(now, before):
         for index, (one, other) in enumerate(zip(now, before, strict=True)):
-            yield from _differences(one, other, f'{place}.{index}', ignored)
+            yield from _differences(one, other, f'{place}.{index}')
     elif _plain(now) != _plain(before):
         yield place, _shown(now), _shown(before)
 
 
-def _kind(part: Mapping[str, Any]) -> str:
-    kind = part.get('type', '')
+def kind_of(part: Mapping[str, Any]) -> str:
+    """Return the type of a part, without its module or scope; '' where it has none."""
+    kind = part.get('type') or ''
     return str(getattr(kind, '__name__', kind)).rpartition('.')[2]
 
 
@@ -131,7 +130,7 @@ def _shown(value: Any) -> str | None:
     if value is _Unset:
         return None
     if isinstance(value, Mapping) and 'type' in value:
-        return _kind(value)
+        return kind_of(value)
     if isinstance(value, (list, tuple)) and any(isinstance(one, Mapping) for one in value):
         text = f'[{", ".join(_shown(one) or "" for one in value)}]'
     else:

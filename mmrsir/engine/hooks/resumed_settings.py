@@ -23,6 +23,7 @@ from .config_differences import (
     compare_sections,
     compare_wrappers,
     from_config,
+    kind_of,
     read_config,
     trains_by_iterations,
     wrappers,
@@ -135,7 +136,10 @@ def _check_optimizers(
         )
     configured = wrappers(runner.cfg)
     for place, wrapper, state in _optimizers(runner, checkpoint):
-        kind, before = (_optimizer_type(one.get(place)) for one in (configured, learned))
+        kind, before = (
+            kind_of(one[place]['optimizer']) if place in one else ''
+            for one in (configured, learned)
+        )
         if kind and before and before != kind:  # some take another's state without a word
             raise CannotResumeError(
                 f'{place}: the checkpoint has another kind of optimizer, {before}; the config has '
@@ -157,11 +161,6 @@ def _check_optimizers(
                 f'{place}: the checkpoint has another kind of optimizer; only one of the two has '
                 f'{differ}'
             )
-
-
-def _optimizer_type(wrapper: dict[str, Any] | None) -> str:
-    kind = wrapper['optimizer'].get('type') if wrapper else None
-    return '' if kind is None else str(getattr(kind, '__name__', kind)).rpartition('.')[2]
 
 
 def _set_max_iters(runner: Any, checkpoint: dict[str, Any]) -> None:
