@@ -110,6 +110,8 @@ class _Product(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad_LC: Tensor) -> tuple[Tensor | None, ...]:
         x_LC, weight = ctx.saved_tensors
+        # Of rows that lie apart, oneDNN computes grad_weight a hundred times slower.
+        x_LC, grad_LC = x_LC.contiguous(), grad_LC.contiguous()
         # Who differentiates the gradient needs an operator that has one.
         multiply = F.linear if torch.is_grad_enabled() else _multiply
         grad_x = grad_weight = grad_bias = None

@@ -21,6 +21,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from .linear import linear
+from .modes import is_exporting
 from .windows import fused_attention, query_weights
 
 # Of Swin's published code.
@@ -156,7 +157,7 @@ class PartitionAttention(BaseModule):
         table, window = self.relative_position_bias_table, self.bias_window
         if table is None or window is None:
             return visible_G1NN
-        bias_1hNN = relative_bias(table, window).unsqueeze(0).to(like.dtype)
+        bias_1hNN = relative_bias(table, window, partition.window).unsqueeze(0).to(like.dtype)
         return (
             bias_1hNN if visible_G1NN is None else bias_1hNN.masked_fill(~visible_G1NN, -torch.inf)
         )
@@ -225,22 +226,35 @@ def attention_weights(
     return weights_BhL.index_add(2, numbers_GN[group], weights_BhN)[:, :, 1:]
 
 
-def relative_bias(table_Ph: Tensor, window: tuple[int, int]) -> Tensor:
-    """Return the bias of each query and key of a window.
+def window_in(grid: tuple[int, int], window: tuple[int, int]) -> tuple[int, int]:
+    """Return a window without the rows and columns that it has beyond the whole grid.
+
+    They would be padded, for nothing. An export keeps them, for larger grids.
+    """
+    if is_exporting():
+        return window
+    return min(window[0], grid[0]), min(window[1], grid[1])
+
+
+def relative_bias(table_Ph: Tensor, window: tuple[int, int], part: tuple[int, int]) -> Tensor:
+    """Return the bias of each query and key in a window, or in a part of one.
 
     For a query, the biases of all keys are a window of the table: views take it, and no index is
     kept.
 
     Args:
-        table_Ph: Bias of each relative position, row by row, ((2r - 1) * (2c - 1), h); the first
+        table_Ph: Bias of each relative position, row by row, ((2R - 1) * (2C - 1), h); the first
             is that of a key in the last row and column for a query in the first.
-        window: (r, c), rows and columns, N = r * c tokens.
+        window: (R, C), rows and columns.
+        part: (r, c), with N = r * c tokens, at most those of the window.
 
     Returns:
         Bias, queries first, (h, N, N).
     """
-    rows, columns = window
-    table = table_Ph.unflatten(0, (2 * rows - 1, 2 * columns - 1))
+    table = table_Ph.unflatten(0, [2 * side - 1 for side in window])
+    for dim, (side, tokens) in enumerate(zip(window, part, strict=True)):
+        # The nearest positions stand in the middle.
+        table = table.narrow(dim, side - tokens, 2 * tokens - 1)
     # Row and column of the key, from behind; heads; row and column of the query.
-    views = table.unfold(0, rows, 1).unfold(1, columns, 1)
+    views = table.unfold(0, part[0], 1).unfold(1, part[1], 1)
     return views.flip(0, 1).permute(2, 3, 4, 0, 1).flatten(3, 4).flatten(1, 2)

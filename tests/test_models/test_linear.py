@@ -54,6 +54,16 @@ def test_no_token_is_moved(products):
     assert out.is_contiguous()
 
 
+def test_the_gradient_of_a_weight_multiplies_dense_tokens(products):
+    """Of rows that lie apart oneDNN's product takes a hundred times as long."""
+    x = torch.randn(16, 49, 8)[:, :1]  # as cut from padded windows
+    run(linear, nn.Linear(8, 24), x.detach())
+    run(lambda layer, x: linear(layer, x[:, :1]), nn.Linear(8, 24), torch.randn(16, 49, 8))
+    assert not products[3].is_contiguous()  # forwards it makes no difference
+    for tokens in (*products[1:3], *products[4:]):
+        assert tokens.is_contiguous() or tokens.t().is_contiguous()
+
+
 @pytest.mark.parametrize('create_graph', [False, True])
 def test_gradients_of_gradients_are_right(create_graph):
     torch.manual_seed(0)

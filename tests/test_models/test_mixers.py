@@ -198,6 +198,15 @@ def test_a_partition_is_as_documented():
     assert visible[1, 0].tolist() == [[(q % 2) == (k % 2) for k in range(4)] for q in range(4)]
 
 
+@pytest.mark.parametrize('name', ['shifted_window', 'spatially_separable', 'grid'])
+@pytest.mark.parametrize('grid', [(3, 5), (1, 1), (4, 9)])
+def test_attention_computes_no_rows_and_columns_beyond_the_grid(monkeypatch, name, grid):
+    mixer = build(name)
+    monkeypatch.setattr(mixer.attn, 'forward', lambda x, partition: partition)
+    rows, columns = mixer(None, grid).window
+    assert (rows, columns) == (min(WINDOW, grid[0]), min(WINDOW, grid[1]))
+
+
 def test_no_mask_without_padding_and_shift():
     """Masks keep the fastest kernels away."""
     assert Partition((14, 21), (7, 7)).visible(torch.device('cpu')) is None

@@ -1,6 +1,6 @@
 """Block and grid attention (MaxViT's multi-axis attention): arXiv 2204.01697, Section 3.2."""
 
-from ..partition import Partition, PartitionAttention
+from ..partition import Partition, PartitionAttention, window_in
 from .base import MixerSettings, PartitionedTokens
 
 
@@ -19,4 +19,4 @@ class GridAttention(PartitionedTokens):
 
     def partition(self, grid: tuple[int, int]) -> Partition:
         """Return the windows or the grids."""
-        return Partition(grid, self.window, dilated=self.dilated)
+        return Partition(grid, window_in(grid, self.window), dilated=self.dilated)

@@ -9,7 +9,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from ..linear import linear
-from ..partition import Partition, PartitionAttention, attend
+from ..partition import Partition, PartitionAttention, attend, window_in
 from ..windows import query_weights
 from .base import Mixer, MixerSettings
 
@@ -33,7 +33,7 @@ class SpatiallySeparableAttention(Mixer):
         """Attend inside windows or to sub-sampled tokens; see :meth:`Mixer.forward`."""
         if isinstance(self.attn, GlobalSubsampledAttention):
             return self.attn(x_BLC, grid)
-        return self.attn(x_BLC, Partition(grid, self.window))
+        return self.attn(x_BLC, self._windows(grid))
 
     def attention_weights(
         self, x_BLC: Tensor, grid: tuple[int, int], order_BM: Tensor | None, query: int
@@ -41,7 +41,10 @@ class SpatiallySeparableAttention(Mixer):
         """Return the weights in window or grid; see :meth:`Mixer.attention_weights`."""
         if isinstance(self.attn, GlobalSubsampledAttention):
             return self.attn.attention_weights(x_BLC, grid, query)
-        return self.attn.attention_weights(x_BLC, Partition(grid, self.window), query)
+        return self.attn.attention_weights(x_BLC, self._windows(grid), query)
+
+    def _windows(self, grid: tuple[int, int]) -> Partition:
+        return Partition(grid, window_in(grid, self.window))
 
 
 class GlobalSubsampledAttention(BaseModule):
