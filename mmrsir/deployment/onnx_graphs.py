@@ -1,6 +1,6 @@
 """ONNX graphs around a detector: from a picture to an image, and masks of the picture's size."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,7 +9,8 @@ from torch import nn
 from ..utils.errors import InvalidValueError
 
 PASSED_OVER = {'LoadAnnotations', 'PackDetInputs'}  # transforms that leave the image as it is
-PICTURE = 'uint8[1, height, width, 3] image'
+# Types of numbers, as in onnx.TensorProto.
+FLOAT, INT32, INT64, DOUBLE = 1, 6, 7, 11
 
 
 class Preprocessing(NamedTuple):
@@ -70,218 +71,126 @@ def preprocessing_of(cfg: Any, model: nn.Module) -> Preprocessing:
     )
 
 
-def graph_before(preprocessing: Preprocessing, opset: int) -> Any:
-    """Return the ONNX model from ``image`` to ``images``, ``size``, ``scale`` and ``given``.
+def preprocess(op: Any, image: Any, preprocessing: Preprocessing) -> tuple[Any, Any, Any, Any]:
+    """Add the way from a picture to an image to a graph.
 
-    ``image`` is a picture, uint8, RGB, (1, H, W, 3). ``given`` is (H, W), the others are the
-    arguments of :meth:`.detector.Detector.forward`.
+    Args:
+        op: Operators of the graph, from ``onnxscript.GraphBuilder``.
+        image: The picture, uint8, RGB, (1, H, W, 3).
+        preprocessing: What is done.
+
+    Returns:
+        The arguments of :meth:`.detector.Detector.forward`, and the picture's height and width.
     """
+    given = op.Slice(op.Shape(image), [1], [3])
+    exact = op.Cast(given, to=DOUBLE)
+    sides = _new_sides(op, exact, preprocessing)
+    whole_sides = op.Cast(sides, to=INT64)
+    pixels = op.Transpose(image, perm=[0, 3, 1, 2])
+    if not preprocessing.is_rgb:
+        pixels = op.Gather(pixels, [2, 1, 0], axis=1)
+    pixels = op.Cast(pixels, to=INT32)
+    # As in OpenCV's resize, the divisions leave out rests.
+    columns = [
+        op.Mul(op.Gather(pixels, places, axis=3), weights)
+        for places, weights in _neighbours(op, given, whole_sides, 1)
+    ]
+    pixels = op.Div(op.Add(*columns), 16)
+    rows = [
+        op.Div(op.Mul(op.Gather(pixels, places, axis=2), op.Unsqueeze(weights, [1])), 65536)
+        for places, weights in _neighbours(op, given, whole_sides, 0)
+    ]
+    resized = op.Cast(op.Div(op.Add(op.Add(*rows), 2), 4), to=FLOAT)
+    mean, std = (
+        _constant(op, np.array(values, np.float32).reshape(1, 3, 1, 1))
+        for values in (preprocessing.mean, preprocessing.std)
+    )
+    normalized = op.Div(op.Sub(resized, mean), std)
+    divisor = preprocessing.divisor
+    padding = op.Mod(op.Sub(divisor, op.Mod(whole_sides, divisor)), divisor)
+    pads = op.Concat([0] * 6, padding, axis=0)
+    images = op.Pad(normalized, pads, float(preprocessing.pad_value))
+    return images, op.Cast(sides, to=FLOAT), op.Cast(op.Div(sides, exact), to=FLOAT), given
+
+
+def _new_sides(op: Any, exact: Any, preprocessing: Preprocessing) -> Any:
+    """Return the height and width of the resized picture, whole numbers in double precision."""
     if preprocessing.scale is None:
-        resized = 'sides = Identity(exact)'
-    elif preprocessing.keep_ratio:
-        resized = """
-            long = ReduceMax(exact)
-            short = ReduceMin(exact)
-            by_long = Div(limit_long, long)
-            by_short = Div(limit_short, short)
-            ratio = Min(by_long, by_short)
-            product = Mul(exact, ratio)
-            rounded = Add(product, half)
-            sides = Floor(rounded)"""
-    else:
-        resized = 'sides = Concat<axis = 0>(limit_short, limit_long)'  # height, width
-    limits = preprocessing.scale or (1, 1)
-    if preprocessing.keep_ratio:
-        limits = max(limits), min(limits)
-    long, short = map(float, limits)
-    channels = '0, 1, 2' if preprocessing.is_rgb else '2, 1, 0'
-    return _parse(
-        f"""before ({PICTURE}) => (float[1, 3, rows, columns] images, float[2] size,
-            float[2] scale, int64[2] given)
-        <double[1] limit_long = {{{long}}}, double[1] limit_short = {{{short}}},
-         double[1] half = {{0.5}}, int64[1] one = {{1}}, int64[1] three = {{3}},
-         int64[3] channels = {{{channels}}},
-         int64[6] zeros = {{0, 0, 0, 0, 0, 0}}, int64[1] divisor = {{{preprocessing.divisor}}},
-         float pad_value = {{{float(preprocessing.pad_value)}}},
-         double offset = {{0.5}}, double unit = {{1.0}}, float whole = {{1.0}}, int64 step = {{1}},
-         float steps = {{2048.0}}, int64 zero = {{0}}, int64 number_0 = {{0}},
-         int64 number_1 = {{1}}, int32 sixteen = {{16}}, int32 quarter = {{65536}},
-         int32 two = {{2}}, int32 four = {{4}}>
-        {{
-            shape = Shape(image)
-            given = Slice(shape, one, three)
-            exact = Cast<to = 11>(given)
-            {resized}
-            whole_sides = Cast<to = 7>(sides)
-            size = Cast<to = 1>(sides)
-            exact_scale = Div(sides, exact)
-            scale = Cast<to = 1>(exact_scale)
-            planes = Transpose<perm = [0, 3, 1, 2]>(image)
-            ordered = Gather<axis = 1>(planes, channels)
-            pixels = Cast<to = 6>(ordered)
-            {_neighbours('x', 1)}
-            left = Gather<axis = 3>(pixels, x_from)
-            right = Gather<axis = 3>(pixels, x_to)
-            left_part = Mul(left, x_near)
-            right_part = Mul(right, x_far)
-            rows_of = Add(left_part, right_part)
-            coarse_rows = Div(rows_of, sixteen)
-            {_neighbours('y', 0)}
-            y_near_column = Unsqueeze(y_near, one)
-            y_far_column = Unsqueeze(y_far, one)
-            upper = Gather<axis = 2>(coarse_rows, y_from)
-            lower = Gather<axis = 2>(coarse_rows, y_to)
-            upper_product = Mul(upper, y_near_column)
-            lower_product = Mul(lower, y_far_column)
-            upper_quarters = Div(upper_product, quarter)
-            lower_quarters = Div(lower_product, quarter)
-            quarters = Add(upper_quarters, lower_quarters)
-            raised = Add(quarters, two)
-            whole_pixels = Div(raised, four)
-            resized = Cast<to = 1>(whole_pixels)
-            centred = Sub(resized, mean)
-            normalized = Div(centred, std)
-            rest = Mod(whole_sides, divisor)
-            missing = Sub(divisor, rest)
-            padding = Mod(missing, divisor)
-            pads = Concat<axis = 0>(zeros, padding)
-            images = Pad(normalized, pads, pad_value)
-        }}""",
-        opset,
-        {name: _column(getattr(preprocessing, name)) for name in ('mean', 'std')},
+        return exact
+    if not preprocessing.keep_ratio:
+        return _constant(op, np.array(preprocessing.scale[::-1], np.float64))
+    long, short = max(preprocessing.scale), min(preprocessing.scale)
+    ratio = op.Min(
+        op.Div(float(long), op.ReduceMax(exact)), op.Div(float(short), op.ReduceMin(exact))
     )
+    return op.Floor(op.Add(op.Mul(exact, ratio), 0.5))
 
 
-def _neighbours(axis: str, number: int) -> str:
-    """Return the steps to two neighbours of each new pixel and to their weights, of 2048.
+def _neighbours(op: Any, old_sides: Any, new_sides: Any, axis: int) -> list[tuple[Any, Any]]:
+    """Return the two neighbours of each new pixel along an axis, and their weights, of 2048.
 
-    These, and the divisions that leave out rests, are those of OpenCV's ``resize``.
+    They are those of OpenCV's ``resize``.
     """
-    return f"""
-            {axis}_old = Gather(given, number_{number})
-            {axis}_new = Gather(whole_sides, number_{number})
-            {axis}_old_exact = Cast<to = 11>({axis}_old)
-            {axis}_new_exact = Cast<to = 11>({axis}_new)
-            {axis}_ratio = Div({axis}_new_exact, {axis}_old_exact)
-            {axis}_pitch = Div(unit, {axis}_ratio)
-            {axis}_numbers = Range(zero, {axis}_new, step)
-            {axis}_corners = Cast<to = 11>({axis}_numbers)
-            {axis}_centres = Add({axis}_corners, offset)
-            {axis}_scaled = Mul({axis}_centres, {axis}_pitch)
-            {axis}_exact_places = Sub({axis}_scaled, offset)
-            {axis}_places = Cast<to = 1>({axis}_exact_places)
-            {axis}_floor = Floor({axis}_places)
-            {axis}_share = Sub({axis}_places, {axis}_floor)
-            {axis}_other_share = Sub(whole, {axis}_share)
-            {axis}_far_steps = Mul({axis}_share, steps)
-            {axis}_near_steps = Mul({axis}_other_share, steps)
-            {axis}_far_whole = Round({axis}_far_steps)
-            {axis}_near_whole = Round({axis}_near_steps)
-            {axis}_far = Cast<to = 6>({axis}_far_whole)
-            {axis}_near = Cast<to = 6>({axis}_near_whole)
-            {axis}_index = Cast<to = 7>({axis}_floor)
-            {axis}_next = Add({axis}_index, step)
-            {axis}_last = Sub({axis}_old, step)
-            {axis}_from = Clip({axis}_index, zero, {axis}_last)
-            {axis}_to = Clip({axis}_next, zero, {axis}_last)"""
+    old, new = (op.Gather(sides, axis) for sides in (old_sides, new_sides))
+    pitch = op.Div(1.0, op.Div(op.Cast(new, to=DOUBLE), op.Cast(old, to=DOUBLE)))
+    centres = op.Add(op.Cast(op.Range(0, new, 1), to=DOUBLE), 0.5)
+    places = op.Cast(op.Sub(op.Mul(centres, pitch), 0.5), to=FLOAT)
+    before = op.Floor(places)
+    share = op.Sub(places, before)
+    first, last = op.Cast(before, to=INT64), op.Sub(old, 1)
+    return [
+        (op.Clip(neighbour, 0, last), op.Cast(op.Round(op.Mul(part, 2048.0)), to=INT32))
+        for neighbour, part in ((first, op.Sub(1.0, share)), (op.Add(first, 1), share))
+    ]
 
 
-def graph_after(side: int, threshold: float, opset: int) -> Any:
-    """Return the ONNX model from ``boxes``, ``grids`` and ``given`` to ``masks``.
+def paste_masks(op: Any, boxes: Any, grids: Any, given: Any, side: int, threshold: float) -> Any:
+    """Add the way from grids to masks to a graph.
 
-    ``boxes`` are (N, 4), ``grids`` what lies at the points of a grid in each, (N, side, side),
-    ``masks`` are (N, H, W), bool, of a picture of the size ``given``. A pixel
-    belongs to the object from the threshold on.
+    Args:
+        op: Operators of the graph, from ``onnxscript.GraphBuilder``.
+        boxes: (N, 4).
+        grids: Share of the object at each point of a grid in its box, (N, side, side).
+        given: Height and width of the picture.
+        side: Points of a grid's side.
+        threshold: A pixel belongs to the object from this share on.
+
+    Returns:
+        The masks, (N, H, W), bool.
     """
-    # Interpolation between four points is a product with a matrix of shares on each side. One
-    # object comes after the other, since all at once take much memory; Scan needs at least one.
-    weights = """
-        {0}_extent = Sub({0}_end, {0}_begin)
-        {0}_past = Sub({0}, {0}_begin)
-        {0}_share = Div({0}_past, {0}_extent)
-        {0}_scaled = Mul({0}_share, side)
-        {0}_place = Sub({0}_scaled, half)
-        {0}_column = Unsqueeze({0}_place, one)
-        {0}_apart = Sub({0}_column, points)
-        {0}_far = Abs({0}_apart)
-        {0}_near = Sub(unit, {0}_far)
-        {0}_weights = Relu({0}_near)"""
-    points = ', '.join(f'{float(point)}' for point in range(side))
-    return _parse(
-        f"""after (float[number, 4] boxes, float[number, {side}, {side}] grids, int64[2] given)
-            => (bool[number, height, width] masks)
-        <int64 first = {{0}}, int64 second = {{1}}, int64[1] one = {{1}}, float half = {{0.5}},
-         float unit = {{1.0}}, float side = {{{float(side)}}}, float threshold = {{{threshold}}},
-         float[1, {side}] points = {{{points}}}, int64 zero = {{0}}, int64 step = {{1}},
-         int64[1] begin = {{0}}, int64[1] end = {{-1}}, float[1, 4] no_box = {{0.0, 0.0, 1.0, 1.0}}>
-        {{
-            all_boxes = Concat<axis = 0>(boxes, no_box)
-            all_grids = Concat<axis = 0>(grids, no_grid)
-            height = Gather(given, first)
-            width = Gather(given, second)
-            row_numbers = Range(zero, height, step)
-            column_numbers = Range(zero, width, step)
-            row_corners = Cast<to = 1>(row_numbers)
-            column_corners = Cast<to = 1>(column_numbers)
-            y = Add(row_corners, half)
-            x = Add(column_corners, half)
-            all_masks = Scan<num_scan_inputs = 2, body = paste
-                (float[4] box, float[{side}, {side}] grid) => (bool[rows, columns] pasted) {{
-                    x_begin, y_begin, x_end, y_end = Split<num_outputs = 4>(box)
-                    {weights.format('y')}
-                    {weights.format('x')}
-                    of_rows = MatMul(y_weights, grid)
-                    x_turned = Transpose<perm = [1, 0]>(x_weights)
-                    values = MatMul(of_rows, x_turned)
-                    pasted = GreaterOrEqual(values, threshold)
-                }}>(all_boxes, all_grids)
-            masks = Slice(all_masks, begin, end)
-        }}""",
-        opset,
-        {'no_grid': np.zeros((1, side, side), np.float32)},
+    import onnx_ir as ir
+
+    row_centres, column_centres = (
+        op.Add(op.Cast(op.Range(0, op.Gather(given, axis), 1), to=FLOAT), 0.5) for axis in (0, 1)
     )
 
+    def shares(op: Any, centres: Any, begin: Any, end: Any) -> Any:
+        """Return how much each point of a grid is worth to each pixel, (pixels, side)."""
+        past = op.Div(op.Sub(centres, begin), op.Sub(end, begin))
+        places = op.Unsqueeze(op.Sub(op.Mul(past, float(side)), 0.5), [1])
+        apart = op.Abs(op.Sub(places, _constant(op, np.arange(side, dtype=np.float32))))
+        return op.Relu(op.Sub(1.0, apart))
 
-def _column(values: Sequence[float]) -> np.ndarray:
-    return np.array(values, np.float32).reshape(1, 3, 1, 1)
+    def paste(op: Any, box: Any, grid: Any) -> Any:
+        # Interpolation between four points is a product with a matrix of shares on each side.
+        x_begin, y_begin, x_end, y_end = op.Split(box, num_outputs=4, _outputs=4)
+        rows = shares(op, row_centres, y_begin, y_end)
+        columns = shares(op, column_centres, x_begin, x_end)
+        values = op.MatMul(op.MatMul(rows, grid), op.Transpose(columns, perm=[1, 0]))
+        return op.GreaterOrEqual(values, threshold)
 
-
-def _parse(text: str, opset: int, constants: dict[str, np.ndarray]) -> Any:
-    import onnx
-
-    graph = onnx.parser.parse_graph(text)
-    graph.initializer.extend(
-        onnx.numpy_helper.from_array(value, name) for name, value in constants.items()
+    # One object comes after the other, since all at once take much memory; Scan needs at least one.
+    inputs = [ir.val('box', ir.DataType.FLOAT, [4]), ir.val('grid', ir.DataType.FLOAT, [side] * 2)]
+    outputs = [ir.val('mask', ir.DataType.BOOL, ['rows', 'columns'])]
+    body = op.builder.subgraph(paste, inputs, outputs, name='paste')
+    one_more = (
+        op.Concat(boxes, _constant(op, np.array([[0, 0, 1, 1]], np.float32)), axis=0),
+        op.Concat(grids, _constant(op, np.zeros((1, side, side), np.float32)), axis=0),
     )
-    used = set(_taken(graph))
-    unused = [one for one in graph.initializer if one.name not in used]
-    for one in unused:  # onnxruntime warns of each
-        graph.initializer.remove(one)
-    kept = {one.name for one in (*graph.input, *graph.output)}
-    _rename(graph, f'{graph.name}/', kept | {''})
-    return onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid('', opset)])
+    return op.Slice(op.Scan(*one_more, body=body, num_scan_inputs=2), [0], [-1])
 
 
-def _taken(graph: Any) -> Iterator[str]:
-    """Iterate over the names of values that nodes take."""
-    for node in graph.node:
-        yield from node.input
-        for attribute in node.attribute:
-            if attribute.HasField('g'):
-                yield from _taken(attribute.g)
+def _constant(op: Any, values: np.ndarray) -> Any:
+    import onnx_ir as ir
 
-
-def _rename(graph: Any, prefix: str, kept: set[str]) -> None:
-    """Give all values but some a prefix, in bodies too, where onnx.compose leaves some out."""
-
-    def name(old: str) -> str:
-        return old if old in kept else prefix + old
-
-    for one in (*graph.input, *graph.output, *graph.initializer):
-        one.name = name(one.name)
-    for node in graph.node:
-        node.input[:] = map(name, node.input)
-        node.output[:] = map(name, node.output)
-        for attribute in node.attribute:
-            if attribute.HasField('g'):
-                _rename(attribute.g, prefix, kept)
+    return op.Constant(value=ir.tensor(values))

@@ -5,10 +5,12 @@ import json
 import mmcv
 import numpy as np
 import onnx
+import onnx_ir as ir
 import onnxruntime
 import pytest
 import torch
 from mmengine.registry import MODELS, init_default_scope
+from onnxscript import GraphBuilder
 
 from mmrsir.apis import Predictor
 from mmrsir.deployment import onnx_graphs, precision, whole_detector
@@ -94,9 +96,8 @@ def test_the_file_finds_what_predict_finds(tmp_path, kind):
     whole_detector.export_core(part, core)
     preprocessing = preprocessing_of(predictor.cfg, predictor.model)
     about = describe(predictor, 'detector')
-    wrapped = [whole_detector.wrap_core(onnx.load(core), part, preprocessing, about)]
-    onnx.checker.check_model(wrapped[0])
-    onnx.save(wrapped[0], path)
+    whole_detector.wrap_core(core, path, part, preprocessing, about)
+    onnx.checker.check_model(path)
     pictures = [picture_of(size) for size in SIZES]
     loaded = whole_detector.load_detector(path)
     compared = compare_objects(part, predictor, loaded, pictures)
@@ -118,7 +119,7 @@ def test_the_file_finds_what_predict_finds(tmp_path, kind):
         feeds = [{key: one.numpy() for key, one in prepare(predictor, pictures[0]).items()}]
         precision.convert(core, small, kind_of_numbers, feeds)
         assert small.stat().st_size < 0.8 * core.stat().st_size
-        onnx.save(whole_detector.wrap_core(onnx.load(small), part, preprocessing, about), small)
+        whole_detector.wrap_core(small, small, part, preprocessing, about)
         found = whole_detector.load_detector(small)(pictures[0])
         assert len(found.boxes) > closest * len(found_by_torch(predictor, pictures[0]).boxes)
 
@@ -176,8 +177,9 @@ def test_a_picture_becomes_the_image_that_mmdet_makes_of_it(name, size):
     normalized = (pixels.astype(np.float32) - mean) / std
     expected = mmcv.impad_to_multiple(normalized, preprocessing.divisor, preprocessing.pad_value)
 
-    outputs = run(onnx_graphs.graph_before(preprocessing, OPSET), image=picture[None])
-    images, sides, scale, given = outputs
+    images, sides, scale, given = run(
+        lambda op, image: onnx_graphs.preprocess(op, image, preprocessing), image=picture[None]
+    )
     assert np.array_equal(images[0].transpose(1, 2, 0), expected)
     assert sides.tolist() == list(resized.shape[:2])
     assert given.tolist() == list(size)
@@ -192,8 +194,12 @@ def test_masks_are_pasted_as_by_mmdet(number):
     begin, sides = generator.uniform(0, 40, (2, number, 2)).astype(np.float32)
     boxes = np.concatenate([begin, begin + sides + 1], 1)  # some end outside the picture
     grids = generator.random((number, 28, 28), np.float32)
-    graph = onnx_graphs.graph_after(28, 0.5, OPSET)
-    (masks,) = run(graph, boxes=boxes, grids=grids, given=np.array([50, 60]))
+    (masks,) = run(
+        lambda op, *values: [onnx_graphs.paste_masks(op, *values, side=28, threshold=0.5)],
+        boxes=boxes,
+        grids=grids,
+        given=np.array([50, 60]),
+    )
     assert masks.shape == (number, 50, 60)
     if number:
         grids, boxes = torch.from_numpy(grids)[:, None], torch.from_numpy(boxes)
@@ -203,9 +209,16 @@ def test_masks_are_pasted_as_by_mmdet(number):
         assert 0.01 < masks.mean() < 0.5
 
 
-def run(model, **feeds):
-    session = onnxruntime.InferenceSession(model.SerializeToString())
-    return session.run(None, feeds)
+def run(build, **feeds):
+    """Build a graph of inputs of any size, and run it."""
+    inputs = [
+        ir.val(name, ir.DataType.from_numpy(feed.dtype), [None] * feed.ndim)
+        for name, feed in feeds.items()
+    ]
+    graph = ir.Graph(inputs, [], nodes=[], opset_imports={'': OPSET}, name='graph')
+    graph.outputs.extend(build(GraphBuilder(graph).op, *inputs))
+    model = ir.to_proto(ir.Model(graph, ir_version=10))
+    return onnxruntime.InferenceSession(model.SerializeToString()).run(None, feeds)
 
 
 def test_a_test_pipeline_of_other_steps_is_refused(tmp_path):

@@ -170,25 +170,18 @@ def export_detector(
     part: Detector, predictor: Predictor, out_file: Path, args: argparse.Namespace
 ) -> bool:
     """Export a whole detector; return whether it finds what the model does."""
-    import onnx
-
     metadata = export.describe(predictor, args.part)
     preprocessing = preprocessing_of(predictor.cfg, predictor.model)
-
-    def wrap(path: Path, whole: Path) -> None:
-        model = whole_detector.wrap_core(onnx.load(path), part, preprocessing, metadata)
-        onnx.save(model, whole)
-
     with tempfile.TemporaryDirectory() as folder:
         core = Path(folder, 'core.onnx')
         whole_detector.export_core(part, core)
-        wrap(core, out_file)
+        whole_detector.wrap_core(core, out_file, part, preprocessing, metadata)
         print(f'wrote {out_file}')
         agrees = compare_pictures(part, predictor, out_file, args)
         if agrees and args.precision != 'fp32':
             small = Path(folder, 'small.onnx')
             convert(core, small, predictor, args)
-            wrap(small, args.reduced)
+            whole_detector.wrap_core(small, args.reduced, part, preprocessing, metadata)
     return agrees
 
 
