@@ -1,65 +1,53 @@
 """The figures of a COCO evaluation, by the names that mmdet gives them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-
-from ..utils.errors import InvalidValueError
 
 AREAS = {'': 'all', 's': 'small', 'm': 'medium', 'l': 'large'}
+PRECISIONS = ('mAP', 'mAP_50', 'mAP_75', 'mAP_s', 'mAP_m', 'mAP_l')
+
+
+def recalls(proposal_nums: Sequence[int]) -> tuple[str, ...]:
+    """Return the names of the average recalls of so many detections of an image."""
+    numbers = (f'AR@{number}' for number in dict.fromkeys(proposal_nums))
+    return *numbers, *(f'AR_{area}@{max(proposal_nums)}' for area in AREAS if area)
 
 
 @dataclass(frozen=True)
 class CocoFigures:
-    """Precision and recall by T IoU thresholds, R recalls, K classes, A areas and M limits.
-
-    A limit is a number of detections that count in an image. -1 stands where there is no object.
-    """
-
-    precision_TRKAM: NDArray[np.float64]
-    recall_TKAM: NDArray[np.float64]
-    thresholds: Sequence[float]
-    limits: Sequence[int]
-    headline: int  # limit of mAP
-    limit: int  # of all other APs
-    proposal_nums: Sequence[int]  # of the average recalls
-
-    @property
-    def precision_items(self) -> list[str]:
-        return ['mAP', 'mAP_50', 'mAP_75', 'mAP_s', 'mAP_m', 'mAP_l']
-
-    @property
-    def recall_items(self) -> list[str]:
-        largest = max(self.proposal_nums)
-        names = [f'AR@{number}' for number in dict.fromkeys(self.proposal_nums)]
-        return names + [f'AR_{area}@{largest}' for area in AREAS if area]
+    evaluation: Any  # COCOeval_faster, accumulated
+    headline: int  # how many detections of an image count in mAP
+    limit: int  # in all other APs
 
     def value(self, item: str, label: int | None = None) -> float:
         """Return a figure of a class, or the mean over those with objects; -1 without any."""
-        if item not in (*self.precision_items, *self.recall_items):
-            known = ', '.join(self.precision_items + self.recall_items)
-            raise InvalidValueError(f'metric_items: {item!r} is unknown; allowed: {known}')
         threshold, area, number = self._place(item)
-        values = self.recall_TKAM if item.startswith('AR') else self.precision_TRKAM
+        settings = self.evaluation.params
+        # By T IoU thresholds, R recalls (of precision alone), K classes, A areas and M numbers of
+        # detections; -1 stands where there is no object.
+        kind = 'recall' if item.startswith('AR') else 'precision'
+        values = np.asarray(self.evaluation.eval[kind])
         if threshold is not None:
-            values = values[np.isclose(self.thresholds, threshold)]
-        values = values[..., list(AREAS).index(area), self.limits.index(number)]
+            values = values[np.isclose(settings.iouThrs, threshold)]
+        values = values[..., list(AREAS).index(area), settings.maxDets.index(number)]
         if label is not None:
             values = values[..., label]
         values = values[values > -1]
         return float(values.mean()) if values.size else -1.0
 
-    def summary(self) -> Iterator[str]:
-        spread = f'{self.thresholds[0]:.2f}:{self.thresholds[-1]:.2f}'
-        for item in self.precision_items + self.recall_items:
+    def summary(self, items: Iterable[str]) -> Iterator[str]:
+        thresholds = self.evaluation.params.iouThrs
+        for item in items:
             threshold, area, number = self._place(item)
-            kind = '(AR)' if item.startswith('AR') else '(AP)'
-            title = 'Average Recall' if kind == '(AR)' else 'Average Precision'
+            kind = 'Recall (AR)' if item.startswith('AR') else 'Precision (AP)'
+            title, sign = f'Average {kind}'.rsplit(' ', 1)
+            spread = f'{thresholds[0]:.2f}:{thresholds[-1]:.2f}'
             overlap = spread if threshold is None else f'{threshold:.2f}'
             yield (
-                f' {title:<18} {kind} @[ IoU={overlap:<9} | area={AREAS[area]:>6s} '
+                f' {title:<18} {sign} @[ IoU={overlap:<9} | area={AREAS[area]:>6s} '
                 f'| maxDets={number:>3d} ] = {self.value(item):0.3f}'
             )
 

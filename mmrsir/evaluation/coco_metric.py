@@ -19,10 +19,10 @@ from terminaltables import AsciiTable
 from ..datasets.check.coco import first_problem
 from ..datasets.check.faults import BOXES_ONLY
 from ..datasets.check.masks import form_problem
-from ..utils.arguments import check_int
+from ..utils.arguments import check_choice, check_int
 from ..utils.errors import InvalidValueError
 from ..utils.listing import first_ten
-from .coco_figures import CocoFigures
+from .coco_figures import PRECISIONS, CocoFigures, recalls
 from .coco_truth import CocoTruth, EvaluationError, Record
 
 MAX_DETS = 100  # as COCO counts
@@ -54,7 +54,7 @@ class CheckedCocoMetric(CocoMetric):
     Raises:
         EvaluationError: The package faster-coco-eval is missing.
         TypeError: ``max_dets`` is no integer.
-        ValueError: ``max_dets`` is below 1.
+        ValueError: ``max_dets`` is below 1, or one of ``metric_items`` is unknown.
     """
 
     def __init__(
@@ -70,6 +70,9 @@ class CheckedCocoMetric(CocoMetric):
             raise EvaluationError(
                 'COCO AP needs faster-coco-eval: python -m pip install faster-coco-eval'
             )
+        self.recalls = recalls(self.proposal_nums)
+        for item in self.metric_items or ():
+            check_choice('metric_items', item, (*PRECISIONS, *self.recalls))
         largest = max(self.proposal_nums)
         if max_dets is not None:
             check_int('max_dets', max_dets, 1)
@@ -139,10 +142,10 @@ class CheckedCocoMetric(CocoMetric):
         for metric in self.metrics:
             _say(f'Evaluating {metric}...')
             figures = self._evaluate(metric, predictions)
-            _say('\n'.join(['', *figures.summary()]))
-            prefix, items = f'{metric}_', figures.precision_items
+            _say('\n'.join(['', *figures.summary((*PRECISIONS, *self.recalls))]))
+            prefix, items = f'{metric}_', PRECISIONS
             if metric in PROPOSALS:
-                prefix, items = '', figures.recall_items
+                prefix, items = '', self.recalls
             elif self.classwise:
                 reported |= _each_class(figures, truth.names)
             for item in self.metric_items or items:
@@ -235,15 +238,7 @@ class CheckedCocoMetric(CocoMetric):
         settings.maxDets = sorted({self.headline, self.limit, *self.proposal_nums})
         evaluation.evaluate()
         evaluation.accumulate()
-        return CocoFigures(
-            np.asarray(evaluation.eval['precision']),
-            np.asarray(evaluation.eval['recall']),
-            settings.iouThrs,
-            settings.maxDets,
-            self.headline,
-            self.limit,
-            self.proposal_nums,
-        )
+        return CocoFigures(evaluation, self.headline, self.limit)
 
 
 def _detections(image_id: int, prediction: Record, masks: bool) -> list[Record]:
@@ -267,9 +262,9 @@ def _detections(image_id: int, prediction: Record, masks: bool) -> list[Record]:
 
 def _each_class(figures: CocoFigures, names: Sequence[str]) -> dict[str, float]:
     reported: dict[str, float] = {}
-    rows = [['category', *figures.precision_items]]
+    rows = [['category', *PRECISIONS]]
     for label, name in enumerate(names):
-        values = [figures.value(item, label) for item in figures.precision_items]
+        values = [figures.value(item, label) for item in PRECISIONS]
         values = [float('nan') if value == -1 else round(value, 3) for value in values]
         reported[f'{name}_precision'] = values[0]
         rows.append([name, *map(str, values)])
