@@ -13,8 +13,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 from PIL import Image
-from rich.console import Console
-from rich.progress import track
 
 from mmrsir import replacements
 from mmrsir.apis import Predictor
@@ -24,10 +22,9 @@ from mmrsir.datasets.loading.image_files import VIDEO, count_reasons, is_image, 
 from mmrsir.engine.config_files import run_name
 from mmrsir.utils.errors import InvalidValueError, plain_errors
 from mmrsir.utils.missing import check_file
+from mmrsir.utils.progress import show_progress
 from mmrsir.visualization.backbone import read_picture
 from mmrsir.visualization.uncertainty import draw_uncertainty
-
-PROGRESS = Console(stderr=True)
 
 
 def argument_parser() -> argparse.ArgumentParser:
@@ -145,7 +142,7 @@ def predict_pictures(
     """Predict for pictures and write what was found; return what could not be read, and why."""
     found = {}
     broken = []
-    for path in track(outputs, 'Predicting', console=PROGRESS, transient=True):
+    for path in show_progress(outputs, 'Predicting'):
         try:
             picture = read_picture(path, reading=predictor.reading)
         except (OSError, ValueError) as error:
@@ -195,10 +192,7 @@ def predict_video(path: Path, predictor: Predictor, out_file: Path) -> None:
         number = int(video.get(cv2.CAP_PROP_FRAME_COUNT))
         found = []
         writer = None
-        frames = track(
-            _frames(video), 'Predicting', total=number or None, console=PROGRESS, transient=True
-        )
-        for frame in frames:
+        for frame in show_progress(_frames(video), 'Predicting', number or None):
             prediction = predictor(frame)
             found.append(prediction.found)
             drawn = np.ascontiguousarray(prediction.drawn[..., ::-1])

@@ -34,7 +34,7 @@ def main() -> None:
     work_dir = Path(parser.parse_args().work_dir)
     start = time.monotonic()
 
-    make_shapes('data/shapes', workers=2, verbose=True)
+    make_shapes('data/shapes', workers=2)
 
     command = launch.argument_parser('').parse_args([CONFIG, '--work-dir', str(work_dir)])
     cfg = launch.load_config(command)

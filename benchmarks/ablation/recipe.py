@@ -15,7 +15,6 @@ from mmengine.model import ExponentialMovingAverage
 from mmengine.optim import OptimWrapper, build_optim_wrapper
 from mmengine.registry import HOOKS, MODELS, PARAM_SCHEDULERS, DefaultScope
 from mmpretrain.registry import DATASETS
-from rich.console import Console
 from torch import Tensor, nn
 
 from mmrsir.engine import ProgressiveResizeHook
@@ -172,7 +171,7 @@ def _load(dataset: Mapping[str, Any], split: str) -> Pictures:
     with ThreadPoolExecutor(2) as pool:
         decoded = pool.map(decode, range(len(built)))
         title = f'reading {len(built)} images ({split})'
-        images = list(show_progress(decoded, title, len(built), Console(stderr=True)))
+        images = list(show_progress(decoded, title, len(built)))
     if len({image.shape for image in images}) > 1:
         raise InvalidValueError(
             f'the images of {settings.get("data_root", split)} differ in size; add a Resize to '

@@ -4,7 +4,6 @@ Such a file is called ``<name>-<hash>``, as OpenMMLab's are: the hash is the fir
 digits of the SHA-256 of the file's own bytes, so that a download can be checked.
 """
 
-import ast
 import hashlib
 import io
 import json
@@ -20,6 +19,7 @@ from ..utils.errors import InvalidValueError
 from ..utils.files import write_whole
 from ..utils.missing import check_file
 from ..version import __version__
+from .config_text import read_settings
 from .reading import read_checkpoint
 
 # Whatever else a runner or a hook adds, optimizers and averages included, only serves training.
@@ -102,7 +102,7 @@ def strip_checkpoint(
         try:
             meta['cfg'], removed_settings = strip_settings(meta['cfg'])
             removed += [f'meta.cfg: {name}' for name in removed_settings]
-        except SyntaxError:  # objects in place of names, of a config that was no file
+        except (SyntaxError, ValueError):  # objects in place of names, of a config without a file
             del meta['cfg']
             removed.append('meta.cfg, which cannot be read')
     # A copy has a storage of its own: views and shared tensors would bring along more, or fail.
@@ -127,50 +127,26 @@ def to_half(weights: dict[str, Tensor]) -> dict[str, Tensor]:
 def strip_settings(text: str) -> tuple[str, list[str]]:
     """Remove what is private from a config's text, and the folders of absolute paths.
 
-    Also returns what was removed. Raises SyntaxError where the text is not Python.
+    Also returns what was removed. Raises SyntaxError or ValueError where the text is more than
+    plain values.
     """
-    cleaner = _Cleaner()
-    return ast.unparse(cleaner.visit(ast.parse(text))), list(cleaner.removed)
+    removed: dict[str, None] = {}  # a set that keeps its order
 
+    def clean(value: Any) -> Any:
+        if isinstance(value, dict):
+            private = dict.fromkeys(key for key in value if key in PRIVATE_SETTINGS)
+            removed.update(private)
+            return {clean(key): clean(one) for key, one in value.items() if key not in private}
+        if isinstance(value, (list, tuple, set)):
+            return type(value)(map(clean, value))
+        if isinstance(value, str) and ABSOLUTE_PATH.match(value):
+            name = re.split(r'[\\/]', value.rstrip('\\/'))[-1]
+            removed[f'the folders above {name!r}'] = None
+            return name
+        return value
 
-class _Cleaner(ast.NodeTransformer):
-    """Removes private settings; the text is not run, nor what it would import imported."""
-
-    def __init__(self) -> None:
-        self.removed: dict[str, None] = {}  # a set that keeps its order
-
-    def visit_Assign(self, node: ast.Assign) -> ast.AST | None:
-        """Visit a setting at the top of the config."""
-        return self._clean(node, ast.unparse(node.targets[0]))
-
-    def visit_keyword(self, node: ast.keyword) -> ast.AST | None:
-        """Visit a setting inside another one."""
-        return self._clean(node, node.arg)
-
-    def visit_Dict(self, node: ast.Dict) -> ast.AST:
-        """Visit settings that stand as ``{'name': value}``."""
-        names = [key.value if isinstance(key, ast.Constant) else None for key in node.keys]
-        for name in names:
-            if name in PRIVATE_SETTINGS:
-                self.removed[name] = None
-        kept = [index for index, name in enumerate(names) if name not in PRIVATE_SETTINGS]
-        node.keys = [node.keys[index] for index in kept]
-        node.values = [node.values[index] for index in kept]
-        return self.generic_visit(node)
-
-    def visit_Constant(self, node: ast.Constant) -> ast.AST:
-        """Visit a value."""
-        if isinstance(node.value, str) and ABSOLUTE_PATH.match(node.value):
-            name = re.split(r'[\\/]', node.value.rstrip('\\/'))[-1]
-            self.removed[f'the folders above {name!r}'] = None
-            return ast.Constant(name)
-        return node
-
-    def _clean(self, node: ast.AST, name: str | None) -> ast.AST | None:
-        if name in PRIVATE_SETTINGS:
-            self.removed[name] = None
-            return None
-        return self.generic_visit(node)
+    settings = clean(read_settings(text))
+    return '\n'.join(f'{name} = {value!r}' for name, value in settings.items()), list(removed)
 
 
 def to_pth(content: Any) -> bytes:

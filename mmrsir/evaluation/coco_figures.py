@@ -18,6 +18,8 @@ def recalls(proposal_nums: Sequence[int]) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class CocoFigures:
+    """Reads figures out of an evaluation of faster-coco-eval."""
+
     evaluation: Any  # COCOeval_faster, accumulated
     headline: int  # how many detections of an image count in mAP
     limit: int  # in all other APs

@@ -7,9 +7,10 @@ from rich.console import Console
 from rich.progress import track
 
 T = TypeVar('T')
+CONSOLE = Console(stderr=True)
 
 
-def show_progress(items: Iterable[T], title: str, total: int, console: Console) -> Iterable[T]:
-    """Hand on items and show how many are done."""
-    hidden = not console.is_terminal or console.quiet
-    return track(items, title, total, console=console, transient=True, disable=hidden)
+def show_progress(items: Iterable[T], title: str, total: int | None = None) -> Iterable[T]:
+    """Hand on items and show how many are done; ``total`` is for those without a length."""
+    hidden = not CONSOLE.is_terminal
+    return track(items, title, total, console=CONSOLE, transient=True, disable=hidden)

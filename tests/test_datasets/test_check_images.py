@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 from mmengine.config import ConfigDict
 from PIL import Image
-from rich.console import Console
 from skimage import data
 
 from mmrsir.datasets.check import images
@@ -77,7 +76,7 @@ def kinds(tmp_path):
 
 @pytest.fixture
 def inspector():
-    return Inspector(workers=2, console=Console(quiet=True), seconds=30.0)
+    return Inspector(workers=2, seconds=30.0)
 
 
 @pytest.mark.parametrize('encoding', ENCODINGS)
@@ -210,7 +209,7 @@ def test_file_that_takes_too_long_is_named():
         time.sleep(1000 if path == '3' else 0)
         return Inspection(path)
 
-    inspector = Inspector(workers=2, console=Console(quiet=True), seconds=3.0)
+    inspector = Inspector(workers=2, seconds=3.0)
     found = list(inspector.inspect(inspect, list('0123456789'), 'numbers'))
     assert sorted(inspection.path for inspection in found) == list('0123456789')
     (fault,) = (fault for inspection in found for fault in inspection.faults)

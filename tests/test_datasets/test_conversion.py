@@ -196,7 +196,6 @@ def test_own_manifest_of_a_subset_can_be_used_again(run, tree, tmp_path):
     ('options', 'said'),
     [
         ([], 'missing classes (253): 002.american-flag'),  # of the published manifest
-        (['--workers=0'], 'workers=0 must be at least 1'),
         (
             [f'--manifest={ROOT}/tools/dataset_converters/splits/miniimagenet.json'],
             'is a manifest of Mini-ImageNet, not of Caltech-256',
@@ -207,6 +206,12 @@ def test_options_that_do_not_fit_are_refused(tree, tmp_path, options, said):
     command = [str(tree), f'--out-dir={tmp_path / "out"}', *options]
     fails(lambda: TOOLS['caltech256'](command), said)
     assert not (tmp_path / 'out').exists()
+
+
+def test_number_of_workers_is_checked_before_anything_is_done(tree, capsys):
+    with pytest.raises(SystemExit):
+        TOOLS['caltech256']([str(tree), '--workers=0'])
+    assert '--workers: 0 must be a whole number, at least 1' in capsys.readouterr().err
 
 
 def test_folder_that_cannot_be_read_is_an_error(run, monkeypatch):

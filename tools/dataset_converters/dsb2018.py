@@ -25,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         help=f'masks of a stage1_test that has none (default: {SOLUTION} beside it)',
     )
     args = parser.parse_args(argv)
-    convert(args.train, args.test, args.out_dir, args.solution, args.workers, True)
+    convert(args.train, args.test, args.out_dir, args.solution, args.workers)
 
 
 if __name__ == '__main__':

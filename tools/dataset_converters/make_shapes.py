@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         action='store_true',
         help='make it again even if it is there, and write among files of others',
     )
-    make_shapes(**vars(parser.parse_args(argv)), verbose=True)
+    make_shapes(**vars(parser.parse_args(argv)))
 
 
 if __name__ == '__main__':

@@ -18,7 +18,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         'source', type=Path, help='tiny-imagenet-200.zip, or the folder that it holds'
     )
     args = parser.parse_args(argv)
-    convert(args.source, args.out_dir, args.workers, True)
+    convert(args.source, args.out_dir, args.workers)
 
 
 if __name__ == '__main__':

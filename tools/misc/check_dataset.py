@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mmengine.logging import MMLogger
-from rich.console import Console
 
 from mmrsir import replacements
 from mmrsir.datasets.check.configs import SPLITS, check_config
@@ -55,14 +54,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argument_parser()
     args = parser.parse_args(argv)
     MMLogger.get_instance('mmengine', log_level='ERROR')  # what mmpretrain says is a fault here too
-    console = Console(highlight=False, soft_wrap=True, markup=False)
     check_int('--workers', args.workers, 1)
     cfg = launch.read_config(args.config, args.cfg_options)
     try:
-        reports = check_config(cfg, args.split, Inspector(args.workers, console))
+        reports = check_config(cfg, args.split, Inspector(args.workers))
     except KeyboardInterrupt:
         parser.exit(130, f'{parser.prog}: interrupted\n')
-    console.print(to_text(reports))
+    print(to_text(reports))
     if args.json is not None:
         write_whole({args.json: to_json(reports)})
     raise SystemExit(any(report.has_errors for report in reports))

@@ -7,17 +7,13 @@ Example:
 import argparse
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import track
-
 from mmrsir import replacements
 from mmrsir.engine import launch
 from mmrsir.engine.config_files import run_name
 from mmrsir.utils.errors import plain_errors
+from mmrsir.utils.progress import show_progress
 from mmrsir.visualization.contact_sheet import contact_sheet
 from mmrsir.visualization.dataset import draw_training_images
-
-PROGRESS = Console(stderr=True)
 
 
 def main() -> None:
@@ -39,7 +35,7 @@ def main() -> None:
     sheet = out_dir / 'sheet.png'
     cfg = launch.read_config(args.config, args.cfg_options)
     drawn = draw_training_images(cfg, args.number, out_dir, args.seed)
-    pictures = list(track(drawn, 'Drawing', total=args.number, console=PROGRESS))
+    pictures = list(show_progress(drawn, 'Drawing', args.number))
     contact_sheet(
         pictures,
         sheet,

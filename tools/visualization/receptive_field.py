@@ -9,18 +9,15 @@ import argparse
 from pathlib import Path
 
 from mmengine.logging import MMLogger
-from rich.console import Console
-from rich.progress import track
 
 from mmrsir import replacements
 from mmrsir.checkpoints import safe_loading
 from mmrsir.engine import launch
 from mmrsir.engine.config_files import run_name
 from mmrsir.utils.errors import InvalidValueError, plain_errors
+from mmrsir.utils.progress import show_progress
 from mmrsir.visualization.backbone import build_backbone, normalize, read_picture
 from mmrsir.visualization.receptive_field import Field, draw_fields, receptive_fields
-
-PROGRESS = Console(stderr=True)
 
 
 def main() -> None:
@@ -57,14 +54,8 @@ def main() -> None:
         name = f'{run_name(config)}\n{weights}'
         if name in fields:
             raise InvalidValueError(f'two models have the name {" ".join(name.split())}')
-        of_blocks = track(
-            receptive_fields(backbone, normalize(picture, cfg)),
-            Path(config).stem,
-            total=sum(backbone.depths),
-            console=PROGRESS,
-            transient=True,
-        )
-        fields[name] = list(of_blocks)
+        of_blocks = receptive_fields(backbone, normalize(picture, cfg))
+        fields[name] = list(show_progress(of_blocks, Path(config).stem, sum(backbone.depths)))
 
     names = '_'.join([Path(args.picture).stem, *('_'.join(name.split()) for name in fields)])
     out = Path(args.out or f'work_dirs/receptive_field/{names[:100]}.png')

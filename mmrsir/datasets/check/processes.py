@@ -11,8 +11,6 @@ from itertools import islice
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 
-from rich.console import Console
-
 from ...utils.progress import show_progress
 from .faults import Inspection
 
@@ -24,14 +22,13 @@ _CONTEXT = get_context('fork')
 @dataclass(frozen=True)
 class Inspector:
     workers: int
-    console: Console
     seconds: float = SECONDS_PER_FILE
 
     def inspect(
         self, function: Callable[[str], Inspection], paths: Sequence[str], title: str
     ) -> Iterator[Inspection]:
         found = self._inspections(function, paths)
-        yield from show_progress(found, title, len(paths), self.console)
+        yield from show_progress(found, title, len(paths))
 
     def _inspections(
         self, function: Callable[[str], Inspection], paths: Sequence[str]

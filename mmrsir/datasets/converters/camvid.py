@@ -24,7 +24,7 @@ accuracy on val is optimistic.
 
 import json
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from io import BytesIO
 from pathlib import Path
@@ -33,13 +33,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ...utils.arguments import check_int
 from ...utils.errors import InvalidValueError
 from ...utils.files import write_whole
 from ...utils.listing import first_ten
 from ..loading.decoding import decode_all
 from ..splits import unfold
-from .sources import is_archive, new_console, unpacked
+from .sources import check_same, is_archive, unpacked
 
 PARTS = ('train', 'val', 'test')
 SIZE = (480, 360)
@@ -72,26 +71,20 @@ _NEEDED = (
 
 
 def convert(
-    source: Path,
-    out_dir: Path,
-    split: Mapping[str, Sequence[str]],
-    workers: int = 1,
-    verbose: bool = False,
+    source: Path, out_dir: Path, split: Mapping[str, Sequence[str]], workers: int = 1
 ) -> None:
     """Check a copy of CamVid and write its frames and label maps as mmseg reads them."""
-    check_int('workers', workers, 1)
-    console = new_console(verbose)
     part_of = {name: part for part, names in split.items() for name in names}
     with ExitStack() as stack:
-        folder = stack.enter_context(unpacked(source, out_dir, _NEEDED, console))
+        folder = stack.enter_context(unpacked(source, out_dir, _NEEDED))
         folders = [folder]
         for archive in sorted(folder.glob('*.zip')):
             if is_archive(archive):
-                folders.append(stack.enter_context(unpacked(archive, out_dir, _NEEDED, console)))
+                folders.append(stack.enter_context(unpacked(archive, out_dir, _NEEDED)))
         frames, label_maps = _find(folders, part_of)
         written = {
-            'img_dir': decode_all(frames, _image, workers, console),
-            'ann_dir': decode_all(label_maps, _labels, workers, console),
+            'img_dir': decode_all(frames, _image, workers),
+            'ann_dir': decode_all(label_maps, _labels, workers),
         }
     for below, contents in written.items():
         shutil.rmtree(out_dir / below, ignore_errors=True)
@@ -100,7 +93,7 @@ def convert(
             name = _name(path)
             files[out_dir / below / part_of[name] / f'{name}.png'] = content
         write_whole(files)
-    console.print(
+    print(
         f'{", ".join(f"{len(split[part])} {part}" for part in PARTS)} frames of '
         f'{SIZE[0]} x {SIZE[1]} pixels, {len(CLASSES)} classes, void {VOID}: {out_dir}'
     )
@@ -135,20 +128,11 @@ def _find(
             moved.add(name)
     if not any(kinds.values()):
         raise InvalidValueError(f'{folders[0]} holds no frame of CamVid. {_NEEDED}')
-    problems = {}
+    problems: dict[str, Collection[str]] = {'frames in another part': moved}
     for kind_name, found in kinds.items():
         problems[f'missing {kind_name}'] = part_of.keys() - found
         problems[f'unknown {kind_name}'] = found.keys() - part_of
-    problems['frames in another part'] = moved
-    lines = [
-        f'\n  {problem} ({len(names)}): {first_ten(sorted(names))}'
-        for problem, names in problems.items()
-        if names
-    ]
-    if lines:
-        raise InvalidValueError(
-            f'{folders[0]} is not a complete copy of CamVid:{"".join(lines)}\n{_NEEDED}'
-        )
+    check_same(f'{folders[0]} is not a complete copy of CamVid', problems, _NEEDED)
     return kinds['frames'].values(), kinds['label maps'].values()
 
 

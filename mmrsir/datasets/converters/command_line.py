@@ -25,13 +25,19 @@ def new_parser(description: str | None, out_dir: str) -> argparse.ArgumentParser
     )
     parser.add_argument(
         '--workers',
-        type=int,
+        type=_positive,
         default=len(os.sched_getaffinity(0))
         if hasattr(os, 'sched_getaffinity')
         else os.cpu_count(),
         help='threads that decode images (default: one a core)',
     )
     return parser
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f'{text} must be a whole number, at least 1')
+    return int(text)
 
 
 def convert_images(
@@ -55,7 +61,7 @@ def convert_images(
         'is made from your images by the same rule and seed, for another copy or a subset',
     )
     args = parser.parse_args(argv)
-    convert(image_set, args.source, args.out_dir, args.manifest, args.workers, True)
+    convert(image_set, args.source, args.out_dir, args.manifest, args.workers)
 
 
 def share(text: str) -> Fraction:

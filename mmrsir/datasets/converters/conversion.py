@@ -16,13 +16,12 @@ from fractions import Fraction
 from pathlib import Path, PurePosixPath
 from statistics import median
 
-from ...utils.arguments import check_int
 from ...utils.errors import InvalidValueError
 from ...utils.files import write_whole
 from ...utils.listing import first_ten
 from ..loading.decoding import decode_all
 from ..splits import Split, read_manifest, split_images, write_manifest
-from .sources import kept_folder, new_console
+from .sources import check_same, kept_folder
 
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp')
 _FORMATS = ('JPEG', 'PNG', 'BMP')
@@ -45,30 +44,33 @@ def convert(
     out_dir: Path,
     manifest: Path,
     workers: int = 1,
-    verbose: bool = False,
 ) -> Split:
     """Check a copy of a data set and list its images for training and validation."""
-    check_int('workers', workers, 1)
-    console = new_console(verbose)
     known = read_manifest(manifest) if manifest.exists() else None
     if known is not None and known.dataset != image_set.name:
         raise InvalidValueError(
             f'{manifest} is a manifest of {known.dataset}, not of {image_set.name}'
         )
 
-    folder = kept_folder(source, out_dir / 'images', image_set.needed, console)
+    folder = kept_folder(source, out_dir / 'images', image_set.needed)
     images, left_out = _find_images(image_set, folder)
     if left_out:
-        console.print(f'files left out ({len(left_out)}): {first_ten(left_out)}')
+        print(f'files left out ({len(left_out)}): {first_ten(left_out)}')
     split = known or split_images(image_set.name, images, image_set.val_share)
-    problems = _differences(images, split)
-    if problems:
-        raise InvalidValueError(
-            f'{folder} differs from the copy of {image_set.name} in {manifest}:\n  '
-            + '\n  '.join(problems)
-            + '\nTo split this copy by the same rule, name a new file for its manifest: '
-            '--manifest FILE (manifest=…).'
-        )
+    listed = {f'{name}/{one}' for name in split.images for one in split.images[name]}
+    found = {f'{name}/{one}' for name in images for one in images[name]}
+    common = tuple(f'{name}/' for name in split.images.keys() & images.keys())
+    check_same(
+        f'{folder} differs from the copy of {image_set.name} in {manifest}',
+        {
+            'missing classes': split.images.keys() - images.keys(),
+            'additional classes': images.keys() - split.images.keys(),
+            'missing images': [one for one in listed - found if one.startswith(common)],
+            'additional images': [one for one in found - listed if one.startswith(common)],
+        },
+        'To split this copy by the same rule, name a new file for its manifest: --manifest FILE '
+        '(manifest=…).',
+    )
 
     labels: dict[str, dict[Path, int]] = {'train': {}, 'val': {}}
     for label, name in enumerate(split.classes):
@@ -80,15 +82,15 @@ def convert(
         for part, label_of in labels.items()
     }
     if known and all(path.is_file() and path.read_text('utf-8') == lists[path] for path in lists):
-        console.print(f'{out_dir} holds these lists already; nothing to do')
+        print(f'{out_dir} holds these lists already; nothing to do')
         return split
     paths = sorted(path for files in images.values() for path in files.values())
-    sides = decode_all(paths, lambda path, image: min(image.size), workers, console, _FORMATS)
+    sides = decode_all(paths, lambda path, image: min(image.size), workers, _FORMATS)
     if known is None:
         write_manifest(manifest, split)
-        console.print(f'made {manifest}')
+        print(f'made {manifest}')
     write_whole(lists)
-    console.print(
+    print(
         f'{split.num_images - split.num_val} images for training and {split.num_val} for '
         f'validation, {len(split.classes)} classes: {", ".join(map(str, lists))}\n'
         f'median of their shorter sides: {median(sides.values()):g} pixels'
@@ -131,20 +133,3 @@ def _find_images(image_set: ImageSet, folder: Path) -> tuple[Images, list[str]]:
 
 def _raise(error: OSError) -> None:
     raise error
-
-
-def _differences(found: Images, split: Split) -> list[str]:
-    missing = split.images.keys() - found.keys()
-    additional = found.keys() - split.images.keys()
-    common = sorted(split.images.keys() & found.keys())
-    kinds = {
-        'missing classes': sorted(missing),
-        'additional classes': sorted(additional),
-        'missing images': [
-            f'{k}/{name}' for k in common for name in split.images[k] if name not in found[k]
-        ],
-        'additional images': [
-            f'{k}/{name}' for k in common for name in sorted({*found[k]} - {*split.images[k]})
-        ],
-    }
-    return [f'{kind} ({len(items)}): {first_ten(items)}' for kind, items in kinds.items() if items]

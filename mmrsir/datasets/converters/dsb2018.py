@@ -32,16 +32,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from rich.console import Console
 
-from ...utils.arguments import check_int
 from ...utils.errors import InvalidValueError
 from ...utils.files import write_whole
 from ...utils.listing import first_ten
 from ..loading.decoding import decode_all
 from ..splits import split_images
 from .coco_files import LabelledImage, coco_json, encode_mask
-from .sources import check_exists, new_console, unpacked
+from .sources import check_exists, unpacked
 
 VAL_SHARE = Fraction(1, 10)
 SOLUTION = 'stage1_solution.csv'
@@ -58,17 +56,14 @@ def convert(
     out_dir: Path,
     solution: Path | None = None,
     workers: int = 1,
-    verbose: bool = False,
 ) -> None:
     """Check a copy of the data set and write it as mmdet reads it."""
-    check_int('workers', workers, 1)
-    console = new_console(verbose)
     with ExitStack() as stack:
-        train_folder = stack.enter_context(unpacked(train, out_dir, _NEEDED, console))
-        test_folder = stack.enter_context(unpacked(test, out_dir, _NEEDED, console))
-        known = _read_images(train_folder, None, workers, console)
+        train_folder = stack.enter_context(unpacked(train, out_dir, _NEEDED))
+        test_folder = stack.enter_context(unpacked(test, out_dir, _NEEDED))
+        known = _read_images(train_folder, None, workers)
         solution = solution or test.with_name(SOLUTION)
-        tested = _read_images(test_folder, solution, workers, console)
+        tested = _read_images(test_folder, solution, workers)
         parts = {**_split(known), 'test': tested}
         files = {
             out_dir / part / f'{image.path.stem}.png': image.path.read_bytes()
@@ -85,11 +80,11 @@ def convert(
     write_whole(lists)
     for part, images in parts.items():
         counts = [len(image.objects) for image in images]
-        console.print(
+        print(
             f'{part}: {len(images)} images, {sum(counts)} nuclei, '
             f'up to {max(counts, default=0)} an image'
         )
-    console.print(f'written to {out_dir}')
+    print(f'written to {out_dir}')
 
 
 def decode_runs(runs: str, height: int, width: int) -> Mask:
@@ -108,9 +103,7 @@ def decode_runs(runs: str, height: int, width: int) -> Mask:
     return flat.reshape(width, height).T
 
 
-def _read_images(
-    folder: Path, solution: Path | None, workers: int, console: Console
-) -> list[LabelledImage]:
+def _read_images(folder: Path, solution: Path | None, workers: int) -> list[LabelledImage]:
     """Read and check all images with their masks, in the order of their names."""
     images = sorted(folder.rglob('images/*.png'))
     if not images:
@@ -119,7 +112,7 @@ def _read_images(
     if len(set(names)) < len(names):
         twice = sorted({name for name in names if names.count(name) > 1})
         raise InvalidValueError(f'{folder} holds images twice: {first_ten(twice)}')
-    sizes = decode_all(images, lambda path, image: image.size, workers, console)
+    sizes = decode_all(images, lambda path, image: image.size, workers)
     masks = {path: sorted(path.parent.parent.glob('masks/*.png')) for path in images}
     if solution is not None and not any(masks.values()):
         nuclei = _nuclei_of_solution(solution, sizes)
@@ -129,7 +122,7 @@ def _read_images(
         def encode(path: Path, mask: Image.Image) -> dict[str, Any]:
             return _encode_file(mask, size_of[path])
 
-        encoded = decode_all(size_of, encode, workers, console)
+        encoded = decode_all(size_of, encode, workers)
         nuclei = {image: [encoded[mask] for mask in found] for image, found in masks.items()}
     bare = [path.stem for path in images if not nuclei[path]]
     if bare:

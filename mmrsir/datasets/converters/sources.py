@@ -8,15 +8,16 @@ import tarfile
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from rich.console import Console
 from rich.progress import open as open_with_progress
 
 from ...utils.errors import InvalidValueError
+from ...utils.listing import first_ten
 from ...utils.missing import MissingPathError, nearest
+from ...utils.progress import CONSOLE
 
 _BROKEN = (
     tarfile.TarError,
@@ -29,14 +30,21 @@ _BROKEN = (
 )
 
 
-def new_console(verbose: bool) -> Console:
-    return Console(quiet=not verbose, highlight=False, soft_wrap=True, markup=False)
-
-
 def check_exists(source: Path) -> None:
     """Raise MissingPathError with the nearest name where there is no such file or folder."""
     if not source.exists():
         raise MissingPathError(f'{source} does not exist{nearest(source)}')
+
+
+def check_same(differing: str, problems: Mapping[str, Collection[str]], advice: str) -> None:
+    """Raise InvalidValueError that names what differs, kind by kind, if anything does."""
+    lines = [
+        f'\n  {kind} ({len(names)}): {first_ten(sorted(names))}'
+        for kind, names in problems.items()
+        if names
+    ]
+    if lines:
+        raise InvalidValueError(f'{differing}:{"".join(lines)}\n{advice}')
 
 
 def is_archive(path: Path) -> bool:
@@ -44,20 +52,20 @@ def is_archive(path: Path) -> bool:
     return tarfile.is_tarfile(path) or zipfile.is_zipfile(path)
 
 
-def extract(archive: Path, folder: Path, console: Console) -> None:
+def extract(archive: Path, folder: Path) -> None:
     """Extract the regular files of an archive; the folder appears when all of them are there."""
     draft = folder.with_name(folder.name + '.unfinished')
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
-    console.print(f'extracting {archive} to {folder}')
+    print(f'extracting {archive} to {folder}')
     try:
         with open_with_progress(
             archive,
             'rb',
             description='extracting',
-            console=console,
+            console=CONSOLE,
             transient=True,
-            disable=not console.is_terminal,
+            disable=not CONSOLE.is_terminal,
         ) as file:
             if tarfile.is_tarfile(archive):
                 with tarfile.open(fileobj=file) as tar:
@@ -80,25 +88,25 @@ def _regular(member: tarfile.TarInfo, folder: str) -> tarfile.TarInfo | None:
 
 
 @contextmanager
-def unpacked(source: Path, scratch: Path, needed: str, console: Console) -> Iterator[Path]:
+def unpacked(source: Path, scratch: Path, needed: str) -> Iterator[Path]:
     """Give the folder of a source; an archive is extracted below ``scratch`` for the time being."""
     if _is_folder(source, needed):
         yield source
         return
     scratch.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix='extracted-', dir=scratch) as folder:
-        extract(source, Path(folder, source.stem), console)
+        extract(source, Path(folder, source.stem))
         yield Path(folder, source.stem)
 
 
-def kept_folder(source: Path, folder: Path, needed: str, console: Console) -> Path:
+def kept_folder(source: Path, folder: Path, needed: str) -> Path:
     """Return the folder of a source; an archive is extracted to ``folder``, to stay."""
     if _is_folder(source, needed):
         return source
     if folder.exists():
-        console.print(f'using {folder}; remove it to extract {source} anew')
+        print(f'using {folder}; remove it to extract {source} anew')
     else:
-        extract(source, folder, console)
+        extract(source, folder)
     return folder
 
 

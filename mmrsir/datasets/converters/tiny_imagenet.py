@@ -28,15 +28,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from PIL import Image
-from rich.console import Console
 
-from ...utils.arguments import check_int
 from ...utils.errors import InvalidValueError
 from ...utils.files import write_whole
 from ...utils.listing import first_ten
 from ..loading.decoding import decode_all
 from .conversion import list_images
-from .sources import kept_folder, new_console
+from .sources import check_same, kept_folder
 
 SIZE = (64, 64)
 WHOLE = (200, 100_000, 10_000)
@@ -47,15 +45,13 @@ _NEEDED = (
 )
 
 
-def convert(source: Path, out_dir: Path, workers: int = 1, verbose: bool = False) -> None:
+def convert(source: Path, out_dir: Path, workers: int = 1) -> None:
     """Check a copy of Tiny-ImageNet and list its images."""
-    check_int('workers', workers, 1)
-    console = new_console(verbose)
-    folder = _root(kept_folder(source, out_dir / 'images', _NEEDED, console))
+    folder = _root(kept_folder(source, out_dir / 'images', _NEEDED))
     classes = sorted((folder / _LIST).read_text(encoding='utf-8').split())
     parts = {'train': _find_train(folder, classes), 'val': _find_val(folder, classes)}
     class_of = {path: name for images in parts.values() for path, name in images.items()}
-    _report_duplicates(decode_all(class_of, _hash, workers, console), class_of, console)
+    _report_duplicates(decode_all(class_of, _hash, workers), class_of)
 
     names = ''.join(f'{name}\n' for name in _names(folder, classes))
     files = {out_dir / 'meta/classes.txt': names}
@@ -64,9 +60,9 @@ def convert(source: Path, out_dir: Path, workers: int = 1, verbose: bool = False
         files[out_dir / f'meta/{part}.txt'] = list_images(labels, out_dir)
     write_whole(files)
     found = (len(classes), *map(len, parts.values()))
-    console.print('{1} images for training and {2} for validation, {0} classes'.format(*found))
+    print('{1} images for training and {2} for validation, {0} classes'.format(*found))
     if found != WHOLE:
-        console.print('the whole set has {1} + {2} images of {0} classes'.format(*WHOLE))
+        print('the whole set has {1} + {2} images of {0} classes'.format(*WHOLE))
 
 
 def _root(folder: Path) -> Path:
@@ -82,7 +78,7 @@ def _root(folder: Path) -> Path:
 
 def _find_train(folder: Path, classes: Sequence[str]) -> dict[Path, str]:
     found = {path.name for path in (folder / 'train').iterdir() if path.is_dir()}
-    _compare('training classes', set(classes), found)
+    _compare(folder, 'training classes', set(classes), found)
     images = {}
     for name in classes:
         paths = sorted((folder / 'train' / name / 'images').glob('*.JPEG'), key=_number)
@@ -102,18 +98,13 @@ def _find_val(folder: Path, classes: Sequence[str]) -> dict[Path, str]:
             + first_ten([' '.join(row[:2]) for row in strange])
         )
     found = {path.name for path in (folder / 'val/images').glob('*.JPEG')}
-    _compare('validation images', {row[0] for row in rows}, found)
+    _compare(folder, 'validation images', {row[0] for row in rows}, found)
     return {folder / 'val/images' / row[0]: row[1] for row in rows}
 
 
-def _compare(kind: str, listed: set[str], found: set[str]) -> None:
-    problems = [
-        f'{kind} that are {state} ({len(items)}): {first_ten(sorted(items))}'
-        for state, items in (('missing', listed - found), ('not listed', found - listed))
-        if items
-    ]
-    if problems:
-        raise InvalidValueError('; '.join(problems))
+def _compare(folder: Path, kind: str, listed: set[str], found: set[str]) -> None:
+    problems = {f'missing {kind}': listed - found, f'{kind} in no list': found - listed}
+    check_same(f'{folder} is not a complete copy of Tiny-ImageNet', problems, _NEEDED)
 
 
 def _number(path: Path) -> tuple[int, str]:
@@ -129,9 +120,7 @@ def _hash(path: Path, image: Image.Image) -> bytes:
     return hashlib.sha256(image.convert('RGB').tobytes()).digest()
 
 
-def _report_duplicates(
-    hash_of: Mapping[Path, bytes], class_of: Mapping[Path, str], console: Console
-) -> None:
+def _report_duplicates(hash_of: Mapping[Path, bytes], class_of: Mapping[Path, str]) -> None:
     groups = defaultdict(list)
     for path, digest in hash_of.items():
         groups[digest].append(path)
@@ -141,7 +130,7 @@ def _report_duplicates(
         if kind:
             other = sum(len({class_of[one] for one in paths}) > 1 for paths in kind)
             named = first_ten([' = '.join(one.name for one in paths) for paths in kind])
-            console.print(
+            print(
                 f'images that are there more than once {where} ({len(kind)}, of which {other} '
                 f'under different classes): {named}'
             )

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TypeVar
 
 from PIL import Image, UnidentifiedImageError
-from rich.console import Console
 
 from ...utils.errors import InvalidValueError
 from ...utils.listing import first_ten
@@ -38,7 +37,6 @@ def decode_all(
     paths: Iterable[Path],
     take: Callable[[Path, Image.Image], T],
     workers: int,
-    console: Console,
     formats: tuple[str, ...] | None = None,
 ) -> dict[Path, T]:
     """Decode images in threads; return what is taken of each, in order; ten broken are named."""
@@ -52,11 +50,11 @@ def decode_all(
         except Exception as error:  # what a broken file makes Pillow raise is not bounded
             broken[path] = str(error)
 
-    console.print(f'decoding {len(paths)} images')
+    print(f'decoding {len(paths)} images')
     # Threads suffice: Pillow decodes without the interpreter's lock.
     pool = ThreadPoolExecutor(workers)
     try:
-        for _ in show_progress(pool.map(decode, paths), 'images', len(paths), console):
+        for _ in show_progress(pool.map(decode, paths), 'images', len(paths)):
             pass
     finally:
         pool.shutdown(cancel_futures=True)  # an interrupt does not wait for the rest

@@ -23,12 +23,10 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
 
 from ...utils.arguments import check_int
 from ...utils.files import write_whole
 from ...utils.progress import show_progress
-from ..converters.sources import new_console
 from .annotation import CATEGORY_IDS, annotate
 from .drawing import CLASSES, FloatImage
 from .scene import compose_scene, compose_single
@@ -154,16 +152,16 @@ def _read_marker(path: Path) -> _Record | None:
     return content if ours else None
 
 
-def _generate(root: Path, settings: _Settings, workers: int, console: Console) -> None:
+def _generate(root: Path, settings: _Settings, workers: int) -> None:
     # Threads suffice: the time goes into OpenCV and NumPy, which let go of the interpreter's lock.
     # A process would first import torch, which takes longer than making a few hundred images.
     with ThreadPoolExecutor(workers) as pool:
         for split in _ADE_SPLITS:
             number, singles = settings[f'num_{split}'], len(CLASSES) * settings[f'num_cls_{split}']
             scenes = pool.map(partial(_make_scene, root, settings, split), range(number))
-            records = _coco(list(show_progress(scenes, f'{split}: pictures', number, console)))
+            records = _coco(list(show_progress(scenes, f'{split}: pictures', number)))
             lines = pool.map(partial(_make_single, root, settings, split), range(singles))
-            text = ''.join(show_progress(lines, f'{split}: classification', singles, console))
+            text = ''.join(show_progress(lines, f'{split}: classification', singles))
             content = json.dumps(records) + '\n'
             lists = {root / f'coco/annotations/instances_{split}.json': content}
             write_whole({**lists, root / f'imagenet/meta/{split}.txt': text})
@@ -180,7 +178,6 @@ def make_shapes(
     seed: int = 0,
     workers: int = 1,
     overwrite: bool = False,
-    verbose: bool = False,
 ) -> dict[str, Any]:
     """Make the data set, unless `out_dir` already holds it.
 
@@ -208,7 +205,6 @@ def make_shapes(
     root = Path(out_dir)
     if root.exists() and not root.is_dir():
         raise NotADirectoryError(f'{root} is a file; the data set needs a folder')
-    console = new_console(verbose)
     singles = len(CLASSES) * (num_cls_train + num_cls_val)
     manifest = {
         'generator': GENERATOR,
@@ -225,7 +221,7 @@ def make_shapes(
     ours = complete is not None or unfinished is not None
     finished = complete == manifest and unfinished is None
     if finished and not overwrite and len(_our_files(root)) == manifest['files']:
-        console.print(f'{root} already holds this data set; nothing to do')
+        print(f'{root} already holds this data set; nothing to do')
         return manifest
     if not ours and not overwrite and root.is_dir() and any(root.iterdir()):
         raise FileExistsError(
@@ -233,7 +229,7 @@ def make_shapes(
             'or allow to write among them with --overwrite (overwrite=True)'
         )
 
-    console.print(
+    print(
         f'making {num_train} + {num_val} pictures and '
         f'{len(CLASSES)} x ({num_cls_train} + {num_cls_val}) for classification in {root}'
     )
@@ -244,8 +240,8 @@ def make_shapes(
     if ours:
         for path in _our_files(root):
             path.unlink()
-    _generate(root, settings, workers, console)
+    _generate(root, settings, workers)
     write_whole({root / MANIFEST: text})
     (root / UNFINISHED).unlink()
-    console.print(f'done: {manifest["files"]} files in {root}')
+    print(f'done: {manifest["files"]} files in {root}')
     return manifest
