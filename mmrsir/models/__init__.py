@@ -1,4 +1,4 @@
-"""The RSIR Transformer backbone and what stands beside it; importing this registers all of it."""
+"""The RSIR Transformer and other backbones; importing this registers them."""
 
 from .pooling import NormedAveragePooling
 from .pyramid import PyramidTransformer

@@ -10,7 +10,7 @@ ARCH_KEYS = ('embed_dims', 'depths', 'num_heads')
 
 
 def check_arch(arch: Mapping[str, Any]) -> tuple[int, tuple[int, ...], tuple[int, ...]]:
-    """Return (embed_dims, depths, num_heads); raise for what fits no network."""
+    """Return (embed_dims, depths, num_heads); raise an error if no network can have them."""
     if not isinstance(arch, Mapping):
         raise InvalidTypeError(f'arch={arch!r} must be a dict with the keys {", ".join(ARCH_KEYS)}')
     for key in arch:
@@ -37,7 +37,7 @@ def check_arch(arch: Mapping[str, Any]) -> tuple[int, tuple[int, ...], tuple[int
 
 
 def check_window_size(window_size: int | Sequence[int], num_stages: int) -> tuple[int, ...]:
-    """Return one window size a stage."""
+    """Return the window size of each stage."""
     if isinstance(window_size, int):
         window_size = (window_size,) * num_stages
     sizes = check_ints('window_size', window_size, minimum=1)

@@ -1,7 +1,7 @@
 """Transformer block (Eq. 1).
 
-Once its tokens are in the order of its mixer, a block touches one window at a time. Inference on
-the CPU takes large inputs through a whole block in chunks of windows that stay in the cache.
+A block mixes tokens inside one window at a time. On the CPU, inference therefore runs large
+inputs through a whole block in chunks of windows that fit in the cache.
 
 Shape suffixes: B batch, L tokens, M tokens of whole windows (:mod:`.order`), C channels,
 H W grid.
@@ -33,13 +33,13 @@ CHUNK_ELEMENTS = 400_000
 class Block(BaseModule):
     """Pre-norm residual block: ``x += mixer(LN(x))``, then ``x += MLP(LN(x))`` (Eq. 1).
 
-    There are five ways through it, with one result:
+    It has five paths with the same result:
 
-    - *plain*: the tokens are moved into the order of the mixer, all at once;
-    - *indexed*: they stay in raster order, and the mixer's kernels read them through an index;
-    - *fused*: indexed, but all of it in two kernels (:mod:`.fused_block`), where you ask for it;
-    - *chunked*: plain, but one chunk of windows after the other, in inference on the CPU;
-    - *recomputed*: plain or indexed, and once more in the backward pass (``with_cp``).
+    - *plain*: all tokens move into the order of the mixer;
+    - *indexed*: the tokens stay in raster order, and the mixer's kernels read them by an index;
+    - *fused*: indexed, in two kernels for the whole block (:mod:`.fused_block`), if you ask for it;
+    - *chunked*: plain, one chunk of windows at a time, in inference on the CPU;
+    - *recomputed*: plain or indexed, and again in the backward pass (``with_cp``).
 
     Args:
         mixer: Token mixer.
@@ -79,8 +79,8 @@ class Block(BaseModule):
         """Bring the tokens into the order of the mixer and run the block on them.
 
         Args:
-            x_BLC: Tokens in their present order, (B, L, C).
-            places_BM: Where the tokens of the mixer's windows stand, (B, M), or None.
+            x_BLC: Tokens in their current order, (B, L, C).
+            places_BM: Current places of the tokens of the mixer's windows, (B, M), or None.
             gate_BL: Factor for the mixer's output, in the order of the result, (B, L), or None.
             grid: (H, W), with H * W == L.
             indexed: The tokens stay in raster order.

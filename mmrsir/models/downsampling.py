@@ -1,4 +1,4 @@
-"""Patch embedding and merging: from an image to tokens, and to fewer and wider tokens.
+"""Patch embedding and merging: from an image to tokens, then to fewer tokens with more channels.
 
 Shape suffixes: B batch, L tokens, C channels, H W grid.
 
@@ -19,11 +19,11 @@ LAYER_NORM = dict(type='LN')
 
 
 class PatchConvolution(PatchEmbed):
-    """mmcv's patch embedding, right in bfloat16 for narrow images too.
+    """mmcv's patch embedding, also correct in bfloat16 for narrow images.
 
-    On CPUs with AMX torch 2.11 computes a strided convolution to a single column wrongly in
-    bfloat16: there two are computed, and one is left out. Zeros on the right are what the
-    convolution pads with by itself.
+    On CPUs with AMX, torch 2.11 computes a strided convolution to a single column wrongly in
+    bfloat16. There this layer pads zeros on the right, computes two columns and drops one. The
+    convolution itself pads with zeros too, so the result is the same.
     """
 
     def forward(self, x: Tensor) -> tuple[Tensor, tuple[int, int]]:
@@ -67,6 +67,6 @@ def build_patch_embed(downsampling: str, in_channels: int, embed_dims: int) -> P
 
 
 def build_merging(downsampling: str, width: int) -> nn.Module:
-    """Build the layer from one stage to the next, of twice as many channels."""
+    """Build the layer from one stage to the next, which has twice as many channels."""
     merging = OverlapMerging if downsampling == 'overlap' else PatchMerging
     return merging(width, 2 * width)

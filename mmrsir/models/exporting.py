@@ -1,7 +1,7 @@
-"""Steps whose plain form an export would record for one batch and image size alone.
+"""Steps that an export needs in another form, to be valid for every batch and image size.
 
-torch.export, torch.jit and ONNX record a single run: a branch, a view or a memory layout then
-holds for the sizes of that run. Where nothing is exported, these functions are the plain ones.
+torch.export, torch.jit and ONNX record a single run. A branch, a view or a memory layout is then
+valid only for the sizes of that run. Without an export, these functions run the plain form.
 
 Shape suffixes: B batch, L tokens, M tokens of whole windows (:mod:`.order`), N window tokens,
 C channels, H W grid.
@@ -23,7 +23,7 @@ def importance_order(importance_BL: Tensor) -> Tensor:
 
 
 def first_tokens(x_BMC: Tensor, num_tokens: int) -> Tensor:
-    """Return the first L tokens, without what fills the last window, (B, L, C)."""
+    """Return the first L tokens, without those that fill the last window, (B, L, C)."""
     if is_exporting() and not isinstance(num_tokens, int):
         return x_BMC.index_select(1, torch.arange(num_tokens, device=x_BMC.device))
     return x_BMC[:, :num_tokens]
@@ -32,8 +32,8 @@ def first_tokens(x_BMC: Tensor, num_tokens: int) -> Tensor:
 def to_image(x_BLC: Tensor, grid: tuple[int, int]) -> Tensor:
     """View tokens in raster order as an image, (B, C, H, W) in channels-last layout.
 
-    Transposing before the tokens are unfolded would give a single image strides that convolutions
-    take for another layout, which costs them a copy (docs/performance.md).
+    If the tokens were transposed first, a single image would have the strides of another layout,
+    and convolutions would copy it (docs/performance.md).
     """
     image_BCHW = x_BLC.unflatten(1, grid).permute(0, 3, 1, 2)
     # Of a view the layout is looked up.

@@ -1,9 +1,9 @@
-"""Fixed orders: the random windows of evaluation, which depend on three numbers alone.
+"""Fixed orders: the random windows of evaluation, which depend on three numbers only.
 
-A model looks its orders up in a cache. NumPy makes them: no mode, transform or default device of
-torch sees it, so a cached order is an ordinary tensor whatever surrounds the call that makes it. A
-compiled or exported graph holds orders as constants. Where the length is known only when a graph
-runs, and in a CUDA graph, torch's own operators compute them.
+A model keeps its orders in a cache. NumPy computes them, because torch's modes, transforms and
+default device do not affect NumPy. So a cached order is always an ordinary tensor. A compiled or
+exported graph holds orders as constants. If the length is known only when a graph runs, and in a
+CUDA graph, torch's operators compute them.
 
 Shape suffixes: L tokens.
 """
@@ -33,16 +33,16 @@ MAX_CACHED_BYTES = 128 * 2**20
 def fixed_order(seed: int, block: int, num_tokens: int, like: Tensor) -> Tensor:
     """Return the random order that a block uses in evaluation (our reading, docs/paper.md).
 
-    It depends on the numbers alone: not on the global random state, the batch or the device.
+    It depends only on the three numbers, not on the global random state, the batch or the device.
 
     Args:
         seed: The model's seed.
         block: Index of the block in the whole network.
         num_tokens: L; symbolic in a graph for many sizes, a tensor under torch.jit's tracer.
-        like: The tokens that are to be ordered. The order is put where they are.
+        like: The tokens to order. The order is on their device.
 
     Returns:
-        Order of one sample, int64, (L,). It may be cached: do not write to it.
+        Order of one sample, int64, (L,). It may come from the cache: do not write to it.
     """
     if not _is_known(num_tokens, like.device):
         tokens_L = torch.arange(num_tokens, device=like.device)
@@ -57,8 +57,8 @@ def fixed_order(seed: int, block: int, num_tokens: int, like: Tensor) -> Tensor:
 def scramble(tokens_L: Any, seed: int, block: int, num_tokens: Any) -> Any:
     """Hash token indices one to one, so that sorting by the hash shuffles them.
 
-    It takes no more than sums, products and remainders of integers, which are the same on every
-    device and in ONNX.
+    It uses only sums, products and remainders of integers, which are equal on every device and in
+    ONNX.
 
     Args:
         tokens_L: ``arange(L)``, int64, of torch or NumPy.
@@ -99,7 +99,7 @@ def _make_order(seed: int, block: int, num_tokens: int) -> np.ndarray:
 
 
 class OrderCache:
-    """The fixed orders that were used last, up to so many bytes."""
+    """Keeps the fixed orders that were used last, up to a number of bytes."""
 
     def __init__(self, max_bytes: int) -> None:
         self.max_bytes = max_bytes
@@ -108,7 +108,7 @@ class OrderCache:
         self._lock = Lock()
 
     def get(self, seed: int, block: int, num_tokens: int, device: torch.device) -> Tensor:
-        """Return an order, int64, (L,), that is made when it is asked for the first time."""
+        """Return an order, int64, (L,); compute it at the first call."""
         # The memory of a forgotten tensor serves again on its own stream only, where all is in
         # order.
         stream = torch.cuda.current_stream(device).cuda_stream if device.type == 'cuda' else 0

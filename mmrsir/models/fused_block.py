@@ -1,7 +1,7 @@
-"""The fused way through a block, for inference on NVIDIA GPUs: two kernels, one a half of it.
+"""The fused path through a block, for inference on NVIDIA GPUs: one kernel for each half.
 
-It is off unless the environment variable ``MMRSIR_FUSED_KERNELS`` is 1 when this is imported:
-its speed is not measured yet (docs/performance.md).
+Set the environment variable ``MMRSIR_FUSED_KERNELS`` to 1 before this is imported to switch it on.
+It is off by default, because its speed is not measured yet (docs/performance.md).
 
 Shape suffixes: B batch, L tokens, M tokens of whole windows (:mod:`.order`), C channels.
 """
@@ -51,11 +51,11 @@ enabled = is_switched_on()
 
 
 def is_fused(block: Any, x_BLC: Tensor, gate_BL: Tensor | None) -> bool:
-    """Return whether the kernels serve a block whose tokens stay in raster order.
+    """Return whether the kernels can run a block whose tokens stay in raster order.
 
-    They do in inference, in bfloat16 or float16, by autocast too, for up to 128 channels, and
-    where nothing but the layers that :class:`.blocks.Block` builds would run: no gate, no hooks,
-    no layer in place of another, no mode that looks on.
+    They can in inference, in bfloat16 or float16, also under autocast, for up to 128 channels. The
+    block must consist of the layers that :class:`.blocks.Block` builds: no gate, no hooks, no
+    replaced layer, no mode that watches operators.
     """
     return (
         enabled

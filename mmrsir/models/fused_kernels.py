@@ -1,17 +1,17 @@
 """Two kernels that compute a whole block in inference on NVIDIA GPUs.
 
-A block of separate operators writes each intermediate result to memory and reads it again: of
-the queries, keys and values, of the hidden layer, of each norm. Each kernel here is one half of
-the block (Eq. 1). It reads a token once, keeps all that lies between on the chip and writes the
-token once.
+A block of separate operators writes each intermediate result to memory and reads it again: the
+queries, keys and values, the hidden layer, the output of each norm. Each kernel here computes one
+half of the block (Eq. 1). It reads a token once, keeps intermediate results on the chip, and
+writes the token once.
 
 - :func:`add_attention`: ``x + proj(attention(qkv(LN(x))))``. A program serves one window with all
   of its heads, and reads its tokens through an index, as :mod:`.kernels` does.
 - :func:`add_mlp`: ``x + W2 GELU(W1 LN(x) + b1) + b2``. A program serves some tokens.
 
-The kernels compute products in the type of the weights, and all else in float32. They have no
-backward pass: it would need what they do not keep, hence a whole plain forward pass before it, and
-that takes longer than what they save.
+The kernels compute products in the type of the weights, and everything else in float32. They have
+no backward pass: it would need the intermediate results, so a plain forward pass first, which
+takes longer than the kernels save.
 
 Importing this needs Triton. See :mod:`.kernels` about Triton's interpreter.
 
@@ -44,7 +44,7 @@ LOG2_E = tl.constexpr(math.log2(math.e))
 def supports(
     device: torch.device, dtype: torch.dtype, channels: int, num_heads: int, window_tokens: int
 ) -> bool:
-    """Return whether both kernels take such tokens; ``dtype`` is that of the products."""
+    """Return whether both kernels support such tokens; ``dtype`` is that of the products."""
     return (
         dtype in DTYPES
         and channels <= MAX_CHANNELS

@@ -1,8 +1,8 @@
-"""Importance maps: which tokens IR-Win counts as important.
+"""Importance maps, by which IR-Win sorts tokens.
 
-The paper gives two: the channel mean (Algorithm 1) and a map "similar to CBAM"
-(Section 3.2; CBAM is arXiv 1807.06521). Both are taken on the residual stream, as
-right after a fresh LayerNorm the channel mean of every token is 0.
+The paper gives two: the channel mean (Algorithm 1) and a map "similar to CBAM" (Section 3.2; CBAM
+is arXiv 1807.06521). Both use the residual stream, because right after a fresh LayerNorm the
+channel mean of every token is 0.
 
 Shape suffixes: B batch, L tokens, C channels, H W grid.
 """
@@ -27,8 +27,8 @@ class MeanImportance(BaseModule):
         """Return the importance map.
 
         Args:
-            x_BLC: Tokens of the residual stream in their present order, (B, L, C).
-            inverse_BL: Inverse of that order; None where it is raster order.
+            x_BLC: Tokens of the residual stream in their current order, (B, L, C).
+            inverse_BL: Inverse of that order; None if it is raster order.
             grid: (H, W), with H * W == L.
 
         Returns:
@@ -43,8 +43,8 @@ class MeanImportance(BaseModule):
 class CBAMImportance(BaseModule):
     """Spatial attention map of CBAM: channel max and mean, 7x7 convolution, sigmoid.
 
-    A sort passes no gradient, so the block also scales its attention output by this map
-    (``gates``): that is what the convolution learns from (our reading, docs/paper.md).
+    A sort passes no gradient. Therefore the block also scales its attention output by this map
+    (``gates``), and the convolution learns from that (our reading, docs/paper.md).
     """
 
     gates = True

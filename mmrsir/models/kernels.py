@@ -1,17 +1,16 @@
-"""Self-attention inside windows that read their tokens through an index, on NVIDIA GPUs.
+"""Self-attention inside windows whose tokens are read through an index, on NVIDIA GPUs.
 
-Attention needs the tokens of a window side by side on the chip, not in memory. These Triton
-kernels fetch queries, keys and values of a window from the rows that its places name and write
-what comes out to the same rows. One program serves one head of one window, which it holds as a
-whole.
+Attention needs the tokens of a window together on the chip, but not in memory. These Triton
+kernels read queries, keys and values of a window from the rows of its tokens, and write the output
+to the same rows. One program computes one head of one whole window.
 
-The backward pass computes the weights again instead of storing them. Each program writes to rows
-of its own, so the result is deterministic. A token that is repeated to fill up the last window
-(:mod:`.order`) gets its gradient from two windows: the second one's share is written to a spare
-row and added afterwards.
+The backward pass computes the weights again instead of storing them. Each program writes to its
+own rows, so the result is deterministic. A token that is repeated to fill the last window
+(:mod:`.order`) gets its gradient from two windows. The second window writes its share to a spare
+row, which is added afterwards.
 
-Importing this needs Triton. With ``TRITON_INTERPRET=1`` the kernels run on the CPU, for tests,
-though bfloat16 is multiplied wrongly there.
+Importing this needs Triton. For tests, the kernels run on the CPU with ``TRITON_INTERPRET=1``.
+Triton multiplies bfloat16 wrongly there.
 
 Shape suffixes: B batch, L tokens, M tokens of a sequence of whole windows, C channels, N window
 tokens, h heads, d head dimension.
@@ -40,10 +39,10 @@ LOG2_E = tl.constexpr(math.log2(math.e))
 
 
 def supports(device: torch.device, dtype: torch.dtype, window_tokens: int, head_dim: int) -> bool:
-    """Return whether :func:`attend_indexed` takes such an input; ``dtype`` is autocast's under it.
+    """Return whether :func:`attend_indexed` supports such an input.
 
-    False off NVIDIA GPUs, where Triton does not run, for other types and for windows that do not
-    fit on the chip.
+    ``dtype`` is autocast's, if that is on. Not supported are other devices than NVIDIA GPUs with
+    Triton, other types, and windows that do not fit on the chip.
     """
     return (
         dtype in DTYPES
@@ -93,14 +92,14 @@ def attend_indexed(
     Args:
         qkv_BLC3: Queries, keys and values, each of all heads side by side, (B, L, 3C).
         places_BM: Row of the token at each place of the sequence of windows, int64, (B, M); M is
-            a multiple of min(N, L). The first L are a permutation of ``range(L)``, the others
-            name no token twice. May be expanded.
+            a multiple of min(N, L). The first L are a permutation of ``range(L)``. The others
+            contain no token twice. The tensor may be expanded.
         num_heads: h; it divides C.
         window_tokens: N.
 
     Returns:
-        Attention output, (B, L, C), in the order of the input. A repeated token serves the last
-        window as key and value; its own output is that of its first place.
+        Attention output, (B, L, C), in the order of the input. In the last window, a repeated
+        token is only key and value. Its output comes from its first place.
     """
     out_BLC = _attend_fake(qkv_BLC3, places_BM, num_heads, window_tokens)
     operands = (qkv_BLC3.contiguous(), out_BLC)

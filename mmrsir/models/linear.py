@@ -1,12 +1,12 @@
 """Linear layers of tokens.
 
-On the CPU torch multiplies matrices with the BLAS that it was built with. oneDNN, which torch
-brings along too, is about twice as fast on AMD's processors (docs/performance.md). Its product
-is an operator of torch that torch does not document, so it is used only where it is there and
-gives the right answer.
+On the CPU, torch multiplies matrices with the BLAS that it was built with. oneDNN, which torch also
+contains, is about twice as fast on AMD's processors (docs/performance.md). torch does not document
+the operator for its product, so these functions use it only if it exists and gives the right
+result.
 
-The layers are torch's own, for the tools that look for these. Only the call goes another way, and
-only for plain tensors: whatever looks on, counts or transforms gets torch's own layer.
+The modules stay ``nn.Linear``, so tools find them. Only the call differs, and only for plain
+tensors. Under hooks, counters, transforms and exports, torch's own layer runs.
 
 Shape suffixes: L tokens, C channels.
 """
@@ -26,9 +26,9 @@ from .modes import has_hooks, is_transformed
 
 
 def linear(layer: nn.Module, x: Tensor) -> Tensor:
-    """Return ``layer(x)``, (…, C'), through oneDNN if that is faster and makes no other difference.
+    """Return ``layer(x)``, (…, C'), through oneDNN if that is faster and changes nothing else.
 
-    ``layer`` is a linear layer, or what a tool has put in its place.
+    ``layer`` is a linear layer, or the module by which a tool has replaced it.
     """
     if _goes_through_onednn(layer, x):
         out_LC = product(x.reshape(-1, layer.in_features), layer.weight, layer.bias)
@@ -56,8 +56,8 @@ MLP = (
 def feed_forward(ffn: FFN, x: Tensor, identity: Tensor) -> Tensor:
     """Return ``ffn(x, identity)``, (…, C).
 
-    Inference through oneDNN makes GELU and the addition part of the products: they take no passes
-    of their own through memory.
+    In inference, oneDNN computes GELU and the addition inside its products, without further passes
+    through memory.
     """
     if (
         torch.is_grad_enabled()
@@ -85,7 +85,7 @@ def product(
 ) -> Tensor:
     """Multiply float32 tokens with weights, (C', C), by oneDNN, forwards and backwards.
 
-    Without gradients, GELU of the result or a sum with other tokens can be part of it.
+    Without gradients, it can also compute GELU of the result, or the sum with other tokens.
     """
     if has_torch_function_unary(x_LC):  # a mode that records calls
         return handle_torch_function(product, (x_LC,), x_LC, weight, bias, gelu, add_LC)

@@ -1,4 +1,4 @@
-"""What a forward pass runs under: an export, a transform of torch.func, hooks of others."""
+"""Checks whether a forward pass runs in an export, in a transform of torch.func or with hooks."""
 
 import torch
 from torch import Tensor, nn
@@ -7,17 +7,17 @@ from torch.nn.modules import module as torch_module
 
 
 def is_exporting() -> bool:
-    """Return whether the model is traced or exported: for any size and device, not for this one."""
+    """Return whether the model is traced or exported, so that it must suit any size and device."""
     # While it compiles torch says that it exports, too.
     exporting = torch.compiler.is_exporting() and not torch.compiler.is_dynamo_compiling()
     return exporting or torch.jit.is_tracing()
 
 
 def is_transformed(x: Tensor) -> bool:
-    """Return whether a transform of torch.func or forward-mode differentiation is at work.
+    """Return whether a transform of torch.func or forward-mode differentiation is active.
 
-    They have no rule for some fused operators, for a backward pass of our own, for recomputed
-    blocks and for memory layouts. Where this is true, plain operators do the same.
+    These do not support some fused operators, our own backward passes, recomputed blocks and
+    memory layouts. If this is true, use plain operators with the same result.
     """
     if torch.compiler.is_compiling():
         return False
@@ -25,7 +25,7 @@ def is_transformed(x: Tensor) -> bool:
 
 
 def has_hooks(module: nn.Module) -> bool:
-    """Return whether calling this module, without those in it, does more than its class says."""
+    """Return whether a module itself, without its children, has hooks or a replaced ``forward``."""
     return bool(
         module._forward_hooks
         or module._forward_pre_hooks

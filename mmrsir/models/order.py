@@ -1,14 +1,13 @@
 """Token orders: the idea of the RSIR Transformer as pure functions of tensors.
 
-An *order* is an integer tensor of shape (B, L) that names, for each place in a
-sequence of L tokens, the token that stands there; tokens are named by their index in
-raster order (row by row). ``None`` stands for raster order itself. With the order
-``[[2, 0, 1]]`` the sequence reads ``token 2, token 0, token 1``.
+An *order* is an integer tensor of shape (B, L). It holds the index of the token at each place of a
+sequence of L tokens. Indices count in raster order (row by row). ``None`` means raster order. With
+the order ``[[2, 0, 1]]`` the sequence is ``token 2, token 0, token 1``.
 
-Windows are N consecutive tokens of a sequence. Where N does not divide L, the last window
-is filled up with the tokens that stand before it: with the order above and windows of two
-the sequence is ``2, 0, 1, 0``, its windows ``{2, 0}`` and ``{1, 0}``. What comes out for a
-repeated token is dropped (our reading, docs/paper.md).
+A window is N consecutive tokens of a sequence. If N does not divide L, the last window repeats the
+tokens before it. With the order above and windows of two, the sequence is ``2, 0, 1, 0`` and its
+windows are ``{2, 0}`` and ``{1, 0}``. The output of a repeated token is dropped (our reading,
+docs/paper.md).
 
 Shape suffixes: B batch, L tokens, M tokens of a sequence with the repeated ones (M >= L),
 C channels.
@@ -25,7 +24,7 @@ from .modes import is_exporting, is_transformed
 
 
 def random_order(batch_size: int, num_tokens: int, device: torch.device) -> Tensor:
-    """Draw a uniformly random order for each sample (RS-Win, Section 3.1).
+    """Sample a uniformly random order for each sample of a batch (RS-Win, Section 3.1).
 
     The numbers come from the global generator of ``device``, so ``torch.manual_seed``
     reproduces them.
@@ -39,8 +38,8 @@ def random_order(batch_size: int, num_tokens: int, device: torch.device) -> Tens
 def importance_order(importance_BL: Tensor) -> Tensor:
     """Order tokens by importance, most important first (IR-Win, Section 3.2).
 
-    Equally important tokens keep the order that they have in the map, and NaN sorts
-    last, on every device.
+    Equally important tokens keep their order in the map. NaN sorts last. This holds on every
+    device.
 
     Args:
         importance_BL: Importance of each token, any floating-point type, (B, L).
@@ -68,7 +67,7 @@ def invert(order_BL: Tensor) -> Tensor:
 
 
 def window_length(num_tokens: int, window_tokens: int) -> int:
-    """Return the tokens of a window: N, or all L where these are fewer."""
+    """Return the number of tokens of a window: N, or L if that is smaller."""
     if isinstance(num_tokens, Tensor):  # of torch.jit's tracer
         return num_tokens.clamp(max=window_tokens)
     if is_exporting():
@@ -81,8 +80,8 @@ def fill_windows(order_BL: Tensor, window_tokens: int) -> Tensor:
     """Repeat tokens at the end of a sequence until it consists of whole windows.
 
     Args:
-        order_BL: Order, or what belongs to its places, (B, L).
-        window_tokens: Tokens of a window, N; of a sequence of fewer, all are one window.
+        order_BL: Order, or other values for its places, (B, L).
+        window_tokens: Tokens of a window, N. A shorter sequence is one window.
 
     Returns:
         The sequence, (B, M): M is the next multiple of min(N, L).
@@ -97,11 +96,11 @@ def fill_windows(order_BL: Tensor, window_tokens: int) -> Tensor:
 
 
 def compose(inverse_BL: Tensor, target_BM: Tensor) -> Tensor:
-    """Return the places at which the tokens of one sequence stand in another.
+    """Return the current places of the tokens of another sequence.
 
     Args:
-        inverse_BL: Inverse of the order in which the tokens stand, (B, L).
-        target_BM: Sequence in which they should stand, (B, M).
+        inverse_BL: Inverse of the current order, (B, L).
+        target_BM: The other sequence, (B, M).
 
     Returns:
         Places, (B, M):

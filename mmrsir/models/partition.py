@@ -1,13 +1,16 @@
-"""Partition of a token grid into groups that attend among themselves.
+"""Partition of a token grid into groups, and attention inside the groups.
 
-The mixers whose groups have a shape (windows, rows, columns, stripes, dilated grids) differ in
-how they partition the grid; the rest is here. For example a grid of 2 x 4 tokens, named
-``0 1 2 3 / 4 5 6 7``, has with a window of 2 x 2 the groups ``{0, 1, 4, 5}`` and
-``{2, 3, 6, 7}``; dilated ``{0, 2, 4, 6}`` and ``{1, 3, 5, 7}``; shifted by one column, along
-which it is cyclic, ``{1, 2, 5, 6}`` and ``{3, 0, 7, 4}``, where 3 and 0 do not see each other.
+Some mixers have groups with a shape: windows, rows, columns, stripes, dilated grids. They differ
+only in how they partition the grid. For example, take the grid of 2 x 4 tokens
+``0 1 2 3 / 4 5 6 7`` and a window of 2 x 2. The groups are:
 
-A grid that the window does not fill is padded below and on the right. Padded tokens are no
-keys, and what comes out for them is dropped.
+- plain: ``{0, 1, 4, 5}`` and ``{2, 3, 6, 7}``;
+- dilated: ``{0, 2, 4, 6}`` and ``{1, 3, 5, 7}``;
+- shifted cyclically by one column: ``{1, 2, 5, 6}`` and ``{3, 0, 7, 4}``, where a mask keeps 3 and
+  0 apart.
+
+If windows do not fill the grid, it is padded below and on the right. Padded tokens are no keys,
+and their output is dropped.
 
 Shape suffixes: B batch, L tokens, C channels, G groups, N tokens of a group, h heads, d head
 dimension, K keys.
@@ -34,10 +37,10 @@ class Partition:
 
     Args:
         grid: (H, W), with H * W == L.
-        window: (rows, columns) of tokens that a group has, N in all.
-        shift: (rows, columns) by which the windows are moved down and to the right, cyclically;
-            below those of the window, and 0 along a side that has only one window.
-        dilated: The tokens of a group are spread evenly over the grid, not next to each other.
+        window: (rows, columns) of tokens of a group, N in all.
+        shift: (rows, columns) by which the windows move down and to the right, cyclically. Each is
+            smaller than the window, and 0 along a side with only one window.
+        dilated: The tokens of a group lie evenly spread over the grid, not next to each other.
     """
 
     grid: tuple[int, int]

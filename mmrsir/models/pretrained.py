@@ -1,4 +1,4 @@
-"""PretrainedModule: a backbone that takes weights out of a checkpoint of any model."""
+"""PretrainedModule: a backbone that loads its weights from a checkpoint of any model."""
 
 from collections.abc import Sequence
 from typing import Any, TypeVar
@@ -15,17 +15,17 @@ PRETRAINED = ('Pretrained', PretrainedInit)
 
 
 class PretrainedModule(BaseModule):
-    """A module whose ``init_cfg`` may name a checkpoint, of which it reports what matched.
+    """A module whose ``init_cfg`` may name a checkpoint; it reports which weights matched.
 
     Args:
-        init_cfg: Initialization. ``dict(type='Pretrained', checkpoint=…)`` takes the backbone
-            out of a checkpoint of any model; its further settings are those of
+        init_cfg: Initialization. ``dict(type='Pretrained', checkpoint=…)`` loads the backbone
+            from a checkpoint of any model. Its further settings are those of
             :func:`mmrsir.checkpoints.reading.load_pretrained`. With ``checkpoint=None`` the
             backbone starts from scratch.
-        scratch_init: Initialization before it.
+        scratch_init: Initialization before ``init_cfg``.
 
     Attributes:
-        fresh_weights: Pattern of the keys that a checkpoint of another task lacks by its nature.
+        fresh_weights: Pattern of the keys that a checkpoint of another task cannot have.
     """
 
     fresh_weights = NOTHING
@@ -40,13 +40,13 @@ class PretrainedModule(BaseModule):
 
     @classmethod
     def from_pretrained(cls: type[Built], checkpoint: str, **settings: Any) -> Built:
-        """Build the backbone that a checkpoint holds, with its weights.
+        """Build the backbone of a checkpoint, with its weights.
 
         Args:
-            checkpoint: Name (``'mmrsir://…'``), file or address of the weights, with the config
-                of their model, as training and ``publish_model.py`` write them.
-            **settings: Arguments of the class that differ from the config's, such as
-                ``out_indices=(0, 1, 2, 3)`` for a pyramid out of a classifier.
+            checkpoint: Name (``'mmrsir://…'``), file or address of the weights. It must hold the
+                config of the model, as training and ``publish_model.py`` write it.
+            **settings: Arguments of the class that replace those of the config, such as
+                ``out_indices=(0, 1, 2, 3)`` to get a pyramid from a classifier.
 
         Returns:
             The backbone, in evaluation mode.
@@ -54,7 +54,7 @@ class PretrainedModule(BaseModule):
         Raises:
             CheckpointMismatchError: The checkpoint has too few of the backbone's weights.
             FileNotFoundError: There is no such checkpoint.
-            ValueError: It does not say how the backbone is built, or holds one of another class.
+            ValueError: It has no config of the backbone, or a backbone of another class.
 
         Examples:
             >>> backbone = RSIRTransformer.from_pretrained('rsir_t_in1k.pth', out_indices=(1, 3))
@@ -65,7 +65,7 @@ class PretrainedModule(BaseModule):
         return backbone.eval()
 
     def init_weights(self) -> None:
-        """Initialize the weights, and load those that ``init_cfg`` names."""
+        """Initialize the weights, then load the checkpoint of ``init_cfg``."""
         if self.is_init:
             return
         super().init_weights()

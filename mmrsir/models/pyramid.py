@@ -1,4 +1,4 @@
-"""PyramidTransformer: patch embedding, stages, merging, and the pyramid that comes out.
+"""PyramidTransformer: patch embedding, stages, merging, and the output pyramid.
 
 Shape suffixes: B batch, L tokens, C channels, H W grid.
 
@@ -36,32 +36,32 @@ SCRATCH_INIT = [
 
 @MODELS.register_module()
 class PyramidTransformer(PretrainedModule):
-    """Four-stage transformer backbone whose token mixers are chosen by name.
+    """Transformer backbone with token mixers that you choose by name.
 
     Args:
         arch: ``dict(embed_dims=…, depths=(…), num_heads=(…))``: channels of the first
             stage (they double each stage), blocks and attention heads of each stage.
-        mixers: Names from ``mmrsir.models.mixers.MIXERS``, in turn over the blocks of a
+        mixers: Names from ``mmrsir.models.mixers.MIXERS``. They alternate over the blocks of a
             stage.
         downsampling: ``'overlap'``: 7x7 stride-4 and 3x3 stride-2 convolutions;
             ``'linear'``: Swin's patch embedding and merging.
-        window_size: Side of a window, for all stages or one a stage; a window holds
+        window_size: Side of a window, one for all stages or one for each. A window holds
             ``window_size ** 2`` tokens.
         importance: Importance map of the ``'ir'`` mixer, ``'mean'`` or ``'cbam'``.
-        position: ``'peg'``: a residual 3x3 depthwise convolution at the entrance of
-            each stage; None: nothing.
-        eval_sampling: Windows of the ``'rs'`` mixer in evaluation: ``'fixed'`` by
-            (seed, block, L) or ``'random'``.
+        position: Positional encoding. ``'peg'``: a residual 3x3 depthwise convolution before
+            the blocks of each stage; None: nothing.
+        eval_sampling: Windows of the ``'rs'`` mixer in evaluation. ``'fixed'``: they depend only
+            on (seed, block, L); ``'random'``: new ones each time.
         seed: Seed of the fixed windows.
-        drop_path_rate: Stochastic depth of the last block; it grows linearly from 0.
+        drop_path_rate: Rate of stochastic depth of the last block. It grows linearly from 0.
         out_indices: Stages whose output is returned, ascending. Later stages are not
             built.
-        frozen_stages: -1: none; k: the patch embedding and the first k stages
-            (as in mmdet and mmseg) get no gradient and stay in evaluation mode.
+        frozen_stages: -1 freezes nothing. k freezes the patch embedding and the first k stages,
+            as in mmdet and mmseg: they get no gradient and stay in evaluation mode.
         norm_eval: Keep all normalization layers in evaluation mode.
         with_cp: Recompute the blocks' activations in the backward pass to save memory.
-        init_cfg: Initialization on top of the usual one (truncated normal, std 0.02);
-            ``dict(type='Pretrained', checkpoint=…)`` as in :class:`.pretrained.PretrainedModule`.
+        init_cfg: Initialization after the usual one (truncated normal, std 0.02), such as
+            ``dict(type='Pretrained', checkpoint=…)``; see :class:`.pretrained.PretrainedModule`.
         in_channels: Channels of the images.
 
     Attributes:

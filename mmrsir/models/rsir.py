@@ -25,24 +25,25 @@ ARCHS: dict[str, dict[str, Any]] = {
 
 @MODELS.register_module()
 class RSIRTransformer(PyramidTransformer):
-    """RSIR Transformer: random sampling windows and important region windows in turn.
+    """RSIR Transformer: alternates random sampling windows and important region windows.
 
     Args:
         arch: ``'nano'`` or ``'small'`` (ours, not the paper's), ``'tiny'`` (RSIR-T), ``'base'``
             (RSIR-B as in Table 1), ``'base36'`` (RSIR-B of the published size), or a dict as in
             :class:`PyramidTransformer`.
-        window_size: See :class:`PyramidTransformer`, as all that follow.
+        window_size: Side of a window. :class:`PyramidTransformer` describes this argument and
+            all that follow in full.
         importance: Importance map, ``'mean'`` (Algorithm 1) or ``'cbam'`` (Section 3.2).
-        position: Position encoding, ``'peg'`` or None (the literal paper).
+        position: Positional encoding, ``'peg'`` or None (the literal paper).
         eval_sampling: Random windows in evaluation, ``'fixed'`` or ``'random'``
             (Algorithm 1).
         seed: Seed of the fixed windows.
-        drop_path_rate: Stochastic depth of the last block.
+        drop_path_rate: Rate of stochastic depth of the last block.
         out_indices: Stages whose output is returned.
         frozen_stages: -1, or the number of frozen stages besides the patch embedding.
         norm_eval: Keep all normalization layers in evaluation mode.
         with_cp: Recompute the blocks' activations in the backward pass.
-        init_cfg: Initialization on top of the usual one.
+        init_cfg: Initialization after the usual one.
         in_channels: Channels of the images.
 
     Raises:

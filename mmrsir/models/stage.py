@@ -1,10 +1,10 @@
-"""The stage, which carries the order of its tokens from block to block.
+"""The stage: blocks in turn, and the order of the tokens between them.
 
-Algorithm 1 shuffles the tokens before each attention and restores them after it. All
-else in a block acts on each token alone, so a stage moves its tokens straight from the
-order of one block to the order of the next: one gather a block, and one back to raster
-order at the end. The result is the same. Where a stage has kernels that read the tokens of a
-window through an index (:mod:`.kernels`, on CUDA), no token is moved at all.
+Algorithm 1 shuffles the tokens before each attention and restores them after it. Everything else
+in a block acts on each token alone. Therefore a stage moves its tokens straight from the order of
+one block to the order of the next: one gather a block, and one back to raster order at the end.
+The result is the same. On CUDA, kernels can read the tokens of a window through an index
+(:mod:`.kernels`). Then no token moves.
 
 Shape suffixes: B batch, L tokens, M tokens of whole windows (:mod:`.order`), C channels,
 H W grid.
@@ -33,18 +33,18 @@ class PositionalEncodingGenerator(BaseModule):
         self.conv = nn.Conv2d(embed_dims, embed_dims, kernel_size=3, padding=1, groups=embed_dims)
 
     def forward(self, x_BLC: Tensor, grid: tuple[int, int]) -> Tensor:
-        """Add to each token what surrounds it; tokens are in raster order."""
+        """Add an encoding of its neighbours to each token; tokens are in raster order."""
         return x_BLC + self.conv(to_image(x_BLC, grid)).flatten(2).transpose(1, 2)
 
 
 class Stage(BaseModule):
-    """Blocks at one resolution, with the optional position encoding at their entrance.
+    """Blocks at one resolution, with an optional positional encoding before them.
 
     Args:
-        mixers: One a block.
+        mixers: One for each block.
         embed_dims: C.
-        drop_path_rates: One a block.
-        position: ``'peg'`` for a positional encoding at the entrance (our reading,
+        drop_path_rates: One for each block.
+        position: ``'peg'`` for a positional encoding before the blocks (our reading,
             docs/paper.md) or None.
         with_cp: Recompute the blocks' activations in the backward pass.
     """
@@ -83,13 +83,13 @@ def run_block(
 
     Args:
         block: The block.
-        x_BLC: Tokens in their present order, (B, L, C).
-        inverse_BL: Inverse of that order, (B, L); None where it is raster order.
+        x_BLC: Tokens in their current order, (B, L, C).
+        inverse_BL: Inverse of that order, (B, L); None if it is raster order.
         grid: (H, W), with H * W == L.
         indexed: The tokens are in raster order and stay there.
 
     Returns:
-        Tokens, (B, L, C); the inverse of the order in which they now stand; what the mixer chose.
+        Tokens, (B, L, C); the inverse of their new order; what the mixer chose.
     """
     arrangement = block.mixer.arrange(x_BLC, inverse_BL, grid)
     order_BL, gate_BL = arrangement.order_BL, arrangement.gate_BL

@@ -1,4 +1,4 @@
-"""TimmPyramid: models of timm as backbones, among them MaxViT for images of any size.
+"""TimmPyramid: models of timm as backbones, including MaxViT for images of any size.
 
 Source of the models: https://github.com/huggingface/pytorch-image-models
 """
@@ -25,18 +25,18 @@ STRIDES = (4, 8, 16, 32)
 class TimmPyramid(PretrainedModule):
     """A model of timm whose stages give a feature pyramid.
 
-    Images are filled up with zeros below and on the right to a multiple of 32 pixels, and the
-    maps are cut back. For a model of the MaxViT family it is a multiple of 32 times its window
-    (224 pixels for a window of 7), as windows and grids keep their size at any image size. The
-    zeros are attended to, as MaxViT has no mask.
+    The model pads images with zeros below and on the right to a multiple of 32 pixels, and crops
+    the maps. For the MaxViT family, it pads to a multiple of 32 times the window (224 pixels for a
+    window of 7), because windows and grids have a fixed size. MaxViT has no mask, so it attends to
+    the zeros.
 
     Args:
         model_name: Architecture, one of ``timm.list_models()``.
         out_indices: Stages whose output is returned, ascending. Later stages are not built.
-        init_cfg: Initialization on top of timm's; ``dict(type='Pretrained', …)`` as in
+        init_cfg: Initialization after timm's, such as ``dict(type='Pretrained', …)``; see
             :class:`mmrsir.models.pretrained.PretrainedModule`. The checkpoint may also be a file
-            that timm publishes for the model; it expects images of the mean and deviation in
-            ``network.pretrained_cfg``.
+            that timm publishes for the model. Such weights expect images normalized with the mean
+            and deviation in ``network.pretrained_cfg``.
         **model_args: Arguments of the model, such as ``drop_path_rate``.
 
     Attributes:
@@ -44,8 +44,8 @@ class TimmPyramid(PretrainedModule):
 
     Raises:
         ImportError: timm is not installed.
-        TypeError: ``out_indices`` is no sequence of integers, the model does not know one of
-            ``model_args``, or ``pretrained`` is among them.
+        TypeError: ``out_indices`` is no sequence of integers, ``model_args`` has an argument that
+            the model does not know, or has ``pretrained``.
         ValueError: The model is unknown or gives no such pyramid, or ``out_indices`` is out of
             range.
     """

@@ -1,4 +1,4 @@
-"""What the blocks of a backbone do, and what one patch sees, for pictures and for study."""
+"""Reports of each block of a backbone and of one patch in it, for pictures and for study."""
 
 from dataclasses import dataclass
 
@@ -12,19 +12,18 @@ from .stage import Stage, run_block, window_sequence
 
 @dataclass(frozen=True)
 class BlockTrace:
-    """What one block did, and what its query patch saw.
+    """What one block computed, and which patches its query patch attended to.
 
-    All maps are in raster order, whatever order the block works in.
+    All maps are in raster order.
 
     Attributes:
         mixer: Name of the token mixer, a key of :data:`mmrsir.models.mixers.MIXERS`.
-        query: (row, column) of the patch that is followed, on the grid of the stage.
-        weights_BhHW: Attention weights of the query by head; 0 for patches outside its window,
-            and 1 in sum. See :meth:`mmrsir.models.mixers.base.Mixer.attention_weights`.
-        windows_BHW: Number of the window of each patch, in the order in which windows are filled
-            (IR-Win: from the most important patches on); None where windows are not taken from
-            a sequence.
-        importance_BHW: The map by which IR-Win sorts; None in other blocks.
+        query: (row, column) of the query patch on the grid of the stage.
+        weights_BhHW: Attention weights of the query by head. They are 0 for patches outside its
+            window, and sum to 1. See :meth:`mmrsir.models.mixers.base.Mixer.attention_weights`.
+        windows_BHW: Number of the window of each patch. IR-Win's windows begin with the most
+            important patches. None if the mixer does not cut a sequence into windows.
+        importance_BHW: The importance map that IR-Win sorts by; None in other blocks.
         features_BCHW: Output of the block.
     """
 
@@ -37,9 +36,9 @@ class BlockTrace:
 
 
 def trace_stage(stage: Stage, x_BLC: Tensor, grid: tuple[int, int], query: int) -> list[BlockTrace]:
-    """Run all blocks as Algorithm 1 is written, on tokens in raster order, and report of each.
+    """Run all blocks as Algorithm 1 is written, on tokens in raster order, and report each.
 
-    ``query`` is the index of the token that is followed, in raster order.
+    ``query`` is the index of the query token in raster order.
     """
     if stage.peg is not None:
         x_BLC = stage.peg(x_BLC, grid)

@@ -1,7 +1,7 @@
 """Multi-head self-attention inside windows of a token sequence.
 
-A window is N consecutive tokens of the sequence, in whatever order it stands. A window
-of permuted tokens has no geometry, hence there is no relative position bias.
+A window is N consecutive tokens of a sequence in any order. A window of permuted tokens has no
+geometry, so there is no relative position bias.
 
 Shape suffixes: B batch, M tokens of a sequence of whole windows (:mod:`.order`), C channels,
 N window tokens, h heads, d head dimension, W windows of the whole batch, L tokens.
@@ -55,8 +55,8 @@ class WindowAttention(BaseModule):
 
         Args:
             x_BMC: Normalized tokens in window order, (B, M, C).
-            window_tokens: Tokens of a window, min(N, L); None: min(N, M), which is the same,
-                but not to an export for any size.
+            window_tokens: Tokens of a window, min(N, L). None: min(N, M), which is equal, but an
+                export for any size needs the former.
 
         Returns:
             Attention output in the same order, (B, M, C).
@@ -73,7 +73,7 @@ class WindowAttention(BaseModule):
         return linear(self.proj, attended_WhNd.transpose(1, 2).reshape(x_BMC.shape))
 
     def supports_indexed(self, x_BLC: Tensor) -> bool:
-        """Return whether a kernel reads tokens like these through an index: on CUDA."""
+        """Return whether a kernel, on CUDA, can read such tokens through an index."""
         if kernels is None or x_BLC.device.type != 'cuda' or is_exporting():
             return False
         if is_transformed(x_BLC):
@@ -82,11 +82,11 @@ class WindowAttention(BaseModule):
         return kernels.supports(x_BLC.device, dtype, self.window_tokens, self.head_dim)
 
     def attend_indexed(self, x_BLC: Tensor, order_BM: Tensor) -> Tensor:
-        """Attend inside windows whose tokens stand where ``order_BM`` says, and stay there.
+        """Attend inside windows without moving tokens.
 
         Args:
             x_BLC: Normalized tokens in any order, (B, L, C).
-            order_BM: Where the tokens of the windows stand, (B, M), as :mod:`.order` makes it.
+            order_BM: Places of the windows' tokens, (B, M), as :mod:`.order` returns them.
 
         Returns:
             Attention output in the order of the input, (B, L, C).
@@ -97,14 +97,14 @@ class WindowAttention(BaseModule):
         return linear(self.proj, attended_BLC)
 
     def attention_weights(self, x_BNC: Tensor, place_B: Tensor) -> Tensor:
-        """Return the weights of the token at a place of one window of each sample, (B, h, N)."""
+        """Return the attention weights of one token of one window of each sample, (B, h, N)."""
         q_BNhd, k_BNhd, _ = linear(self.qkv, x_BNC).unflatten(-1, (3, self.num_heads, -1)).unbind(2)
         samples = torch.arange(len(place_B), device=place_B.device)
         return query_weights(q_BNhd[samples, place_B], k_BNhd.transpose(1, 2))
 
 
 def product_dtype(x: Tensor) -> torch.dtype:
-    """Return the type in which linear layers multiply tokens on CUDA: autocast's under it."""
+    """Return the type in which linear layers multiply on CUDA: autocast's, if that is on."""
     if torch.is_autocast_enabled('cuda') and x.dtype != torch.float64:
         return torch.get_autocast_dtype('cuda')
     return x.dtype
@@ -114,11 +114,11 @@ def fused_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None)
     """Attend with torch's fused kernels.
 
     Args:
-        q: Queries, (a, b, N, d); a problem for each of a * b.
+        q: Queries, (a, b, N, d): a * b independent problems.
         k: Keys, (a, b, K, d).
         v: Values, (a, b, K, d).
-        mask: What torch takes as a mask, (1, b or 1, N, K); or one of its own for each of b,
-            (b, N, K), where these are too many for one call. Without one more kernels apply.
+        mask: torch's mask, (1, b or 1, N, K), or one mask for each of b, (b, N, K), if b is too
+            large for one call. Without a mask, more kernels apply.
 
     Returns:
         Attention output, (a, b, N, d).
@@ -133,7 +133,7 @@ def fused_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None)
 
 
 def attend_in_parts(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Attend to as many windows as CUDA's kernels take at once, and to others after these."""
+    """Attend in several calls, each with as many windows as CUDA's kernels allow."""
     dim = 1 if mask is not None and mask.ndim == 3 else 0
     limit = max(1, MAX_PROBLEMS // q.shape[1 - dim])
     parts = [tensor.split(limit, dim) for tensor in (q, k, v)]
@@ -145,18 +145,18 @@ def attend_in_parts(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None)
 
 
 def attend_by_products(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Attend by two products of matrices, see :func:`fused_attention`."""
+    """Attend by two matrix products; see :func:`fused_attention`."""
     return softmax((q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1), mask) @ v
 
 
 def query_weights(q_Bhd: Tensor, k_BhKd: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Return the attention weights of one query, (B, h, K); the fused kernels keep them."""
+    """Return the attention weights of one query, (B, h, K); fused kernels do not return them."""
     scores_BhK = (k_BhKd @ q_Bhd.unsqueeze(-1)).squeeze(-1) * q_Bhd.shape[-1] ** -0.5
     return softmax(scores_BhK, mask)
 
 
 def softmax(scores: Tensor, mask: Tensor | None) -> Tensor:
-    """Turn scores, keys last, into weights; a mask is added, or says what a query sees."""
+    """Turn scores, keys last, into weights. A float mask is added, a bool mask marks the keys."""
     if mask is not None and mask.dtype == torch.bool:
         scores = scores.masked_fill(~mask, -torch.inf)
     elif mask is not None:

@@ -1,4 +1,4 @@
-"""What every token mixer takes and gives.
+"""The interface of a token mixer.
 
 Shape suffixes: B batch, L tokens, M tokens of whole windows (:mod:`..order`), C channels, h heads,
 N window tokens.
@@ -19,7 +19,7 @@ from ..windows import WindowAttention
 
 @dataclass(frozen=True)
 class MixerSettings:
-    """Settings from which a mixer picks what it needs.
+    """Settings for a mixer, which uses those that it needs.
 
     Args:
         embed_dims: C.
@@ -45,13 +45,13 @@ class MixerSettings:
 
 
 class Arrangement(NamedTuple):
-    """How a mixer wants its tokens.
+    """The order of the tokens that a mixer needs.
 
     Args:
-        order_BL: Order in which the tokens are to stand, (B, L); None for raster order.
+        order_BL: The order, (B, L); None for raster order.
         gate_BL: Factor for the mixer's output, in raster order, (B, L); None for 1.
-        importance_BL: Importance map that the order sorts by, in raster order, (B, L), for those
-            who study it; None for orders of another kind.
+        importance_BL: The importance map that the order sorts by, in raster order, (B, L), for
+            pictures; None for other orders.
     """
 
     order_BL: Tensor | None
@@ -60,14 +60,14 @@ class Arrangement(NamedTuple):
 
 
 class Mixer(BaseModule):
-    """Mixes the tokens of one block. A subclass writes :meth:`forward`, and needs no more.
+    """Mixes the tokens of one block. A subclass needs only :meth:`forward`.
 
-    ``arrange`` runs outside the block that may be recomputed in the backward pass, so it
-    is the only place for randomness; ``forward`` is a pure function of its input.
+    The backward pass may run ``forward`` again, but not ``arrange``. Therefore only ``arrange``
+    may use random numbers; ``forward`` must be a pure function of its input.
 
     Attributes:
-        window_tokens: Number of consecutive tokens, in the order that ``arrange`` chose, that
-            mix among themselves; None if all may mix with all.
+        window_tokens: Number of consecutive tokens, in the order of ``arrange``, that mix with
+            each other; None if all tokens may mix.
     """
 
     window_tokens: int | None = None
@@ -75,15 +75,15 @@ class Mixer(BaseModule):
     def arrange(
         self, x_BLC: Tensor, inverse_BL: Tensor | None, grid: tuple[int, int]
     ) -> Arrangement:
-        """Choose the order of the tokens: raster order unless a subclass has another.
+        """Choose the order of the tokens: raster order, unless a subclass overrides this.
 
         Args:
-            x_BLC: Tokens of the residual stream in their present order, (B, L, C).
-            inverse_BL: Inverse of that order, (B, L); None where it is raster order.
+            x_BLC: Tokens of the residual stream in their current order, (B, L, C).
+            inverse_BL: Inverse of that order, (B, L); None if it is raster order.
             grid: (H, W), with H * W == L.
 
         Returns:
-            The order, and what belongs to it.
+            The order, its gate and its importance map.
         """
         return Arrangement(None)
 
@@ -92,8 +92,8 @@ class Mixer(BaseModule):
         """Mix tokens.
 
         Args:
-            x_BMC: Normalized tokens in the order that ``arrange`` chose, filled up to whole
-                windows, (B, M, C), or some of these windows.
+            x_BMC: Normalized tokens in the order of ``arrange``, filled up to whole windows,
+                (B, M, C), or only some of these windows.
             grid: (H, W), with H * W == L.
 
         Returns:
@@ -101,11 +101,11 @@ class Mixer(BaseModule):
         """
 
     def supports_indexed(self, x_BLC: Tensor) -> bool:
-        """Return whether :meth:`mix_indexed` serves tokens like these, (B, L, C)."""
+        """Return whether :meth:`mix_indexed` supports such tokens, (B, L, C)."""
         return True
 
     def mix_indexed(self, x_BLC: Tensor, grid: tuple[int, int], order_BM: Tensor | None) -> Tensor:
-        """Mix tokens that are read through an index and stay in raster order.
+        """Mix tokens through an index; they stay in raster order.
 
         Args:
             x_BLC: Normalized tokens in raster order, (B, L, C).
@@ -121,10 +121,10 @@ class Mixer(BaseModule):
     def attention_weights(
         self, x_BLC: Tensor, grid: tuple[int, int], order_BM: Tensor | None, query: int
     ) -> Tensor:
-        """Return how much of each token goes into what the mixer makes of one.
+        """Return how much each token contributes to the mixer's output for one token.
 
-        Attention overrides this with its weights. Of any other mixer it is the size of the
-        gradient by each token, as a share of all, for one head.
+        Attention mixers return their attention weights. For any other mixer, this is the size of
+        the gradient with respect to each token, as a share of the sum, as if of one head.
 
         Args:
             x_BLC: Normalized tokens in raster order, (B, L, C).
@@ -134,7 +134,7 @@ class Mixer(BaseModule):
             query: Index of the token in raster order.
 
         Returns:
-            Weights of all tokens in raster order, (B, h, L); 0 for those that it does not see.
+            Weights of all tokens in raster order, (B, h, L); 0 for those without influence.
         """
         with torch.inference_mode(False), torch.enable_grad():
             x_BLC = x_BLC.detach().clone().requires_grad_()
@@ -152,7 +152,7 @@ class Mixer(BaseModule):
 
 
 class OrderedWindows(Mixer):
-    """Attention inside windows of the order that a subclass chooses in ``arrange``."""
+    """Attention inside windows of a sequence; a subclass chooses its order in ``arrange``."""
 
     window_tokens: int
 
@@ -166,7 +166,7 @@ class OrderedWindows(Mixer):
         return self.attn(x_BMC, window_length(grid[0] * grid[1], self.window_tokens))
 
     def supports_indexed(self, x_BLC: Tensor) -> bool:
-        """Return whether there is a kernel for it."""
+        """Return whether a kernel supports such tokens."""
         return self.attn.supports_indexed(x_BLC)
 
     def mix_indexed(self, x_BLC: Tensor, grid: tuple[int, int], order_BM: Tensor | None) -> Tensor:
@@ -197,7 +197,7 @@ def _places_of(query: int, order_BL: Tensor) -> Tensor:
 
 
 class PartitionedTokens(Mixer):
-    """Attention inside the groups of the partition that a subclass chooses for a grid."""
+    """Attention inside groups of the grid; a subclass chooses them in ``partition``."""
 
     attn: PartitionAttention
 

@@ -21,8 +21,8 @@ STRIPE_WIDTHS = (1, 2)  # by stage; further stages have the window size
 class CrossShapedWindows(Mixer):
     """Attention in horizontal stripes with half of the heads, in vertical ones with the others.
 
-    Of an odd number of heads the vertical stripes have one more. A stripe as wide as the grid is
-    the whole grid.
+    If the number of heads is odd, the vertical stripes have one more. A stripe as wide as the grid
+    is the whole grid.
 
     Raises:
         ValueError: There is only one head.
@@ -83,8 +83,8 @@ class StripeAttention(BaseModule):
     """Attention inside stripes, plus a 3x3 depthwise convolution of the values in them (LePE).
 
     Args:
-        channels: C, here that of the stripes' heads.
-        num_heads: h, those with these stripes.
+        channels: C, only of the heads with these stripes.
+        num_heads: h, only those with these stripes.
     """
 
     def __init__(self, channels: int, num_heads: int) -> None:

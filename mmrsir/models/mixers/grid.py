@@ -7,8 +7,8 @@ from .base import MixerSettings, PartitionedTokens
 class GridAttention(PartitionedTokens):
     """Attention inside windows in the even blocks of a stage, inside dilated grids in the odd ones.
 
-    A dilated grid has as many tokens as a window, evenly spread over the whole feature map. A bias
-    depends on the relative position in the window or grid.
+    A dilated grid has as many tokens as a window, evenly spread over the whole feature map. A
+    relative position bias is added in both.
     """
 
     def __init__(self, settings: MixerSettings) -> None:

@@ -11,10 +11,10 @@ from .base import Arrangement, MixerSettings, OrderedWindows
 
 
 class RandomSamplingWindows(OrderedWindows):
-    """Attention inside windows of tokens drawn uniformly from the whole feature map.
+    """Attention inside windows of tokens sampled uniformly from the whole feature map.
 
-    In training each sample gets an order of its own from the global generator. In
-    evaluation the order is fixed by (seed, block, L), or drawn as in training with
+    In training, the global generator gives each sample its own order. In evaluation, the order
+    depends only on (seed, block, L), or is sampled as in training with
     ``eval_sampling='random'``.
     """
 
@@ -27,7 +27,7 @@ class RandomSamplingWindows(OrderedWindows):
     def arrange(
         self, x_BLC: Tensor, inverse_BL: Tensor | None, grid: tuple[int, int]
     ) -> Arrangement:
-        """Draw or look up the order; see :meth:`Mixer.arrange`."""
+        """Sample or look up the order; see :meth:`Mixer.arrange`."""
         batch_size, num_tokens = x_BLC.shape[0], grid[0] * grid[1]
         if self.training or self.eval_sampling == 'random':
             return Arrangement(random_order(batch_size, num_tokens, x_BLC.device))

@@ -5,9 +5,9 @@ from .base import MixerSettings, PartitionedTokens
 
 
 class ShiftedWindows(PartitionedTokens):
-    """Attention inside square windows, moved by half a window in every other block.
+    """Attention inside square windows, shifted by half a window in every other block.
 
-    Along a side that one window covers nothing is moved. A bias depends on the relative position.
+    There is no shift along a side that one window covers. A relative position bias is added.
     """
 
     def __init__(self, settings: MixerSettings) -> None:

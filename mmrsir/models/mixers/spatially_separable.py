@@ -53,8 +53,8 @@ class GlobalSubsampledAttention(BaseModule):
     Args:
         embed_dims: C.
         num_heads: h; it divides C.
-        sr_ratio: Side of a square, which a strided convolution and a LayerNorm make one token;
-            1 for the tokens themselves.
+        sr_ratio: Side of a square. A strided convolution and a LayerNorm turn each square into one
+            token. 1 keeps the tokens.
     """
 
     def __init__(self, embed_dims: int, num_heads: int, sr_ratio: int) -> None:
@@ -78,7 +78,7 @@ class GlobalSubsampledAttention(BaseModule):
         return linear(self.proj, attended_B1LC.squeeze(1))
 
     def attention_weights(self, x_BLC: Tensor, grid: tuple[int, int], query: int) -> Tensor:
-        """Return the weights of one token, (B, h, L), those of a square shared by its tokens."""
+        """Return the weights of one token, (B, h, L); the tokens of a square share its weight."""
         q_BLhd, k_BhKd, _ = self._project(x_BLC, grid)
         weights_BhK = query_weights(q_BLhd[:, query], k_BhKd)
         rows, columns = (torch.arange(side, device=x_BLC.device) // self.sr_ratio for side in grid)
