@@ -17,7 +17,6 @@ from torch import Tensor
 
 from ..utils.errors import InvalidValueError
 from ..utils.files import write_whole
-from ..utils.missing import check_file
 from ..version import __version__
 from .config_text import read_settings
 from .reading import read_checkpoint
@@ -55,7 +54,7 @@ def publish(
         ValueError: ``in_file`` is no checkpoint, has no backbone, or half precision does not hold
             its weights.
     """
-    checkpoint, removed = strip_checkpoint(_read(in_file), backbone_only)
+    checkpoint, removed = strip_checkpoint(read_checkpoint(in_file), backbone_only)
     if half:
         checkpoint['state_dict'] = to_half(checkpoint['state_dict'])
     stem = Path(re.sub(r'\.(pth|safetensors)$', '', out_file))
@@ -169,14 +168,3 @@ def to_safetensors(checkpoint: dict[str, Any]) -> bytes:
 
 
 FORMATS = {'.pth': to_pth, '.safetensors': to_safetensors}
-
-
-def _read(path: str) -> dict[str, Any]:
-    """Read a checkpoint, or say that it is none."""
-    check_file('checkpoint', path)
-    try:
-        return read_checkpoint(path)
-    except (OSError, ValueError):
-        raise
-    except Exception as error:  # reading a file of another kind can raise anything
-        raise InvalidValueError(f'{path} is not a checkpoint: {error}') from error

@@ -385,7 +385,7 @@ def test_an_interrupted_data_set_is_made_anew(tmp_path, monkeypatch):
     with monkeypatch.context() as patched, pytest.raises(ZeroDivisionError):
         patched.setattr(shapes, '_coco', lambda _: 1 / 0)
         make_shapes(tmp_path, **SMALLEST)
-    assert not (tmp_path / 'shapes.json').exists()
+    assert json.loads((tmp_path / 'shapes.json').read_text())['files'] == 0
     manifest = make_shapes(tmp_path, **SMALLEST)
     assert len(_digests(tmp_path)) == manifest['files'] + 1
 
@@ -447,6 +447,11 @@ def test_a_bad_argument_is_named_with_what_is_allowed(tmp_path, name, value, all
     with pytest.raises(ValueError, match=rf'{name}={value} must be from {allowed}$'):
         make_shapes(tmp_path / 'data', **{**SMALLEST, name: value})
     assert not (tmp_path / 'data').exists()
+
+
+def test_an_unknown_setting_is_named_with_the_nearest(tmp_path):
+    with pytest.raises(ValueError, match="'num_trian' is unknown.*did you mean 'num_train'"):
+        make_shapes(tmp_path, num_trian=4)
 
 
 def test_a_fractional_number_is_refused(tmp_path):

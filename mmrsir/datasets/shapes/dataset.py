@@ -4,7 +4,7 @@
         coco/annotations/instances_{train,val}.json   coco/{train,val}/*.jpg
         ade/images/{training,validation}/*.jpg        ade/annotations/{training,validation}/*.png
         imagenet/{train,val}/<class>/*.jpg            imagenet/meta/{train,val}.txt
-        shapes.json                                   the settings; written last: "complete"
+        shapes.json                                   the settings; "files" is 0 until all are there
 
 The pictures of `coco` and `ade` are the same. Every picture depends on the seed, its size, its
 split and its number alone, so the bytes do not change with the number of workers, and a larger
@@ -24,7 +24,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ...utils.arguments import check_int
+from ...utils.arguments import check_choice, check_int
 from ...utils.files import write_whole
 from ...utils.progress import show_progress
 from .annotation import CATEGORY_IDS, annotate
@@ -34,22 +34,20 @@ from .scene import compose_scene, compose_single
 __all__ = ['CATEGORY_IDS', 'CLASSES', 'make_shapes']
 
 MANIFEST = 'shapes.json'
-UNFINISHED = 'shapes.unfinished.json'
 GENERATOR = 'mmrsir shapes'
 # Raise it when the same settings give other files: older data sets are then made anew.
 VERSION = 1
 
 _ADE_SPLITS = {'train': 'training', 'val': 'validation'}
-_COUNT = (1, 999_999)
-# All that decides the bytes of a data set: arguments of `make_shapes`.
-_RANGES = {
-    'num_train': _COUNT,
-    'num_val': _COUNT,
-    'image_size': (128, 1024),
-    'num_cls_train': _COUNT,
-    'num_cls_val': _COUNT,
-    'cls_image_size': (32, 512),
-    'seed': (0, 2**32 - 1),
+# All that decides the bytes of a data set: the default, the range, and what it is.
+SETTINGS = {
+    'num_train': (320, (1, 999_999), 'training pictures'),
+    'num_val': (64, (1, 999_999), 'validation pictures'),
+    'image_size': (256, (128, 1024), 'their side in pixels'),
+    'num_cls_train': (200, (1, 999_999), 'classification: training pictures per class'),
+    'num_cls_val': (40, (1, 999_999), 'classification: validation pictures per class'),
+    'cls_image_size': (96, (32, 512), 'classification: side in pixels'),
+    'seed': (0, (0, 2**32 - 1), 'seed of every random choice'),
 }
 _OUR_FILES = re.compile(
     r'coco/(train|val)/shapes_\1_\d{6}\.jpg'
@@ -143,7 +141,7 @@ def _our_files(root: Path) -> list[Path]:
 
 
 def _read_marker(path: Path) -> _Record | None:
-    """What a manifest or an unfinished one says, or None where there is none of ours."""
+    """What a manifest says, or None where there is none of ours."""
     try:
         content = json.loads(path.read_text(encoding='utf-8'))
     except (OSError, ValueError):
@@ -168,22 +166,12 @@ def _generate(root: Path, settings: _Settings, workers: int) -> None:
 
 
 def make_shapes(
-    out_dir: str | os.PathLike[str],
-    num_train: int = 320,
-    num_val: int = 64,
-    image_size: int = 256,
-    num_cls_train: int = 200,
-    num_cls_val: int = 40,
-    cls_image_size: int = 96,
-    seed: int = 0,
-    workers: int = 1,
-    overwrite: bool = False,
+    out_dir: str | os.PathLike[str], workers: int = 1, overwrite: bool = False, **settings: int
 ) -> dict[str, Any]:
     """Make the data set, unless `out_dir` already holds it.
 
-    `num_train` and `num_val` pictures of `image_size` pixels are for detection and segmentation,
-    `num_cls_train` and `num_cls_val` pictures a class, of `cls_image_size` pixels, for
-    classification. The result does not depend on the number of `workers`, which are threads.
+    `settings` are those of `SETTINGS`. The result does not depend on the number of `workers`, which
+    are threads.
 
     A data set of ours with other settings, or one that was interrupted, is replaced; with
     `overwrite` also one that is there. Files that are not ours are never deleted.
@@ -193,19 +181,21 @@ def make_shapes(
 
     Raises:
         TypeError: an argument is no integer.
-        ValueError: an argument is out of its range.
+        ValueError: an argument is unknown or out of its range.
         FileExistsError: `out_dir` holds files but no data set of ours, without `overwrite`.
         NotADirectoryError: `out_dir` is a file.
     """
-    given = locals()
-    settings = {name: given[name] for name in _RANGES}
-    for name, (low, high) in _RANGES.items():
+    for name in settings:
+        check_choice('setting', name, SETTINGS)
+    settings = {name: settings.get(name, default) for name, (default, *_) in SETTINGS.items()}
+    for name, (_, (low, high), _) in SETTINGS.items():
         check_int(name, settings[name], low, high)
     check_int('workers', workers, 1, 1024)
     root = Path(out_dir)
     if root.exists() and not root.is_dir():
         raise NotADirectoryError(f'{root} is a file; the data set needs a folder')
-    singles = len(CLASSES) * (num_cls_train + num_cls_val)
+    pictures = f'{settings["num_train"]} + {settings["num_val"]}'
+    singles = f'{settings["num_cls_train"]} + {settings["num_cls_val"]}'
     manifest = {
         'generator': GENERATOR,
         'version': VERSION,
@@ -213,35 +203,32 @@ def make_shapes(
         'classes': list(CLASSES),
         'category_ids': list(CATEGORY_IDS),
         # An image, its twin in ade and its label map; two COCO files and two lists in meta.
-        'files': 3 * (num_train + num_val) + singles + 4,
+        'files': 3 * (settings['num_train'] + settings['num_val'])
+        + len(CLASSES) * (settings['num_cls_train'] + settings['num_cls_val'])
+        + 4,
     }
-    text = json.dumps(manifest, indent=2) + '\n'
 
-    complete, unfinished = _read_marker(root / MANIFEST), _read_marker(root / UNFINISHED)
-    ours = complete is not None or unfinished is not None
-    finished = complete == manifest and unfinished is None
-    if finished and not overwrite and len(_our_files(root)) == manifest['files']:
+    found = _read_marker(root / MANIFEST)
+    if found == manifest and not overwrite and len(_our_files(root)) == manifest['files']:
         print(f'{root} already holds this data set; nothing to do')
         return manifest
-    if not ours and not overwrite and root.is_dir() and any(root.iterdir()):
+    if found is None and not overwrite and root.is_dir() and any(root.iterdir()):
         raise FileExistsError(
             f'{root} holds files that are not a data set of shapes; name another folder, '
             'or allow to write among them with --overwrite (overwrite=True)'
         )
 
     print(
-        f'making {num_train} + {num_val} pictures and '
-        f'{len(CLASSES)} x ({num_cls_train} + {num_cls_val}) for classification in {root}'
+        f'making {pictures} pictures and {len(CLASSES)} x ({singles}) for classification in {root}'
     )
-    root.mkdir(parents=True, exist_ok=True)
-    write_whole({root / UNFINISHED: text})
-    if complete is not None:
-        (root / MANIFEST).unlink()
-    if ours:
-        for path in _our_files(root):
-            path.unlink()
+    _write_manifest(root, {**manifest, 'files': 0})
+    for path in _our_files(root) if found is not None else ():
+        path.unlink()
     _generate(root, settings, workers)
-    write_whole({root / MANIFEST: text})
-    (root / UNFINISHED).unlink()
+    _write_manifest(root, manifest)
     print(f'done: {manifest["files"]} files in {root}')
     return manifest
+
+
+def _write_manifest(root: Path, manifest: _Record) -> None:
+    write_whole({root / MANIFEST: json.dumps(manifest, indent=2) + '\n'})
