@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 from torchvision.ops import box_iou
 
@@ -126,21 +127,19 @@ def compare_detections(expected: Detections, found: Detections) -> Difference:
     if overlap.size:  # boxes without an area overlap nothing
         overlap[np.abs(expected.boxes[:, None] - found.boxes).max(2) <= BOXES] = 1
     overlap[expected.labels[:, None] != found.labels] = 0
-    boxes = scores = 0.0
-    partners = in_one = in_either = 0
-    while overlap.size and overlap.max() > SAME:
-        one, other = np.unravel_index(overlap.argmax(), overlap.shape)
-        overlap[one], overlap[:, other] = 0, 0
-        partners += 1
-        boxes = max(boxes, float(np.abs(expected.boxes[one] - found.boxes[other]).max()))
-        scores = max(scores, float(abs(expected.scores[one] - found.scores[other])))
-        if expected.masks is not None and found.masks is not None:
-            masks = expected.masks[one], found.masks[other]
-            in_either += int(np.logical_or(*masks).sum())
-            in_one += int(np.logical_xor(*masks).sum())
-    number = len(expected.boxes)
+    one, other = linear_sum_assignment(overlap, maximize=True)
+    are_partners = overlap[one, other] > SAME
+    one, other = one[are_partners], other[are_partners]
+    pixels = 0.0
+    if expected.masks is not None and found.masks is not None:
+        masks = expected.masks[one], found.masks[other]
+        pixels = np.logical_xor(*masks).sum() / max(1, np.logical_or(*masks).sum())
     return Difference(
-        number, number + len(found.boxes) - 2 * partners, boxes, scores, in_one / max(1, in_either)
+        number=len(expected.boxes),
+        alone=len(expected.boxes) + len(found.boxes) - 2 * len(one),
+        boxes=float(np.abs(expected.boxes[one] - found.boxes[other]).max(initial=0)),
+        scores=float(np.abs(expected.scores[one] - found.scores[other]).max(initial=0)),
+        pixels=float(pixels),
     )
 
 

@@ -115,10 +115,9 @@ def describe(predictor: Predictor, part: str) -> dict[str, str]:
 
 
 def onnx_translations() -> dict[Callable, Callable]:
-    """Return the translations of operators that torch's exporter lacks.
+    """Return the translation of an operator that torch's exporter lacks.
 
-    Two cases need them: pooling to a fixed size, as in UPerNet, of images of any size, and a
-    program of ``torch.export`` that is handed to ``torch.onnx.export``. Our backbones need none.
+    It is pooling to a fixed size, as in UPerNet, of images of any size. Our backbones need none.
     Needs ``onnxscript``:
     ``torch.onnx.export(…, dynamo=True, custom_translation_table=onnx_translations())``.
     """
@@ -127,17 +126,10 @@ def onnx_translations() -> dict[Callable, Callable]:
 
     op: Any = opset18  # its types stand for graphs of one type of numbers
 
-    def translate_sort(x: Any, stable: bool, dim: int = -1, descending: bool = False) -> Any:
-        length = op.Gather(op.Shape(x), op.Constant(value_ints=[dim]))
-        # Of equal values TopK puts the one of the lower index first, as a stable sort does.
-        return op.TopK(x, length, axis=dim, largest=int(descending), sorted=1)
-
-    def translate_pooling(x: Any, output_size: Sequence[int]) -> Any:
+    def pool(x: Any, output_size: Sequence[int]) -> Any:
         # A cell is the mean of the rows and columns from floor(i n / m) to ceil((i + 1) n / m):
         # a product with a matrix of shares on each side.
-        rows, columns = (
-            shares(x, dim, size) for dim, size in zip((2, 3), output_size, strict=True)
-        )
+        rows, columns = map(partial(shares, x), (2, 3), output_size)
         return op.MatMul(op.MatMul(rows, x), op.Transpose(columns, perm=[1, 0]))
 
     def shares(x: Any, dim: int, size: int) -> Any:
@@ -150,8 +142,5 @@ def onnx_translations() -> dict[Callable, Callable]:
         inside = op.And(op.GreaterOrEqual(places, begins), op.Less(places, ends))
         return op.Cast(inside, to=1) / op.Cast(ends - begins, to=1)
 
-    return {
-        torch.ops.aten._adaptive_avg_pool2d.default: translate_pooling,
-        torch.ops.aten.adaptive_avg_pool2d.default: translate_pooling,
-        torch.ops.aten.sort.stable: translate_sort,
-    }
+    aten = torch.ops.aten
+    return {aten._adaptive_avg_pool2d.default: pool, aten.adaptive_avg_pool2d.default: pool}

@@ -165,18 +165,11 @@ class Proposals(Part):
         return seen[0]
 
 
-PARTS: dict[str, type[Part] | type[Detector]] = {
-    'backbone': Backbone,
-    'classifier': Classifier,
-    'segmentor': Segmentor,
-    'detector': Detector,
-    'proposals': Proposals,
-}
-# The first of each is the whole model.
-OF_LIBRARY = {
-    'mmpretrain': ('classifier', 'backbone'),
-    'mmseg': ('segmentor', 'backbone'),
-    'mmdet': ('detector', 'backbone', 'proposals'),
+# The first of each library is the whole model.
+PARTS: dict[str, dict[str, type[Part] | type[Detector]]] = {
+    'mmpretrain': dict(classifier=Classifier, backbone=Backbone),
+    'mmseg': dict(segmentor=Segmentor, backbone=Backbone),
+    'mmdet': dict(detector=Detector, backbone=Backbone, proposals=Proposals),
 }
 
 
@@ -186,10 +179,10 @@ def take_part(model: nn.Module, scope: str, part: str | None = None) -> Part | D
     Raises:
         ValueError: The library's models have no such part, or this one's cannot be exported.
     """
-    parts = OF_LIBRARY[scope]
-    part = part or parts[0]
+    parts = PARTS[scope]
+    part = part or next(iter(parts))
     check_choice('part', part, parts)
-    return PARTS[part](model).eval()
+    return parts[part](model).eval()
 
 
 # What heads make of their outputs.

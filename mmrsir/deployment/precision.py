@@ -42,7 +42,12 @@ def _to_half(model: Any) -> Any:
     def casts_to(node: Any, kind: int) -> bool:
         return node.op_type == 'Cast' and node.attribute[0].i == kind
 
-    outside = [node.name for node in model.graph.node if not _is_in_module(node)]
+    def is_in_module(node: Any) -> bool:
+        noted = next((one.value for one in node.metadata_props if one.key == SCOPES), '[]')
+        scopes = ast.literal_eval(noted)
+        return len(scopes) > 1 and scopes[1].split('.')[0] == 'model'
+
+    outside = [node.name for node in model.graph.node if not is_in_module(node)]
     half = convert_float_to_float16(model, keep_io_types=True, node_block_list=outside)
     # It rounds what one of these hands to another to half precision and back.
     rounded = {
@@ -57,24 +62,17 @@ def _to_half(model: Any) -> Any:
     return half
 
 
-def _is_in_module(node: Any) -> bool:
-    noted = next((one.value for one in node.metadata_props if one.key == SCOPES), '[]')
-    scopes = ast.literal_eval(noted)
-    return len(scopes) > 1 and scopes[1].split('.')[0] == 'model'
-
-
 def _to_integers(path: str | Path, out_file: str | Path, feeds: Iterable[Feed]) -> None:
     from onnxruntime import quantization
+
+    left = iter(feeds)
 
     class Reader(quantization.CalibrationDataReader):
         """Hands out one feed after the other."""
 
-        def __init__(self) -> None:
-            self.left = iter(feeds)
-
         def get_next(self) -> Feed | None:
             """Return the next feed; None after the last."""
-            return next(self.left, None)
+            return next(left, None)
 
     logging.disable(logging.WARNING)  # the advice to preprocess fails for graphs of any size
     try:

@@ -3,7 +3,6 @@
 import csv
 from types import SimpleNamespace
 
-import mmpretrain.evaluation  # noqa: F401  registers its metric
 import mmseg.evaluation  # noqa: F401  registers its metric
 import pytest
 import torch
@@ -14,7 +13,6 @@ from mmengine.structures import InstanceData, PixelData
 from mmpretrain.structures import DataSample
 from mmseg.structures import SegDataSample
 
-from mmrsir.analysis.errors import confusion
 from mmrsir.analysis.errors.confusion_chart import MAX_CLASSES, plot_confusion
 from mmrsir.analysis.errors.hook import ResultsHook
 from mmrsir.analysis.errors.tasks import TASKS, report_each_class
@@ -69,13 +67,13 @@ def cells(matrix):
     ],
 )
 def test_objects_are_matched(truth, found, expected):
-    assert cells(confusion.count_objects(detection(truth, found), 2)) == expected
+    assert cells(TASKS['mmdet'].count(detection(truth, found), 2)) == expected
 
 
 def test_boxes_in_a_crowd_do_not_count():
     crowd = [((0, 0, 100, 40), 0)]
     sample = detection([], [(BOX, 0, 0.9), (APART, 0, 0.9)], crowd)
-    assert cells(confusion.count_objects(sample, 2)) == {(2, 0): 1}
+    assert cells(TASKS['mmdet'].count(sample, 2)) == {(2, 0): 1}
 
 
 def segmentation(truth, found):
@@ -87,7 +85,7 @@ def segmentation(truth, found):
 
 def test_pixels_without_a_class_do_not_count():
     sample = segmentation([[0, 0, 1, 255]], [[0, 1, 1, 1]])
-    assert confusion.count_pixels(sample, 3).tolist() == [[1, 1, 0], [0, 1, 0], [0, 0, 0]]
+    assert TASKS['mmseg'].count(sample, 3).tolist() == [[1, 1, 0], [0, 1, 0], [0, 0, 0]]
 
 
 def classification(truth, scores):

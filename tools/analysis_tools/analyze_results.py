@@ -16,10 +16,9 @@ from rich.console import Console
 from rich.table import Table
 
 from mmrsir import replacements
-from mmrsir.analysis.errors.confusion import NO_OBJECT, SCORE_THR
 from mmrsir.analysis.errors.confusion_chart import plot_confusion
 from mmrsir.analysis.errors.hook import Rated, ResultsHook
-from mmrsir.analysis.errors.tasks import TASKS, Row, report_each_class
+from mmrsir.analysis.errors.tasks import NO_OBJECT, SCORE_THR, TASKS, Row, report_each_class
 from mmrsir.checkpoints import safe_loading
 from mmrsir.datasets.loading.reading import Reading
 from mmrsir.engine import launch, scopes

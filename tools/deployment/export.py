@@ -21,7 +21,7 @@ from mmrsir.deployment import comparison, export, precision, whole_detector
 from mmrsir.deployment.accuracy import Measured, measure
 from mmrsir.deployment.detector import Detector
 from mmrsir.deployment.onnx_graphs import preprocessing_of
-from mmrsir.deployment.parts import OF_LIBRARY, PARTS, Part, take_part
+from mmrsir.deployment.parts import PARTS, Part, take_part
 from mmrsir.deployment.pictures import config_pictures, prepare
 from mmrsir.engine.config_files import run_name
 from mmrsir.engine.launch import read_config
@@ -39,7 +39,11 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument('config', help='config file, or the name of one of ours')
     parser.add_argument('checkpoint', nargs='?', help='weights (default: random ones)')
     parser.add_argument('--format', choices=FORMATS, default='onnx', help='(default: %(default)s)')
-    parser.add_argument('--part', choices=PARTS, help='what is exported (default: the whole model)')
+    parser.add_argument(
+        '--part',
+        choices=sorted(set().union(*PARTS.values())),
+        help='what is exported (default: the whole model)',
+    )
     parser.add_argument(
         '--out', help='file (default: work_dirs/exports/<run>_<checkpoint>_<part>.<format>)'
     )
@@ -85,7 +89,7 @@ def main() -> None:
     args = read_arguments()
     predictor = load(args.config, args.checkpoint, args.part)
     scope = predictor.cfg.default_scope
-    args.part = args.part or OF_LIBRARY[scope][0]
+    args.part = args.part or next(iter(PARTS[scope]))
     part = take_part(predictor.model, scope, args.part)
     if args.part == 'detector':
         preprocessing_of(predictor.cfg, predictor.model)
