@@ -13,13 +13,13 @@ from mmengine.registry import MODELS, init_default_scope
 from onnxscript import GraphBuilder
 
 from mmrsir.apis import Predictor
-from mmrsir.deployment import onnx_graphs, precision, whole_detector
+from mmrsir.deployment import precision, whole_detector
 from mmrsir.deployment.comparison import Detections, compare_detections, compare_objects
 from mmrsir.deployment.detector import Detector
 from mmrsir.deployment.export import describe
-from mmrsir.deployment.onnx_graphs import Preprocessing, preprocessing_of
 from mmrsir.deployment.parts import take_part
 from mmrsir.deployment.pictures import prepare
+from mmrsir.deployment.whole_detector import Preprocessing, preprocessing_of
 from mmrsir.engine.config_files import read_file
 
 from ..helpers.commands import ROOT
@@ -178,7 +178,7 @@ def test_a_picture_becomes_the_image_that_mmdet_makes_of_it(name, size):
     expected = mmcv.impad_to_multiple(normalized, preprocessing.divisor, preprocessing.pad_value)
 
     images, sides, scale, given = run(
-        lambda op, image: onnx_graphs.preprocess(op, image, preprocessing), image=picture[None]
+        lambda op, image: whole_detector.preprocess(op, image, preprocessing), image=picture[None]
     )
     assert np.array_equal(images[0].transpose(1, 2, 0), expected)
     assert sides.tolist() == list(resized.shape[:2])
@@ -195,7 +195,7 @@ def test_masks_are_pasted_as_by_mmdet(number):
     boxes = np.concatenate([begin, begin + sides + 1], 1)  # some end outside the picture
     grids = generator.random((number, 28, 28), np.float32)
     (masks,) = run(
-        lambda op, *values: [onnx_graphs.paste_masks(op, *values, side=28, threshold=0.5)],
+        lambda op, *values: [whole_detector.paste_masks(op, *values, side=28, threshold=0.5)],
         boxes=boxes,
         grids=grids,
         given=np.array([50, 60]),

@@ -20,7 +20,6 @@ from mmrsir.checkpoints.reading import check_complete, load_pretrained
 from mmrsir.deployment import comparison, export, precision, whole_detector
 from mmrsir.deployment.accuracy import Measured, measure
 from mmrsir.deployment.detector import Detector
-from mmrsir.deployment.onnx_graphs import preprocessing_of
 from mmrsir.deployment.parts import PARTS, Part, take_part
 from mmrsir.deployment.pictures import config_pictures, prepare
 from mmrsir.engine.config_files import run_name
@@ -92,7 +91,7 @@ def main() -> None:
     args.part = args.part or next(iter(PARTS[scope]))
     part = take_part(predictor.model, scope, args.part)
     if args.part == 'detector':
-        preprocessing_of(predictor.cfg, predictor.model)
+        whole_detector.preprocessing_of(predictor.cfg, predictor.model)
     if args.precision != 'fp32':
         check_precision(args)
     if args.part in ('detector', 'proposals') and args.format == 'torch':
@@ -175,7 +174,7 @@ def export_detector(
 ) -> bool:
     """Export a whole detector; return whether it finds what the model does."""
     metadata = export.describe(predictor, args.part)
-    preprocessing = preprocessing_of(predictor.cfg, predictor.model)
+    preprocessing = whole_detector.preprocessing_of(predictor.cfg, predictor.model)
     with tempfile.TemporaryDirectory() as folder:
         core = Path(folder, 'core.onnx')
         whole_detector.export_core(part, core)

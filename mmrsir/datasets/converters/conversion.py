@@ -20,6 +20,7 @@ from ...utils.errors import InvalidValueError
 from ...utils.files import write_whole
 from ...utils.listing import first_ten
 from ..loading.decoding import decode_all
+from ..loading.image_files import walk
 from ..splits import Split, read_manifest, split_images, write_manifest
 from .sources import check_same, kept_folder
 
@@ -110,17 +111,14 @@ def _find_images(image_set: ImageSet, folder: Path) -> tuple[Images, list[str]]:
     """Return the images of a data set in any depth below a folder, and what is left out."""
     images: dict[str, dict[str, Path]] = {}
     left_out, twice = [], []
-    for parent, folders, names in os.walk(folder, followlinks=True, onerror=_raise):
-        folders.sort()
-        parent_below = PurePosixPath(Path(parent).relative_to(folder).as_posix())
-        for name in names:
-            path, below, label = Path(parent, name), parent_below / name, None
-            if below.suffix.lower() in IMAGE_SUFFIXES and not name.startswith('.'):
-                label = image_set.class_of(below)
-            if label is None:
-                left_out.append(str(below))
-            elif images.setdefault(label, {}).setdefault(name, path) != path:
-                twice.append(str(below))
+    for name in walk(folder, onerror=_raise):
+        path, below, label = folder / name, PurePosixPath(name), None
+        if below.suffix.lower() in IMAGE_SUFFIXES:
+            label = image_set.class_of(below)
+        if label is None:
+            left_out.append(name)
+        elif images.setdefault(label, {}).setdefault(below.name, path) != path:
+            twice.append(name)
     if not images:
         raise InvalidValueError(f'{folder} holds no image of {image_set.name}. {image_set.needed}')
     if twice:

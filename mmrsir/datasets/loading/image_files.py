@@ -3,7 +3,7 @@
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -45,14 +45,15 @@ def is_image(path: str | Path) -> bool:
     return suffix not in _VIDEOS and cv2.haveImageReader(str(path))
 
 
-def walk(folder: str | Path) -> Iterator[str]:
+def walk(folder: str | Path, onerror: Callable[[OSError], object] | None = None) -> Iterator[str]:
     """Yield the files below a folder, as sorted paths below it; hidden ones are left out.
 
     A folder to which links lead is read once, under its own name where that is below the folder.
+    ``onerror`` is that of ``os.walk``.
     """
     root = Path(folder).resolve()
     seen = {root}
-    for parent, folders, names in os.walk(folder, followlinks=True):
+    for parent, folders, names in os.walk(folder, followlinks=True, onerror=onerror):
         place = os.path.relpath(parent, folder)
         for name in sorted(names):
             if not name.startswith('.'):
