@@ -49,21 +49,6 @@ def viewer(predictor):
     return page.Viewer(predictor)
 
 
-@pytest.mark.parametrize('suffix', ['png', 'tiff', 'tga', 'ppm', 'gif'])
-def test_every_format_of_the_tools_is_read(pixels, tmp_path, suffix):
-    Image.fromarray(pixels).save(tmp_path / f'a.{suffix}')
-    read = page.read_upload(tmp_path / f'a.{suffix}', Reading())
-    assert read.scale == 1
-    assert suffix == 'gif' or np.array_equal(read.pixels, pixels)
-
-
-def test_pictures_are_read_upright(pixels, tmp_path):
-    exif = Image.Exif()
-    exif[0x0112] = 6  # the camera was held sideways
-    Image.fromarray(pixels).save(tmp_path / 'a.jpg', exif=exif)
-    assert page.read_upload(tmp_path / 'a.jpg', Reading()).pixels.shape == (120, 90, 3)
-
-
 @pytest.mark.parametrize(
     ('data', 'message'),
     [

@@ -16,7 +16,6 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import partial
 from itertools import groupby
 from pathlib import Path
 
@@ -55,7 +54,7 @@ class Split:
     def sha256(self) -> str:
         """SHA-256 over ``<class>/<name>`` of all images, sorted, a line each."""
         lines = sorted(f'{label}/{name}\n' for label in self.images for name in self.images[label])
-        return hashlib.sha256(''.join(lines).encode()).hexdigest()
+        return _sha256(''.join(lines))
 
 
 def split_images(
@@ -65,14 +64,14 @@ def split_images(
         raise InvalidValueError(f'val_share={val_share} must be between 0 and 1')
     val = {}
     for label, names in images.items():
-        ranked = sorted(names, key=partial(_rank, seed, label))
+        ranked = sorted(names, key=lambda name: _sha256(f'{seed}/{label}/{name}'))
         count = int(len(ranked) * val_share + Fraction(1, 2))
         val[label] = tuple(sorted(ranked[:count]))
     return Split(dataset, seed, val_share, {k: tuple(sorted(v)) for k, v in images.items()}, val)
 
 
-def _rank(seed: int, label: str, name: str) -> bytes:
-    return hashlib.sha256(f'{seed}/{label}/{name}'.encode()).digest()
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def write_manifest(path: Path, split: Split) -> None:

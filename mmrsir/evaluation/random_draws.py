@@ -56,7 +56,9 @@ class RandomDraws(BaseTTAModel):
             elif 'seg_logits' in samples[0]:
                 self._merge_segmentations(samples)
             else:
-                _merge_scores(samples)
+                mean, variance = _moments(sample.pred_score for sample in samples)
+                samples[0].set_pred_score(mean).set_pred_label(mean.argmax(0))
+                samples[0].set_field(variance, 'score_variance')
         return [samples[0] for samples in data_samples_list]
 
     def _merge_segmentations(self, samples: list[Any]) -> None:
@@ -120,12 +122,6 @@ def _moments(draws: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
         mean = mean + change / number
         squares = squares + change * (values - mean)
     return mean.float(), (squares / number).float()
-
-
-def _merge_scores(samples: list[Any]) -> None:
-    mean, variance = _moments(sample.pred_score for sample in samples)
-    samples[0].set_pred_score(mean).set_pred_label(mean.argmax(0))
-    samples[0].set_field(variance, 'score_variance')
 
 
 def _kept_instances(draws: list[InstanceData]) -> InstanceData:

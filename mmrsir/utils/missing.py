@@ -24,25 +24,21 @@ class MissingPathError(UserError, FileNotFoundError):
     """A file or folder that the user names does not exist."""
 
 
-def _strip_parts(path: str) -> str:
-    return '/'.join(_BLANKS.sub('', part) for part in path.split('/'))
-
-
-def _drop_repeated(path: str) -> str:
-    return '/'.join(part for part, _ in groupby(path.split('/')))
-
-
 # In what two writings of a path may differ, and what makes them alike; in this order.
 _DIFFERENCES: dict[str, Callable[[str], str]] = {
     'folders are separated by /, not by a backslash': lambda path: path.replace('\\', '/'),
     '%20 and its like belong to web addresses': unquote,
     'it has an invisible mark, as a byte order mark is': lambda path: path.translate(_INVISIBLE),
-    'a name begins or ends with a blank': _strip_parts,
+    'a name begins or ends with a blank': (
+        lambda path: '/'.join(_BLANKS.sub('', part) for part in path.split('/'))
+    ),
     'accents are encoded in another way, NFC or NFD (macOS)': (
         lambda path: unicodedata.normalize('NFC', path)
     ),
     'capital and small letters differ': str.casefold,
-    'a folder is named twice: data_root or data_prefix has it already': _drop_repeated,
+    'a folder is named twice: data_root or data_prefix has it already': (
+        lambda path: '/'.join(part for part, _ in groupby(path.split('/')))
+    ),
 }
 
 
@@ -58,7 +54,9 @@ def nearest(path: str | Path, folder: str | Path | None = None) -> str:
     for candidate in _readings(wanted):
         found = _resolve(candidate)
         if found is not None:
-            return f'; did you mean {found}?{_reasons(wanted, found)}'
+            reasons = [one for one in _DIFFERENCES if alike(wanted, one) != alike(found, one)]
+            because = f' ({"; ".join(reasons)})' if reasons else ''
+            return f'; did you mean {found}?{because}'
     parts = [part for part in alike(wanted).split('/') if part]
     for start in range(1, len(parts)) if folder is not None else ():
         found = _resolve(os.path.join(str(folder), *parts[start:]))
@@ -110,12 +108,6 @@ def alike(path: str, but: str = '') -> str:
         if difference != but:
             path = drop(path)
     return re.sub('/+', '/', path).rstrip('/')
-
-
-def _reasons(wanted: str, found: str) -> str:
-    """Name the differences between a path and the one that is there."""
-    reasons = [one for one in _DIFFERENCES if alike(wanted, one) != alike(found, one)]
-    return f' ({"; ".join(reasons)})' if reasons else ''
 
 
 def _listing(folder: str) -> tuple[list[str], dict[str, list[str]]]:

@@ -44,15 +44,14 @@ def draw_training_images(cfg: Config, number: int, out_dir: Path, seed: int = 0)
     number = min(number, len(dataset))
     for index in (one * len(dataset) // number for one in range(number)):
         packed = dataset[index]
-        source = Path(packed['data_samples'].get('img_path', '')).stem
-        out_file = out_dir / f'{index:06}_{source}.jpg'
-        draw_sample(
-            visualizer,
-            _to_rgb(packed['inputs'], cfg),
-            _with_plain_boxes(packed['data_samples']),
-            out_file=out_file,
-            draw_pred=False,
-        )
+        sample = packed['data_samples']
+        if 'gt_instances' in sample and hasattr(sample.gt_instances.get('bboxes'), 'tensor'):
+            sample.gt_instances.bboxes = (
+                sample.gt_instances.bboxes.tensor
+            )  # as the preprocessor does
+        out_file = out_dir / f'{index:06}_{Path(sample.get("img_path", "")).stem}.jpg'
+        image = _to_rgb(packed['inputs'], cfg)
+        draw_sample(visualizer, image, sample, out_file=out_file, draw_pred=False)
         yield out_file
 
 
@@ -62,10 +61,3 @@ def _to_rgb(inputs_3HW: Any, cfg: Config) -> np.ndarray:
     if not settings.get('rgb_to_bgr'):  # images are read as BGR, unless a model turns them to that
         image = image[..., ::-1]
     return np.ascontiguousarray(image)
-
-
-def _with_plain_boxes(sample: Any) -> Any:
-    """Return a data sample whose boxes are tensors, as mmdet's preprocessor makes them."""
-    if 'gt_instances' in sample and hasattr(sample.gt_instances.get('bboxes'), 'tensor'):
-        sample.gt_instances.bboxes = sample.gt_instances.bboxes.tensor
-    return sample

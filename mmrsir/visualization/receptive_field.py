@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -72,7 +71,9 @@ def draw_fields(fields: Mapping[str, Sequence[Field]], out_file: str | Path) -> 
             axes.set(xticks=[], yticks=[])
             axes.spines[:].set_visible(False)
         for axes, field in zip(row, of_model, strict=False):
-            _draw_field(axes, field)
+            with np.errstate(divide='ignore'):
+                axes.imshow(np.log10(field.gradient), cmap='inferno', vmin=FLOOR, vmax=0)
+            axes.set_title(f'{field.title}\n{field.area:.0%}', fontsize=8)
         row[0].set_ylabel(name)
     upper.supxlabel(
         'Bright: pixels on which the middle depends most; black: below a ten-thousandth of that; '
@@ -89,9 +90,3 @@ def draw_fields(fields: Mapping[str, Sequence[Field]], out_file: str | Path) -> 
     axes.grid(alpha=0.3)
     axes.legend()
     figure.savefig(out_file, dpi=100)
-
-
-def _draw_field(axes: Axes, field: Field) -> None:
-    with np.errstate(divide='ignore'):
-        axes.imshow(np.log10(field.gradient), cmap='inferno', vmin=FLOOR, vmax=0)
-    axes.set_title(f'{field.title}\n{field.area:.0%}', fontsize=8)
