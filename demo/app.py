@@ -45,17 +45,7 @@ after an hour, or when you stop the server.
 
 
 def build_page(viewer: Viewer, model: str, score_thr: float | None) -> gr.Blocks:
-    """Build the page.
-
-    Args:
-        viewer: What it shows.
-        model: Name of the model.
-        score_thr: Objects with a lower score are left out at first; None for a model that finds no
-            objects.
-
-    Returns:
-        The page.
-    """
+    """Build the page; ``score_thr`` is None for a model that finds no objects."""
     with gr.Blocks(
         title=f'RSIR: {model}',
         analytics_enabled=False,
@@ -164,15 +154,7 @@ def _image(text: str, name: str, **settings: Any) -> gr.Image:
 
 
 def build_app(page: gr.Blocks) -> FastAPI:
-    """Build the server of the page.
-
-    Args:
-        page: The page.
-
-    Returns:
-        The server, which answers only to names of this machine, and whose pages load nothing from
-        elsewhere.
-    """
+    """Build the server, which answers only to names of this machine, for pages that stay on it."""
     app = FastAPI()
 
     @app.middleware('http')
@@ -200,7 +182,6 @@ def build_app(page: gr.Blocks) -> FastAPI:
 
 
 def main() -> None:
-    """Parse the command line, load the model and serve the page."""
     replacements.enable()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('config', help='config file, or the name of one of ours')

@@ -28,7 +28,6 @@ from mmrsir.visualization.uncertainty import draw_uncertainty
 
 
 def argument_parser() -> argparse.ArgumentParser:
-    """Return the parser of the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
         'input', type=Path, help='picture, folder of pictures with those below, or video'
@@ -53,7 +52,6 @@ def argument_parser() -> argparse.ArgumentParser:
 
 
 def main() -> None:
-    """Parse the command line and predict."""
     replacements.enable()
     parser = argument_parser()
     args = parser.parse_args()
@@ -76,16 +74,8 @@ def main() -> None:
 def list_pictures(path: Path, out_dir: Path) -> tuple[list[Path] | None, list[str]]:
     """Return the pictures that a path stands for, and a line for each kind of files left out.
 
-    Args:
-        path: Picture, folder with folders below, or video; a GIF of several frames is one.
-        out_dir: Folder for the results, which are no input.
-
-    Returns:
-        The pictures, and the lines; None in place of the pictures where it is a video.
-
-    Raises:
-        MissingPathError: It does not exist; names the nearest file beside it.
-        ValueError: The folder has no picture.
+    They are None in place of the pictures where the path is a video; so is a GIF of several frames.
+    What is in ``out_dir`` is no input.
     """
     if path.is_dir():
         found = [path / name for name in walk(path)]
@@ -108,17 +98,10 @@ def list_pictures(path: Path, out_dir: Path) -> tuple[list[Path] | None, list[st
 
 
 def name_outputs(source: Path, pictures: list[Path] | None, out_dir: Path) -> dict[Path, Path]:
-    """Return what is written of each picture, or of the video.
+    """Return what is written of each picture, or of the video; results replace no input.
 
     Pictures that differ in nothing but their suffix keep it: ``a.jpg.png`` and ``a.webp.png``.
-
-    Args:
-        source: The input.
-        pictures: Its pictures; None for a video.
-        out_dir: Folder for the results; those of a folder's folders go into folders.
-
-    Raises:
-        ValueError: A result would replace an input.
+    Results of a folder's folders go into folders.
     """
     if pictures is None:
         outputs = {source: out_dir / f'{source.stem}.mp4'}
@@ -212,7 +195,7 @@ def predict_video(path: Path, predictor: Predictor, out_file: Path) -> None:
 
 
 def _frames(video: cv2.VideoCapture) -> Iterator[np.ndarray]:
-    """Yield the frames of a video, RGB."""
+    # RGB, not OpenCV's BGR
     while True:
         is_read, frame = video.read()
         if not is_read:

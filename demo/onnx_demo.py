@@ -22,7 +22,6 @@ PILLOW = {name.name.lower(): name for name in Image.Resampling}
 
 
 def argument_parser() -> argparse.ArgumentParser:
-    """Return the parser of the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('model', help='ONNX file of a whole detector, segmentor or classifier')
     parser.add_argument('picture', help='file of a picture')
@@ -34,7 +33,6 @@ def argument_parser() -> argparse.ArgumentParser:
 
 
 def main() -> None:
-    """Parse the command line, predict, print and draw."""
     parser = argument_parser()
     args = parser.parse_args()
     for path in (args.model, args.picture):

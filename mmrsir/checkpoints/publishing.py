@@ -39,20 +39,11 @@ class Publication(NamedTuple):
 def publish(
     in_file: str, out_file: str, backbone_only: bool = False, half: bool = False
 ) -> Publication:
-    """Publish a checkpoint.
+    """Publish a checkpoint of mmdet, mmseg or mmpretrain, whole or its backbone's weights alone.
 
-    Args:
-        in_file: Checkpoint of mmdet, mmseg or mmpretrain.
-        out_file: Folder and name of the published files, without hash; a suffix ``.pth`` or
-            ``.safetensors`` does not count. The folder is made.
-        backbone_only: Keep the backbone's weights alone, for the ``init_cfg`` of other models.
-        half: Round the weights to half precision; models that load them stay in theirs.
-
-    Raises:
-        FileExistsError: Another file has the name of a published one.
-        FileNotFoundError: The checkpoint does not exist; names the nearest file beside it.
-        ValueError: ``in_file`` is no checkpoint, has no backbone, or half precision does not hold
-            its weights.
+    ``out_file`` is the folder, which is made, and the name of the published files, without hash; a
+    suffix ``.pth`` or ``.safetensors`` does not count. ``half`` rounds the weights to half
+    precision; models that load them stay in theirs.
     """
     checkpoint, removed = strip_checkpoint(read_checkpoint(in_file), backbone_only)
     if half:

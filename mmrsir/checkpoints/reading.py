@@ -97,14 +97,7 @@ def check_match(
 def check_complete(match: Match, module: nn.Module, source: str, otherwise: str = '') -> None:
     """Refuse a checkpoint that would leave a part random that predicts, as auxiliary heads do not.
 
-    Args:
-        match: From :func:`match_weights`.
-        module: The model.
-        source: Where the weights come from, for the message.
-        otherwise: The end of the message.
-
-    Raises:
-        CheckpointMismatchError: Names the parameters.
+    ``source`` says where the weights come from; ``otherwise`` is the end of the message.
     """
     parameters = {
         name for name, _ in module.named_parameters() if not name.startswith('auxiliary_head')

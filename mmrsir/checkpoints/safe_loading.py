@@ -64,14 +64,7 @@ def allow_unsafe() -> None:
 
 
 def load_file(path: str, map_location: Any = None) -> Any:
-    """Read a checkpoint file.
-
-    Args:
-        path: The file, of ``torch.save`` or ``.safetensors``.
-        map_location: Device of the tensors, as for ``torch.load``; None: the CPU.
-
-    Returns:
-        Its content, without config texts that would be run.
+    """Read a file of ``torch.save`` or ``.safetensors``, without config texts that would run.
 
     Raises:
         CorruptCheckpointError: It is damaged or no checkpoint.

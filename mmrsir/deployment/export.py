@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from torch.export import Dim
 
 from ..apis import Predictor
-from ..engine.scopes import innermost_dataset
 from .parts import Part
 
 Outputs = Callable[[Tensor], Any]
@@ -108,7 +107,7 @@ def describe(predictor: Predictor, part: str) -> dict[str, str]:
                 described[name] = getattr(settings, name).flatten().tolist()
         described['steps'] = [
             dict(step)
-            for step in innermost_dataset(predictor.cfg).get('pipeline', [])
+            for step in predictor.cfg.test_dataloader.dataset.pipeline
             if not step['type'].rpartition('.')[2].startswith(LEFT_OUT)
         ]
     return {key: json.dumps(value) for key, value in described.items()}

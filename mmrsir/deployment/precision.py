@@ -15,16 +15,12 @@ Feed = dict[str, np.ndarray]
 
 
 def convert(path: str | Path, out_file: str | Path, precision: str, feeds: Iterable[Feed]) -> None:
-    """Write an ONNX file in another precision; inputs and outputs keep their types.
+    """Write an ONNX file of torch's in another precision; inputs and outputs keep their types.
 
-    Args:
-        path: ONNX file that torch wrote.
-        out_file: File to write.
-        precision: ``'fp16'``: all modules of the model in half precision. What stands between
-            them, such as coordinates of boxes, stays in single precision, where half precision
-            would have steps of a pixel. ``'int8'``: weights and inputs of convolutions and linear
-            layers as integers of 8 bits, all else in single precision.
-        feeds: Inputs of typical images; ``'int8'`` takes the ranges of values from them.
+    ``'fp16'``: all modules of the model in half precision. What stands between them, such as
+    coordinates of boxes, stays in single precision, where half precision would have steps of a
+    pixel. ``'int8'``: weights and inputs of convolutions and linear layers as integers of 8 bits,
+    all else in single precision; it takes the ranges of values from ``feeds``, of typical images.
     """
     import onnx
 

@@ -44,16 +44,13 @@ class Preprocessing(NamedTuple):
 
 
 def preprocessing_of(cfg: Any, model: nn.Module) -> Preprocessing:
-    """Return what the test pipeline of mmdet's config and its detector's preprocessor do.
+    """Return what the test pipeline of a predictor's config and its detector's preprocessor do.
 
     Raises:
         ValueError: The pipeline has a transform that is not known here.
     """
-    dataset = cfg.test_dataloader.dataset
-    while 'pipeline' not in dataset:
-        dataset = dataset.dataset
     scale, keep_ratio = None, True
-    for step in dataset.pipeline:
+    for step in cfg.test_dataloader.dataset.pipeline:
         kind = step['type'].rpartition('.')[2]
         if kind == 'Resize' and isinstance(step.get('scale'), (tuple, list)):
             scale, keep_ratio = tuple(step['scale']), step.get('keep_ratio', False)
@@ -79,15 +76,10 @@ def preprocessing_of(cfg: Any, model: nn.Module) -> Preprocessing:
 
 
 def preprocess(op: Any, image: Any, preprocessing: Preprocessing) -> tuple[Any, Any, Any, Any]:
-    """Add the way from a picture to an image to a graph.
+    """Add the way from a picture, uint8, RGB, (1, H, W, 3), to an image to a graph.
 
-    Args:
-        op: Operators of the graph, from ``onnxscript.GraphBuilder``.
-        image: The picture, uint8, RGB, (1, H, W, 3).
-        preprocessing: What is done.
-
-    Returns:
-        The arguments of :meth:`.detector.Detector.forward`, and the picture's height and width.
+    ``op`` has the operators of the graph, from ``onnxscript.GraphBuilder``. Returns the arguments
+    of :meth:`.detector.Detector.forward`, and the picture's height and width.
     """
     given = op.Slice(op.Shape(image), [1], [3])
     exact = op.Cast(given, to=DOUBLE)
@@ -152,18 +144,11 @@ def _neighbours(op: Any, old_sides: Any, new_sides: Any, axis: int) -> list[tupl
 
 
 def paste_masks(op: Any, boxes: Any, grids: Any, given: Any, side: int, threshold: float) -> Any:
-    """Add the way from grids to masks to a graph.
+    """Add the way from grids in boxes, (N, 4), to masks, (N, H, W), bool, to a graph.
 
-    Args:
-        op: Operators of the graph, from ``onnxscript.GraphBuilder``.
-        boxes: (N, 4).
-        grids: Share of the object at each point of a grid in its box, (N, side, side).
-        given: Height and width of the picture.
-        side: Points of a grid's side.
-        threshold: A pixel belongs to the object from this share on.
-
-    Returns:
-        The masks, (N, H, W), bool.
+    ``grids`` has the share of the object at each point of a grid in its box, (N, side, side);
+    ``given`` is the height and width of the picture. A pixel belongs to the object from a share of
+    ``threshold`` on.
     """
     import onnx_ir as ir
 
