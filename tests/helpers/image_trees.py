@@ -7,12 +7,14 @@ from functools import cache
 from importlib import import_module
 
 import numpy as np
+import pytest
 from mmengine.registry import init_default_scope
 from mmpretrain.datasets import CustomDataset
 from mmpretrain.registry import DATASETS
 from PIL import Image
 
 from mmrsir.engine.config_files import read_file
+from mmrsir.utils.errors import UserError
 
 from .commands import ROOT
 
@@ -46,6 +48,15 @@ def link_images(folder, names):
 def files(folder):
     """The files below a folder, as paths below it."""
     return {str(path.relative_to(folder)) for path in folder.rglob('*') if path.is_file()}
+
+
+def fails(run, *said):
+    """Return the message of the error that a user can mend, which says this."""
+    with pytest.raises((UserError, OSError)) as error:
+        run()
+    for text in said:
+        assert text in str(error.value)
+    return str(error.value)
 
 
 def tool(name):

@@ -10,11 +10,11 @@ import pytest
 
 from mmrsir.datasets.converters import conversion, sources
 from mmrsir.datasets.splits import read_manifest
-from mmrsir.utils.errors import UserError
 
 from ..helpers.commands import ROOT
 from ..helpers.image_trees import (
     counts,
+    fails,
     files,
     image,
     images,
@@ -65,14 +65,6 @@ def run(tmp_path, tree):
 def converted(run):
     """The folder of the lists, made once: the manifest of the small tree is there from then on."""
     return run()
-
-
-def fails(run, *said):
-    with pytest.raises((UserError, OSError)) as error:
-        run()
-    for text in said:
-        assert text in str(error.value)
-    return str(error.value)
 
 
 def parts(out, name='caltech256'):
