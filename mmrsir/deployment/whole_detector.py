@@ -229,7 +229,8 @@ def wrap_core(
     if part.has_masks:
         boxes, grids = graph.outputs[0], graph.outputs[-1]
         threshold = float(part.model.roi_head.test_cfg.mask_thr_binary)
-        masks = paste_masks(op, boxes, grids, given, grids.shape[-1], threshold)
+        side: Any = grids.shape and grids.shape[-1]
+        masks = paste_masks(op, boxes, grids, given, side, threshold)
         grids.name, masks.name = 'grids', 'masks'
         graph.outputs[-1] = masks
     graph.sort()

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 AREAS = {'': 'all', 's': 'small', 'm': 'medium', 'l': 'large'}
-PRECISIONS = ('mAP', 'mAP_50', 'mAP_75', 'mAP_s', 'mAP_m', 'mAP_l')
+PRECISIONS: tuple[str, ...] = ('mAP', 'mAP_50', 'mAP_75', 'mAP_s', 'mAP_m', 'mAP_l')
 
 
 def recalls(proposal_nums: Sequence[int]) -> tuple[str, ...]:
