@@ -20,6 +20,11 @@ MOST_RECORDS = 150_000
 MOST_MAPS = 64
 MOST_PIXELS = 200_000_000
 SHOWN_CLASSES = 30
+_COLUMNS = {
+    'images': ('images',),
+    'boxes': ('images', 'boxes', 'masks', 'crowd', 'ignored'),
+    'pixels': ('images', 'pixels'),
+}
 
 
 @dataclass
@@ -38,9 +43,8 @@ class ClassCounts:
     reduces_zero: bool = False  # reduce_zero_label
 
     @classmethod
-    def empty(cls, names: Sequence[str], learned: str, *columns: str) -> 'ClassCounts':
-        columns = ('images', *columns)
-        return cls(list(names), learned, {column: [0] * len(names) for column in columns})
+    def empty(cls, names: Sequence[str], learned: str) -> 'ClassCounts':
+        return cls(list(names), learned, {one: [0] * len(names) for one in _COLUMNS[learned]})
 
     @property
     def occurring(self) -> list[int]:
@@ -173,9 +177,10 @@ def count_loaded(dataset: Any, names: Sequence[str]) -> ClassCounts | None:
         first = part.get_data_info(0)
         transforms = getattr(getattr(part, 'pipeline', None), 'transforms', ())
         load = next((one for one in transforms if hasattr(one, '_load_seg_map')), None)
-        counts = counts or _counts_for(first, load, names)
-        if counts is None:
+        learned = _learned(first, load)
+        if learned is None:
             return None
+        counts = counts or ClassCounts.empty(names, learned)
         counts.total, counts.reduces_zero = total, bool(first.get('reduce_zero_label'))
         most = MOST_MAPS if counts.learned == 'pixels' else MOST_RECORDS
         for index in range(0, len(part), math.ceil(total / most)):
@@ -185,14 +190,12 @@ def count_loaded(dataset: Any, names: Sequence[str]) -> ClassCounts | None:
     return counts if counts and counts.num_images else None
 
 
-def _counts_for(first: dict[str, Any], load: Any, names: Sequence[str]) -> ClassCounts | None:
+def _learned(first: dict[str, Any], load: Any) -> str | None:
     if 'instances' in first:
-        return ClassCounts.empty(names, 'boxes', 'boxes', 'masks', 'crowd', 'ignored')
+        return 'boxes'
     if 'gt_label' in first:
-        return ClassCounts.empty(names, 'images')
-    if first.get('seg_map_path') is not None and load is not None:
-        return ClassCounts.empty(names, 'pixels', 'pixels')
-    return None
+        return 'images'
+    return 'pixels' if first.get('seg_map_path') is not None and load is not None else None
 
 
 def _add(counts: ClassCounts, info: dict[str, Any], load: Any) -> None:
@@ -209,8 +212,15 @@ def _add(counts: ClassCounts, info: dict[str, Any], load: Any) -> None:
         counts.add_pixels(dict(zip(values.tolist(), numbers.tolist(), strict=True)))
 
 
-def to_table(counts: dict[str, ClassCounts]) -> list[str]:
-    """Lay out counts of data sets that have the same classes, side by side."""
+def to_tables(counts: dict[str, ClassCounts]) -> list[str]:
+    """Lay out counts by the names of their data sets, those of the same classes side by side."""
+    groups: dict[tuple[str, ...], dict[str, ClassCounts]] = {}
+    for name, one in counts.items():
+        groups.setdefault(tuple(one.names), {})[name] = one
+    return [line for group in groups.values() for line in _to_table(group)]
+
+
+def _to_table(counts: dict[str, ClassCounts]) -> list[str]:
     first = next(iter(counts.values()))
     names, order, head = first.names, list(range(len(first.names))), []
     if len(names) > SHOWN_CLASSES:

@@ -114,6 +114,11 @@ def leaves(dataset: Any) -> Iterator[Any]:
         yield dataset
 
 
+def spread(length: int, most: int) -> range:
+    """Return at most so many indices of a data set, evenly spread over it."""
+    return range(0, length, max(1, -(-length // most)))
+
+
 def declared_names(dataset: Any, place: str) -> Naming | None:
     """Return the names that a config gives the classes of a data set that is no wrapper."""
     classes = dataset.metainfo.get('classes')

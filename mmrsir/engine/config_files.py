@@ -15,6 +15,7 @@ from mmengine.config.utils import ConfigParsingError
 
 from ..inheritance import root
 from ..utils.encoding import encoding_problem
+from ..utils.errors import UserError
 from ..utils.missing import MissingPathError, nearest
 from ..utils.suggestions import did_you_mean
 from .config_check import ConfigError
@@ -95,6 +96,10 @@ def read_file(path: Path) -> Config:
             if problem:
                 raise ConfigError(f'config {one} cannot be read: {problem}') from error
         raise
+    except (AssertionError, FileNotFoundError) as error:
+        if not isinstance(error, UserError) and (said := _missing_base(path)):
+            raise MissingPathError(said) from error
+        raise
     except ImportError as error:
         raise ConfigError(
             f'config {path} imports what cannot be imported: {_root_of(error)}. PYTHONPATH must '
@@ -135,6 +140,25 @@ def _with_bases(path: Path) -> Iterator[Path]:
         for name in Config._get_base_files(str(path)):
             base, _ = Config._get_cfg_path(name, str(path))
             yield from _with_bases(Path(base))
+
+
+def _missing_base(path: Path) -> str:
+    """Say which base of a config, or of its bases, is not there; '' if all are."""
+    for name in Config._get_base_files(str(path)):
+        said = f'config {path} has _base_ = {name!r}, but'
+        try:
+            base = Path(Config._get_cfg_path(name, str(path))[0])
+        except AssertionError:  # of mmengine
+            package = name.partition('::')[0]
+            hint = did_you_mean(package, config_utils.MODULE2PACKAGE)
+            return f'{said} no configs come with {package!r}{hint}'
+        except FileNotFoundError as error:
+            base = Path(str(error).split('"')[1])
+        if not base.is_file():
+            return f'{said} {base} does not exist{nearest(base)}'
+        if below := _missing_base(base):
+            return below
+    return ''
 
 
 def _line_of(error: Exception) -> str:

@@ -18,11 +18,11 @@ from mmengine.device import get_device
 from mmengine.registry import RUNNERS
 from mmengine.runner import FlexibleRunner, Runner
 
-from ..datasets.loading.reading import walk_settings
 from ..utils.errors import InvalidValueError
 from ..utils.missing import check_file
+from ..utils.settings import type_name, walk_settings
 from . import noise, scopes
-from .config_check import check_model, check_settings
+from .config_check import check_backends, check_model, check_settings
 from .config_files import find_config, read_file, run_name
 from .hooks.class_guard import ClassGuardHook
 from .hooks.resumed_settings import ResumedSettingsHook
@@ -110,6 +110,7 @@ def read_config(path: str, cfg_options: dict[str, Any] | None) -> Config:
                 'its number, from 0, as in param_scheduler.0.end=9'
             ) from error
     scopes.check_scope(cfg)
+    check_backends(cfg)
     return cfg
 
 
@@ -139,9 +140,8 @@ def build_runner(
 
 
 def _check_amp(settings: Any) -> None:
-    kind = settings.get('type') if isinstance(settings, dict) else None
-    name = str(getattr(kind, '__name__', kind)).rpartition('.')[2]
-    if name == 'AmpOptimWrapper' and get_device() in ('cpu', 'mps'):
+    is_amp = isinstance(settings, dict) and type_name(settings) == 'AmpOptimWrapper'
+    if is_amp and get_device() in ('cpu', 'mps'):
         raise InvalidValueError(
             'optim_wrapper.type=AmpOptimWrapper needs a GPU, and there is none: use '
             'CPUAmpOptimWrapper without dtype and loss_scale, or OptimWrapper and the flag --amp, '

@@ -13,6 +13,7 @@ from mmengine.runner import Runner
 
 from ..utils.arguments import check_choice, check_int
 from ..utils.errors import InvalidValueError
+from ..utils.settings import below_wrappers
 from . import noise
 
 SCOPES = ('mmdet', 'mmseg', 'mmpretrain')
@@ -100,7 +101,8 @@ def enable_tta(cfg: Config) -> None:
     if 'tta_pipeline' not in cfg:
         cfg.tta_pipeline = _flip_pipeline(cfg)
     cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
-    innermost_dataset(cfg).pipeline = cfg.tta_pipeline
+    for dataset in below_wrappers(cfg.test_dataloader.dataset):
+        dataset.pipeline = cfg.tta_pipeline
 
 
 def enable_random_draws(cfg: Config, num_draws: int) -> None:
@@ -130,11 +132,8 @@ def save_predictions(cfg: Config, runner: Runner, out: str) -> None:
 
 
 def innermost_dataset(cfg: Config) -> ConfigDict:
-    """Return the test data set of a config below its wrappers."""
-    dataset = cfg.test_dataloader.dataset
-    while 'dataset' in dataset:
-        dataset = dataset.dataset
-    return dataset
+    """Return the test data set of a config below its wrappers, of several the first."""
+    return next(below_wrappers(cfg.test_dataloader.dataset))
 
 
 def class_names(dataset: Any) -> Sequence[str] | None:

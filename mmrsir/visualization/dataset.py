@@ -9,7 +9,7 @@ from mmengine.config import Config, ConfigDict
 from mmengine.registry import DATASETS, VISUALIZERS, init_default_scope
 from mmengine.runner import set_random_seed
 
-from ..datasets.missing_masks import check_masks
+from ..datasets.check.loaded import check_objects
 from ..utils.arguments import check_int
 from .samples import draw_sample
 
@@ -37,7 +37,7 @@ def draw_training_images(cfg: Config, number: int, out_dir: Path, seed: int = 0)
     set_random_seed(seed)
     settings = cfg.train_dataloader.dataset
     dataset = DATASETS.build(settings)
-    check_masks(settings, dataset, 'train_dataloader')
+    check_objects(settings, dataset, 'train_dataloader')
     visualizer = VISUALIZERS.build({**visualizer_settings(cfg), 'vis_backends': None})
     visualizer.dataset_meta = dataset.metainfo
     out_dir.mkdir(parents=True, exist_ok=True)

@@ -2,19 +2,13 @@
 
 import os
 from copy import deepcopy
-from functools import cache
 
 from mmrsir.datasets.check.configs import check_config
-from mmrsir.engine.config_files import read_file
 
-from .commands import ROOT
+from .configs import SHAPES, read
 from .small_sets import coco_record, config, write_coco
 
-CONFIGS = {
-    'coco': 'configs/mask_rcnn/rsir_n_shapes.py',
-    'ade': 'configs/upernet/rsir_n_shapes.py',
-    'imagenet': 'configs/cls/rsir_n_shapes.py',
-}
+CONFIGS = dict(zip(('coco', 'ade', 'imagenet'), SHAPES.values(), strict=True))
 
 
 class InProcess:
@@ -24,14 +18,9 @@ class InProcess:
         return map(function, paths)
 
 
-@cache
-def load(name):
-    return read_file(ROOT / name)
-
-
 def check(layout, root, splits=('train',), **settings):
     """Reports on a data root, for settings of the data set that differ from the config's."""
-    cfg = deepcopy(load(CONFIGS[layout]))
+    cfg = deepcopy(read(CONFIGS[layout]))
     for split in splits:
         cfg[f'{split}_dataloader'].dataset.update(data_root=f'{root}/', **settings)
     return list(check_config(cfg, splits, InProcess()))

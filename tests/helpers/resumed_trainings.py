@@ -9,13 +9,9 @@ from mmengine.dist import get_rank
 from mmrsir.engine import launch
 
 from .commands import ROOT
+from .configs import SHAPES as CONFIGS
 from .shrink import shrink
 
-CONFIGS = {
-    'mmdet': 'configs/mask_rcnn/rsir_n_shapes.py',
-    'mmseg': 'configs/upernet/rsir_n_shapes.py',
-    'mmpretrain': 'configs/cls/rsir_n_shapes.py',
-}
 ITERATIONS = 4  # two epochs of two
 
 

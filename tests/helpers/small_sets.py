@@ -2,23 +2,15 @@
 
 import json
 from copy import deepcopy
-from functools import cache
 from pathlib import Path
 
 import numpy as np
-from mmengine.config import Config
 from PIL import Image
 
-from mmrsir.engine.config_files import read_file
-
-from .commands import ROOT
+from .configs import SHAPES, read
 
 SIZE = (40, 32)  # filters leave out images with a side under 32
-CONFIGS = {
-    'coco': 'configs/mask_rcnn/rsir_n_shapes.py',
-    'maps': 'configs/upernet/rsir_n_shapes.py',
-    'folders': 'configs/cls/rsir_n_shapes.py',
-}
+CONFIGS = dict(zip(('coco', 'maps', 'folders'), SHAPES.values(), strict=True))
 
 
 def picture(path, seed):
@@ -87,17 +79,12 @@ def write_maps(root, **splits):
     return root
 
 
-@cache
-def _load(layout) -> Config:
-    return read_file(ROOT / CONFIGS[layout])
-
-
 def config(layout, root: Path, classes=None, **settings):
     """The shapes config of a layout on a tiny data set.
 
     Classifiers without ``classes`` have no number of classes: such a model cannot be built.
     """
-    cfg = deepcopy(_load(layout))
+    cfg = deepcopy(read(CONFIGS[layout]))
     for split, folder in (('train', 'train'), ('val', 'val'), ('test', 'val')):
         dataset = cfg[f'{split}_dataloader'].dataset
         dataset.update(data_root=str(root), **settings)

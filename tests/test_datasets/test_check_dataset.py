@@ -21,8 +21,9 @@ from mmrsir.datasets.loading.mmpretrain import ImageListError
 from mmrsir.utils.errors import plain_errors
 from tools.misc import check_dataset
 
-from ..helpers.checked_sets import CONFIGS, InProcess, check, faults, load
+from ..helpers.checked_sets import CONFIGS, InProcess, check, faults
 from ..helpers.commands import ROOT
+from ..helpers.configs import read
 
 
 @pytest.fixture
@@ -154,16 +155,16 @@ def test_fault_of_a_list_is_found(imagenet, old, new, kind, path):
 )
 def test_lists_of_other_programs_are_read(imagenet, old, new):
     path = imagenet / LIST
-    dataset = load(CONFIGS['imagenet']).train_dataloader.dataset
+    dataset = read(CONFIGS['imagenet']).train_dataloader.dataset
     init_default_scope('mmpretrain')
 
-    def read():
+    def samples():
         settings = dict(dataset, data_root=f'{imagenet}/', ann_file=LIST, pipeline=[])
         return [*map(DATASETS.build(settings).get_data_info, range(16))]
 
-    before = read()
+    before = samples()
     path.write_bytes(path.read_bytes().replace(old, new))
-    assert read() == before
+    assert samples() == before
     assert faults('imagenet', imagenet, ann_file=LIST) == set()
 
 
@@ -233,7 +234,7 @@ def test_folder_too_many_is_found(imagenet):
 
 
 def test_data_sets_below_wrappers_are_checked_each_once(imagenet):
-    cfg = deepcopy(load(CONFIGS['imagenet']))
+    cfg = deepcopy(read(CONFIGS['imagenet']))
     (imagenet / DISC).write_bytes(b'')
     for split in ('train', 'val', 'test'):
         cfg[f'{split}_dataloader'].dataset.data_root = f'{imagenet}/'
@@ -265,7 +266,7 @@ def test_data_sets_of_other_kinds_are_refused(shapes, layout, kind, said):
 
 
 def test_split_that_the_config_lacks_is_refused(imagenet):
-    cfg = deepcopy(load(CONFIGS['imagenet']))
+    cfg = deepcopy(read(CONFIGS['imagenet']))
     cfg.test_dataloader = None
     with pytest.raises(ValueError, match="split='test' is unknown; allowed: 'train', 'val'"):
         list(check_config(cfg, ['test'], InProcess()))

@@ -11,13 +11,12 @@ from mmseg.datasets import transforms
 from PIL import Image
 
 import mmrsir.replacements  # noqa: F401  # as the configs do
-from mmrsir.datasets.loading.image_files import is_image, walk
+from mmrsir.datasets.loading.image_files import files_of, is_image, passed_over, walk
 from mmrsir.datasets.loading.mmseg import LabelMapError, LoadAnnotations
-from mmrsir.datasets.loading.passed_over import files_of, passed_over
 from mmrsir.engine.scopes import set_dataloader_defaults
 
-from ..helpers.checked_sets import check, load
-from ..helpers.small_sets import CONFIGS
+from ..helpers.checked_sets import check
+from ..helpers.configs import SHAPES, read
 
 NAMES = {'a.jpg': 'JPEG', 'b.JPG': 'JPEG', 'c.jpeg': 'JPEG', 'd.webp': 'WEBP', 'e.jfif': 'JPEG'}
 NAMES |= {'f.tif': 'TIFF', 'below/g.avif': 'AVIF', 'h.gif': 'GIF'}
@@ -211,9 +210,9 @@ def test_blank_lines_of_a_list_name_no_image(maps):
     assert names(segmentation(maps, ann_file='list.txt')) == ['images/a.jpg', 'images/b.JPG']
 
 
-@pytest.mark.parametrize('config', CONFIGS.values())
+@pytest.mark.parametrize('config', SHAPES.values())
 def test_without_workers_their_settings_are_dropped(config):
-    cfg = deepcopy(load(config))
+    cfg = deepcopy(read(config))
     for split in ('train', 'val', 'test'):
         cfg[f'{split}_dataloader'].update(num_workers=0, persistent_workers=True, timeout=9)
     cfg.train_dataloader.prefetch_factor = 4

@@ -6,7 +6,6 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from functools import partial
 
 import cv2
@@ -25,14 +24,10 @@ from torch.utils.data import DataLoader
 import mmrsir.replacements  # noqa: F401  # as the configs do
 from mmrsir.datasets import CorruptImageError, LoadImageFromFile
 from mmrsir.engine.loops.batches import PlacedIndex, SampleError, load_samples
+from mmrsir.utils.settings import transforms_of
 
-from ..helpers.configs import CONFIGS, read
+from ..helpers.configs import CONFIGS, SHAPES, read
 
-NANO = {
-    'mmdet': 'configs/mask_rcnn/rsir_n_shapes.py',
-    'mmseg': 'configs/upernet/rsir_n_shapes.py',
-    'mmpretrain': 'configs/cls/rsir_n_shapes.py',
-}
 SUFFIXES = ('.jpg', '.png', '.bmp', '.tiff', '.webp')
 
 
@@ -180,24 +175,13 @@ def test_importing_the_replacements_suffices():
     assert done.stdout == 'mmrsir.datasets.loading.images\n'
 
 
-def loaders(settings: object) -> Iterator[dict]:
-    """Everything in a config that loads images."""
-    if isinstance(settings, dict):
-        if str(settings.get('type')).endswith('LoadImageFromFile'):
-            yield settings
-        settings = list(settings.values())
-    if isinstance(settings, (list, tuple)):
-        for one in settings:
-            yield from loaders(one)
-
-
 @pytest.mark.parametrize('path', CONFIGS)
 def test_every_config_refuses_broken_images(path):
     cfg = read(path)
     init_default_scope(cfg.default_scope)
     assert {'mmrsir', 'mmrsir.replacements'} <= set(cfg.custom_imports.imports)
     for part in ('train_dataloader', 'val_dataloader', 'test_dataloader', 'tta_pipeline'):
-        found = list(loaders(cfg.get(part)))
+        found = list(transforms_of(cfg.get(part), 'LoadImageFromFile'))
         assert found or part not in cfg
         for settings in found:
             assert type(TRANSFORMS.build(settings)) is LoadImageFromFile
@@ -214,7 +198,7 @@ def test_every_config_refuses_broken_images(path):
 def test_inferencers_find_the_transform(scope, inferencer, write):
     """They look for its name, and put their own in its place."""
     init_default_scope(scope)
-    cfg = Config(copy.deepcopy(read(NANO[scope]).to_dict()))
+    cfg = Config(copy.deepcopy(read(SHAPES[scope]).to_dict()))
     pipeline = inferencer._init_pipeline(inferencer.__new__(inferencer), cfg)
     kinds = [type(transform).__name__ for transform in pipeline.transforms]
     assert 'LoadImageFromFile' not in kinds
@@ -225,7 +209,7 @@ def test_inferencers_find_the_transform(scope, inferencer, write):
 
 def test_cut_label_map_is_refused_by_name(shapes, tmp_path):
     init_default_scope('mmseg')
-    settings = read(NANO['mmseg']).train_dataloader.dataset
+    settings = read(SHAPES['mmseg']).train_dataloader.dataset
     folder = tmp_path / 'annotations'
     folder.mkdir()
     for path in (shapes / 'ade/annotations/training').iterdir():

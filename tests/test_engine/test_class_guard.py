@@ -12,12 +12,12 @@ from mmengine.structures import BaseDataElement, PixelData
 from torch import nn
 
 from mmrsir.datasets import class_counts
+from mmrsir.datasets.check.loaded import DatasetError
 from mmrsir.datasets.class_counts import count_loaded
 from mmrsir.datasets.class_names import found_names
 from mmrsir.engine import launch, scopes
 from mmrsir.engine.config_check import ConfigError
 from mmrsir.engine.hooks.class_guard import ClassGuardHook
-from mmrsir.engine.loops.checked import EmptyDatasetError
 
 from ..helpers.checked_sets import CATEGORIES, CLASSES, OBJECTS, TREES, change, crowd
 from ..helpers.small_sets import coco_record, config, write_coco, write_folders, write_maps
@@ -136,24 +136,10 @@ def test_training_refuses_categories_of_val_in_another_order(tmp_path):
     assert 'mixes up classes; tools/misc/check_dataset.py says what to write:' in str(refused.value)
 
 
-def test_training_takes_other_ids_of_the_same_categories(tmp_path):
-    others = [(10 * one, name) for one, name in CATEGORIES]
-    objects = [[10 * one for one in image] for image in OBJECTS]
-    begin(coco(tmp_path, val=coco_record('val', others, objects)), tmp_path / 'run')
-
-
-@pytest.mark.parametrize(
-    ('other', 'message'),
-    [
-        (coco_record('val', CATEGORIES[::-1], OBJECTS), "label 0 is 'star' in .*other.json"),
-        (coco_record('val', CATEGORIES, []), 'val_1.png with the id 1, .*other.json has no such'),
-        (coco_record('train', CATEGORIES, OBJECTS), 'other.json has train_1.png under this id'),
-    ],
-)
-def test_training_refuses_an_evaluator_of_other_annotations(tmp_path, other, message):
-    cfg = coco(tmp_path, other=other)
+def test_training_refuses_an_evaluator_of_other_annotations(tmp_path):
+    cfg = coco(tmp_path, other=coco_record('train', CATEGORIES, OBJECTS))
     cfg.val_evaluator.ann_file = f'{tmp_path}/data/other.json'
-    with pytest.raises(ConfigError, match=message):
+    with pytest.raises(ConfigError, match='ann_file: .*other.json.* 3 of 3 images have other ids'):
         begin(cfg, tmp_path / 'run')
 
 
@@ -166,36 +152,24 @@ def test_training_refuses_a_folder_of_val_that_is_sorted_elsewhere(tmp_path, cla
         begin(cfg, tmp_path / 'run')
 
 
-def test_training_refuses_classes_in_another_order_than_the_folders(tmp_path):
-    names = ['accordion', 'Faces', 'zebra']
-    cfg = config('folders', write_folders(tmp_path / 'data', train=names, val=names), names)
-    with pytest.raises(ConfigError, match='capitals before the small letters'):
-        begin(cfg, tmp_path / 'run')
-
-
 def test_training_names_a_class_folder_too_many(tmp_path):
     root = write_folders(tmp_path / 'data', train=[*TREES, '.ipynb_checkpoints'], val=TREES)
-    with pytest.raises(ConfigError, match=r"3 classes; .*does not have '\.ipynb_checkpoints'"):
+    with pytest.raises(DatasetError, match=r"data has 4; .*does not have '\.ipynb_checkpoints'"):
         begin(config('folders', root, TREES), tmp_path / 'run')
 
 
-def test_training_refuses_label_maps_of_other_classes_in_val(tmp_path):
+def test_training_refuses_label_maps_of_other_classes_in_val_unless_they_are_meant(tmp_path):
     cfg = sound('maps', tmp_path / 'data')
     cfg.val_dataloader.dataset.metainfo.classes = CLASSES[::-1]
     with pytest.raises(ConfigError, match="label 0 is 'star' in the classes of val_dataloader"):
         begin(cfg, tmp_path / 'run')
-
-
-def test_training_takes_what_is_meant(tmp_path):
-    cfg = sound('maps', tmp_path / 'data')
-    cfg.val_dataloader.dataset.metainfo.classes = CLASSES[::-1]
     cfg.unchecked_settings = ['val_dataloader.dataset.metainfo']
-    begin(cfg, tmp_path / 'run')
+    begin(cfg, tmp_path / 'meant')
 
 
 def test_training_on_crowds_alone_is_refused(tmp_path):
     cfg = coco(tmp_path, train=change(coco_record('train', CATEGORIES, OBJECTS), crowd()))
-    with pytest.raises(EmptyDatasetError, match='6 have iscrowd=1'):
+    with pytest.raises(DatasetError, match='6 have iscrowd=1'):
         begin(cfg, tmp_path / 'run')
 
 

@@ -18,20 +18,22 @@ from torch import nn
 
 from mmrsir.checkpoints.reading import CheckpointMismatchError
 from mmrsir.engine import launch, scopes
-from mmrsir.engine.config_check import ConfigError, check_classes, check_model, check_settings
+from mmrsir.engine.config_check import (
+    ConfigError,
+    check_backends,
+    check_classes,
+    check_model,
+    check_settings,
+)
 from mmrsir.engine.config_check.names import check_names
 from mmrsir.engine.config_files import read_file
 from mmrsir.models import RSIRTransformer
 
 from ..helpers.commands import ROOT
-from ..helpers.configs import CONFIGS
+from ..helpers.configs import CONFIGS, SHAPES
 from ..helpers.configs import read as read_config
 
 LIBRARIES = ('mmdet', 'mmseg', 'mmpretrain')
-SHAPES = {
-    library: f'configs/{task}/rsir_n_shapes.py'
-    for library, task in zip(LIBRARIES, ('mask_rcnn', 'upernet', 'cls'), strict=True)
-}
 MOT_METRICS = "'MOTChallengeMetrics' is not registered; did you mean 'MOTChallengeMetric'"
 # What is wrong in configs of the libraries: nothing that they install has such a name.
 MISTAKES = {
@@ -327,6 +329,21 @@ def test_what_is_elsewhere_is_not_looked_for(folders, settings):
         }
     )
     check_settings(cfg, ('train',))
+
+
+@pytest.mark.parametrize(
+    ('given', 'problem'),
+    [
+        (dict(backend='locl'), r"'locl' is unknown; did you mean 'local'\?; known: 'local'"),
+        (dict(backend='local', path='a'), "'local' cannot be used: .* argument 'path'"),
+    ],
+)
+def test_storage_that_cannot_be_used_is_named_in_one_line_with_what_there_is(given, problem):
+    cfg = read('mmdet')
+    check_backends(cfg)
+    cfg.train_dataloader.dataset.backend_args = given
+    with pytest.raises(ConfigError, match=rf'train_dataloader.dataset.backend_args.*={problem}'):
+        check_backends(cfg)
 
 
 def test_data_set_without_other_paths_needs_its_root(tmp_path):

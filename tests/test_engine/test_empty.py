@@ -15,18 +15,18 @@ from mmengine.registry import MODELS, init_default_scope
 from mmengine.runner import Runner
 from torch.nn.utils import parameters_to_vector
 
-from mmrsir.datasets.missing_masks import MissingMasksError, check_masks
+from mmrsir.datasets.check import loaded
+from mmrsir.datasets.check.loaded import DatasetError, check_objects
 from mmrsir.engine import launch
 from mmrsir.engine.config_check import ConfigError
-from mmrsir.engine.loops.checked import UnreadableDatasetError, checked_dataloader
+from mmrsir.engine.loops.checked import checked_dataloader
 
-from ..helpers.configs import read
+from ..helpers.checked_sets import check
+from ..helpers.configs import SHAPES, read
 from ..helpers.forks import run_in_two_processes
 from ..helpers.shrink import shrink
 
-DETECTION = 'configs/mask_rcnn/rsir_n_shapes.py'
-SEGMENTATION = 'configs/upernet/rsir_n_shapes.py'
-SCOPES = {'mmdet': DETECTION, 'mmseg': SEGMENTATION}
+SCOPES = {scope: SHAPES[scope] for scope in ('mmdet', 'mmseg')}
 TOO_SMALL = dict(filter_empty_gt=True, min_size=1000)
 WRAPPERS = {
     'none': lambda one: one,
@@ -48,16 +48,16 @@ def small(config, data, tmp_path):
 @pytest.fixture
 def settings(data, tmp_path):
     """A data loader of mmdet."""
-    cfg = small(DETECTION, data, tmp_path)
+    cfg = small(SHAPES['mmdet'], data, tmp_path)
     cfg.train_dataloader.dataset.indices = None
     return cfg.train_dataloader
 
 
-def build(settings):
+def build(settings, name='train_dataloader'):
     runner = SimpleNamespace(
         build_dataloader=Runner.build_dataloader, seed=0, _randomness_cfg=dict(seed=0), model=None
     )
-    return checked_dataloader(runner, settings, 'train_dataloader')
+    return checked_dataloader(runner, settings, name)
 
 
 @pytest.mark.parametrize(
@@ -70,33 +70,13 @@ def test_training_on_nothing_is_refused(wrapper, serialize_data, settings):
     dataset = settings.dataset
     dataset.update(filter_cfg=TOO_SMALL, serialize_data=serialize_data)
     settings.dataset = WRAPPERS[wrapper](dataset.to_dict())
-    message = (
-        f'train_dataloader: 0 of 8 images left after filter_cfg={TOO_SMALL}, indices=None, '
-        f'of {dataset.data_root}{dataset.ann_file} with the classes cross, disc, ring, triangle'
-        f'. 8 have a side under min_size={TOO_SMALL["min_size"]}: lower it in filter_cfg'
-    )
-    with pytest.raises(ValueError, match=re.escape(message)):
+    message = f'0 of 8 images left after filter_cfg={TOO_SMALL}: 8 have a side under min_size=1000'
+    with pytest.raises(DatasetError, match=f'^train_dataloader: no-images .*{re.escape(message)}'):
         build(settings)
 
 
 def test_training_on_something_is_allowed(settings):
     assert len(build(settings).dataset) == 7  # one of the eight shows no shape
-
-
-@pytest.mark.parametrize('wrapper', WRAPPERS)
-def test_objects_without_masks_are_named_where_masks_are_loaded(wrapper, settings, tmp_path):
-    dataset = settings.dataset
-    content = json.loads(Path(f'{dataset.data_root}{dataset.ann_file}').read_text())
-    content['annotations'][0]['segmentation'] = None
-    (tmp_path / 'some.json').write_text(json.dumps(content))
-    dataset.ann_file = str(tmp_path / 'some.json')
-    settings.dataset = WRAPPERS[wrapper](dataset.to_dict())
-    number = len(content['annotations'])
-    message = rf'train_dataloader: 1 of {number} objects in \S*some.json have no mask.*Faster R-CNN'
-    with pytest.raises(MissingMasksError, match=message):
-        build(settings)
-    settings.dataset = WRAPPERS[wrapper]({**dataset.to_dict(), 'pipeline': []})
-    assert build(settings)
 
 
 def changed(settings, path, edit):
@@ -109,12 +89,25 @@ def changed(settings, path, edit):
     return settings
 
 
+@pytest.mark.parametrize('wrapper', WRAPPERS)
+def test_objects_without_masks_are_named_where_masks_are_loaded(wrapper, settings, tmp_path):
+    changed(settings, tmp_path / 'some.json', lambda one, _: one.update(segmentation=None))
+    dataset = settings.dataset.to_dict()
+    settings.dataset = WRAPPERS[wrapper](dataset)
+    with pytest.raises(
+        DatasetError, match=r'no-mask .*Faster R-CNN.*some.json: 1 of \d+ objects have no mask'
+    ):
+        build(settings)
+    settings.dataset = WRAPPERS[wrapper]({**dataset, 'pipeline': []})
+    assert build(settings)
+
+
 @pytest.mark.parametrize(
     ('mask', 'message'),
     [
         (dict(size=[99, 256], counts='ok3'), r'size=\[99, 256\] must be \[256, 256\]'),
         (dict(size=[256, 256], counts="b'ok3'"), 'are no run lengths'),
-        ([[[1, 2], [3, 4], [5, 6]]], 'is a list of points'),
+        ([[], [[1, 2], [3, 4], [5, 6]]], 'is a list of points|a polygon has 0 numbers'),
         ([1, 2, 3, 4, 5, 6], 'put it into a list'),
     ],
 )
@@ -122,36 +115,84 @@ def test_masks_that_cannot_be_read_are_named_where_masks_are_loaded(
     mask, message, settings, tmp_path
 ):
     edit = lambda one, _: one.update(segmentation=mask)  # noqa: E731
-    with pytest.raises(
-        MissingMasksError, match=rf'1 of \d+ masks in .* cannot be read. .*{message}'
-    ):
+    with pytest.raises(DatasetError, match=rf'some.json: annotation 1 of .*{message}'):
         build(changed(settings, tmp_path / 'some.json', edit))
 
 
+OUTSIDE = [[900, 900, 930, 900, 930, 940]]
+
+
+def move(share, **fields):
+    """Change a share of the annotations."""
+
+    def edit(_, content):
+        annotations = content['annotations']
+        for one in annotations[: int(share * len(annotations))]:
+            one.update(fields)
+
+    return edit
+
+
+@pytest.mark.parametrize(
+    'edit',
+    [
+        move(0.2, image_id=77),
+        move(0.2, segmentation=OUTSIDE),
+        lambda one, _: one.update(segmentation=[[]]),
+        lambda one, _: one.update(segmentation=[[], [1, 2, 9, 2, 9]]),
+    ],
+    ids=['image', 'outside', 'empty', 'short'],
+)
+def test_annotations_that_mmdet_leaves_out_are_counted_before_a_training(
+    edit, settings, tmp_path, monkeypatch
+):
+    said = []
+    monkeypatch.setattr(loaded, 'print_log', lambda text, **_: said.append(text))
+    assert build(changed(settings, tmp_path / 'some.json', edit))
+    (line,) = said
+    kind, number = re.match(r'train_dataloader: ([a-z-]+) \((\d+)\): .*some\.json: ', line).groups()
+    (report,) = check('coco', settings.dataset.data_root, ann_file=settings.dataset.ann_file)
+    assert int(number) == sum(fault.kind == kind for fault in report.faults) > 0
+    assert 'check_dataset.py' in line
+
+
+@pytest.mark.parametrize(
+    ('edit', 'kind'),
+    [
+        (move(1, image_id=77), 'dangling-image'),
+        (lambda one, _: one.update(image_id=str(one['image_id'])), 'dangling-image'),
+        (move(0.6, segmentation=OUTSIDE), 'mask-box'),
+    ],
+    ids=['no image', 'text', 'outside'],
+)
+@pytest.mark.parametrize('name', ['train_dataloader', 'val_dataloader'])
+def test_annotations_whose_results_would_mean_nothing_are_refused(
+    edit, kind, name, settings, tmp_path
+):
+    changed(settings, tmp_path / 'some.json', edit)
+    settings.dataset.test_mode = name == 'val_dataloader'
+    with pytest.raises(DatasetError, match=rf'^{name}: .*{kind} \(\d+\)'):
+        build(settings, name)
+
+
+def test_of_many_annotations_some_are_looked_at(settings, tmp_path, monkeypatch):
+    monkeypatch.setattr(loaded, 'MOST_ANNOTATIONS', 4)
+    with pytest.raises(DatasetError, match=r'none of the [34] objects has a mask'):
+        build(changed(settings, tmp_path / 'some.json', move(1, segmentation=None)))
+
+
 class Records(list):
-    ann_file = 'some.json'
+    ann_file = 'some.xml'
 
     def get_data_info(self, index):
         return self[index]
 
 
-@pytest.mark.parametrize('mask', [[[]], [[], [1, 2, 9, 2, 9, 9]]])
-def test_empty_polygons_are_left_to_the_library(mask, settings, tmp_path):
-    edit = lambda one, _: one.update(segmentation=mask)  # noqa: E731
-    assert build(changed(settings, tmp_path / 'some.json', edit))
-
-
-@pytest.mark.parametrize('mask', [[np.zeros(6)], [(1, 2, 9, 2, 9, 9)], np.zeros((256, 256)), None])
-def test_masks_that_no_file_holds_are_left_to_the_transforms_of_their_project(mask):
-    record = dict(instances=[dict(mask=mask)], width=256, height=256, img_path='a.png')
-    check_masks(dict(with_mask=True), Records([record]), 'train_dataloader')
-
-
-def test_panoptic_objects_need_no_masks_of_their_own():
-    dataset = Records([dict(instances=[{}])])
-    check_masks(dict(type='LoadPanopticAnnotations', with_mask=True), dataset, 'train_dataloader')
-    with pytest.raises(MissingMasksError, match='1 of 1 objects'):
-        check_masks(dict(type='LoadAnnotations', with_mask=True), dataset, 'train_dataloader')
+def test_objects_of_other_formats_need_masks_too_unless_label_maps_have_them():
+    dataset = Records([dict(instances=[{}, dict(mask=np.zeros((9, 9)))])])
+    check_objects(dict(type='LoadPanopticAnnotations', with_mask=True), dataset, 'train_dataloader')
+    with pytest.raises(DatasetError, match='1 of 2 objects in some.xml have no mask'):
+        check_objects(dict(type='LoadAnnotations', with_mask=True), dataset, 'train_dataloader')
 
 
 @pytest.mark.parametrize(
@@ -165,7 +206,7 @@ def test_panoptic_objects_need_no_masks_of_their_own():
     ],
 )
 def test_annotations_that_the_library_cannot_load_are_named(edit, message, settings, tmp_path):
-    with pytest.raises(UnreadableDatasetError, match=f'train_dataloader: .*some.json: .*{message}'):
+    with pytest.raises(DatasetError, match=f'train_dataloader: .*some.json: .*{message}'):
         build(changed(settings, tmp_path / 'some.json', edit))
 
 
@@ -182,7 +223,7 @@ def test_annotations_are_not_blamed_for_other_errors(change, error, settings, tm
 
 def test_a_data_set_without_a_folder_of_images_is_refused(settings):
     settings.dataset.data_prefix = dict(img_path='train/')
-    with pytest.raises(ConfigError, match="train_dataloader.dataset.data_prefix .* img='train/'"):
+    with pytest.raises(DatasetError, match="data_prefix must name .* img='train/'"):
         build(settings)
 
 
@@ -210,12 +251,12 @@ def test_evaluation_on_nothing_is_refused(part, scope, data, tmp_path):
     else:
         (tmp_path / 'nothing').mkdir()
         dataset.data_prefix.img_path = str(tmp_path / 'nothing')
-    with pytest.raises(ValueError, match=f'{part}_dataloader: 0 of 0 images left'):
+    with pytest.raises(ValueError, match=f'{part}_dataloader: .*0 of 0 images left'):
         run_part(part, cfg)
 
 
 def test_a_text_is_no_list_of_classes(data, tmp_path):
-    cfg = small(DETECTION, data, tmp_path)
+    cfg = small(SHAPES['mmdet'], data, tmp_path)
     cfg.train_dataloader.dataset.metainfo = dict(classes='disc')
     with pytest.raises(ConfigError, match="train_dataloader: classes='disc' of the data set must"):
         launch.build_runner(cfg).train()
@@ -223,7 +264,7 @@ def test_a_text_is_no_list_of_classes(data, tmp_path):
 
 @pytest.mark.parametrize('part', ['val', 'test'])
 def test_evaluation_skips_no_image(part, data, tmp_path):
-    cfg = small(DETECTION, data, tmp_path)
+    cfg = small(SHAPES['mmdet'], data, tmp_path)
     cfg[f'{part}_dataloader'].dataset.pipeline[0].on_corrupt = 'skip'
     with pytest.raises(ValueError, match=f"{part}_dataloader: on_corrupt='skip' is allowed in"):
         run_part(part, cfg)

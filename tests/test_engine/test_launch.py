@@ -70,6 +70,22 @@ def test_a_config_with_a_mistake_is_named_in_one_line(text, message, tmp_path):
     assert str(raised.value).count('\n') == 0
 
 
+@pytest.mark.parametrize(
+    ('base', 'said'),
+    [
+        ('./bsae.py', r'bsae.py does not exist; did you mean .*/base.py\?'),
+        ('mmdet::_base_/default_runtimee', r'does not exist; did you mean .*default_runtime.py\?'),
+        ('mmdett::_base_/default_runtime', "no configs come with 'mmdett'; did you mean 'mmdet'"),
+    ],
+)
+def test_a_missing_base_is_named_with_who_asks_for_it_and_what_is_near(base, said, tmp_path):
+    (tmp_path / 'base.py').write_text('')
+    (tmp_path / 'child.py').write_text(f'_base_ = {base!r}')
+    (tmp_path / 'mine.py').write_text("_base_ = ['./base.py', './child.py']")
+    with pytest.raises(UserError, match=rf'config \S*child.py has _base_ = {base!r}, but .*{said}'):
+        read_file(tmp_path / 'mine.py')
+
+
 def test_missing_checkpoint_is_named_before_anything_is_built(tmp_path):
     (tmp_path / 'epoch_1.pth').touch()
     with pytest.raises(FileNotFoundError, match='did you mean .*epoch_1.pth'):

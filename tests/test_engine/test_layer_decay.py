@@ -7,12 +7,9 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, init_default_scope
 from torch import nn
 
-from mmrsir.engine.config_files import read_file
 from mmrsir.models import PyramidTransformer, RSIRTransformer
 
-from ..helpers.commands import ROOT
-
-CONFIGS = [f'configs/{task}/rsir_n_shapes.py' for task in ('cls', 'mask_rcnn', 'upernet')]
+from ..helpers.configs import SHAPES, read
 
 
 def build(model, lr=1.0, **paramwise):
@@ -36,9 +33,9 @@ def settings(optimizer, model):
     }
 
 
-@pytest.mark.parametrize('path', CONFIGS)
+@pytest.mark.parametrize('path', SHAPES.values())
 def test_each_block_learns_slower_than_the_next_by_the_rate(path):
-    cfg = read_file(ROOT / path)
+    cfg = read(path)
     init_default_scope(cfg.default_scope)
     with torch.device('meta'):
         model = revert_sync_batchnorm(MODELS.build(cfg.model))

@@ -13,19 +13,14 @@ from mmrsir.checkpoints.reading import CheckpointMismatchError
 from mmrsir.engine import launch
 
 from ..helpers.commands import ROOT
+from ..helpers.configs import SHAPES
 from ..helpers.shrink import shrink
 
-CONFIGS = {
-    scope: f'configs/{task}/rsir_n_shapes.py'
-    for scope, task in (('mmdet', 'mask_rcnn'), ('mmseg', 'upernet'), ('mmpretrain', 'cls'))
-}
 
-
-@pytest.fixture(params=CONFIGS)
-def cfg(request, data, tmp_path):
-    """Two iterations of each library."""
-    path = str(ROOT / CONFIGS[request.param])
-    cfg = launch.load_config(launch.argument_parser('').parse_args([path]))
+def short(scope, data, tmp_path):
+    """Two iterations without validation."""
+    arguments = [str(ROOT / SHAPES[scope])]
+    cfg = launch.load_config(launch.argument_parser('').parse_args(arguments))
     cfg = shrink(cfg, str(data), str(tmp_path / 'run'))
     if 'max_iters' in cfg.train_cfg:
         cfg.train_cfg.val_interval = 10
@@ -33,13 +28,14 @@ def cfg(request, data, tmp_path):
     return cfg
 
 
+@pytest.fixture(params=SHAPES)
+def cfg(request, data, tmp_path):
+    return short(request.param, data, tmp_path)
+
+
 @pytest.fixture
 def classification(data, tmp_path):
-    path = str(ROOT / CONFIGS['mmpretrain'])
-    cfg = launch.load_config(launch.argument_parser('').parse_args([path]))
-    cfg = shrink(cfg, str(data), str(tmp_path / 'run'))
-    cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
-    return cfg
+    return short('mmpretrain', data, tmp_path)
 
 
 def train(cfg):

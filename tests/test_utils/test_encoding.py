@@ -3,11 +3,10 @@
 import json
 
 import pytest
-from mmdet.datasets import CocoDataset
 
+from mmrsir.datasets.check.loaded import DatasetError, explain
 from mmrsir.engine import launch
 from mmrsir.engine.config_check import ConfigError
-from mmrsir.engine.loops.checked import UnreadableDatasetError, _explain
 from mmrsir.utils.encoding import encoding_problem
 
 from ..helpers.checked_sets import check
@@ -62,11 +61,9 @@ def test_annotations_in_other_encodings_are_named(encoding, small):
     (report,) = check('coco', root, metainfo=dict(classes=[NAME]), **settings)
     (fault,) = (one for one in report.faults if one.is_error)
     assert fault.kind == 'encoding'
-    settings['data_root'] = str(root)
-    with pytest.raises(ValueError) as unread:
-        CocoDataset(**settings)
-    with pytest.raises(UnreadableDatasetError, match=rf'^train_dataloader: {path}: it is'):
-        _explain(settings, 'train_dataloader', unread.value)
+    settings = dict(settings, type='CocoDataset', data_root=str(root))
+    with pytest.raises(DatasetError, match=rf'^train_dataloader: encoding .*: {path}: it is'):
+        explain(settings, 'train_dataloader')
 
 
 def test_records_without_area_are_one_finding(small):

@@ -16,9 +16,9 @@ Labels = dict[str, int]  # by the paths of images
 
 
 def check(
-    report: Report, inspector: Inspector, num_classes: int | None, trained: Naming | None
+    report: Report, inspector: Inspector | None, num_classes: int | None, trained: Naming | None
 ) -> None:
-    """Check a data set; ``trained`` has the classes of another that is trained on."""
+    """Check labels and, with an inspector, images; ``trained`` has the classes of training."""
     dataset = report.dataset
     if dataset.with_label:
         if dataset.ann_file:
@@ -30,7 +30,8 @@ def check(
         paths = list(labels)
     else:
         paths = [sample['img_path'] for sample in dataset.load_data_list()]
-    check_images(report, inspector, paths, dataset.img_prefix)
+    if inspector is not None:
+        check_images(report, inspector, paths, dataset.img_prefix)
 
 
 def _count(

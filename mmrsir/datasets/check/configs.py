@@ -12,20 +12,18 @@ from mmengine.registry import DATASETS, init_default_scope
 from ...utils.arguments import check_choice
 from ...utils.errors import InvalidValueError
 from ...utils.missing import nearest
+from ...utils.settings import below_wrappers
 from ..class_names import Naming, declared_names
-from ..loading.passed_over import files_of, passed_over
+from ..loading.image_files import files_of, passed_over
 from . import classification, coco, segmentation
 from .across import compare_images, compare_names
-from .evaluators import check_evaluators, check_limits
 from .findings import TRAIN, Report
 from .processes import Inspector
 from .settings import (
-    below_wrappers,
+    check_evaluators,
+    check_limits,
+    check_readings,
     ignored_label_problem,
-    reading_difference,
-    reading_settings,
-    zero_label_problem,
-    zero_label_setting,
 )
 
 SPLITS = (TRAIN, 'val', 'test')
@@ -36,17 +34,7 @@ SUPPORTED = (COCO, 'mmseg.BaseSegDataset', 'mmpretrain.CustomDataset')
 def check_config(cfg: Config, splits: Sequence[str] | None, inspector: Inspector) -> list[Report]:
     """Check the data sets of a config, each once, and against one another.
 
-    Args:
-        cfg: The config.
-        splits: Which to check, of ``SPLITS``; None for all that the config has.
-        inspector: Decodes the images.
-
-    Returns:
-        A report of each data set.
-
-    Raises:
-        ValueError: The config has no such split, or a data set that cannot be built or is of
-            another kind.
+    ``splits`` are those to check, of ``SPLITS``; None for all that the config has.
     """
     present = [split for split in SPLITS if cfg.get(f'{split}_dataloader') is not None]
     for split in splits or ():
@@ -57,32 +45,31 @@ def check_config(cfg: Config, splits: Sequence[str] | None, inspector: Inspector
         for settings in below_wrappers(cfg[f'{split}_dataloader'].dataset):
             report = next((one for one in reports if one.settings == settings), None)
             if report is None:
-                reports.append(Report(_build(settings), settings, [split]))
+                dataset = build(settings)
+                if kind_of_files(dataset) is None:
+                    raise InvalidValueError(
+                        f'data sets of type {settings.type} cannot be checked; allowed: '
+                        f'{", ".join(SUPPORTED)} and types that read the same files'
+                    )
+                reports.append(Report(dataset, settings, [split]))
             elif split not in report.splits:
                 report.splits.append(split)
     head = cfg.get('model', {}).get('head')
     num_classes = head.get('num_classes') if isinstance(head, dict) else None
     for report in reports:
         trained = next((one.found for one in reports if one.is_trained_on), None)
-        _check_alone(report, inspector, num_classes, trained)
+        examine(report, inspector, num_classes, trained)
+        declared_in = f'the config ({", ".join(report.splits)})'
+        report.declared = declared_names(report.dataset, declared_in)
     used = {path for report in reports for path in files_of(report.dataset.data_list)}
-    readings = [reading_settings(one.dataset, one.settings) for one in reports]
-    usual = next((r for r, one in zip(readings, reports, strict=True) if one.is_trained_on), {})
-    for report, reading in zip(reports, readings, strict=True):
-        dataset, source = report.dataset, report.source
+    for report in reports:
         check_limits(cfg, report)
-        if _kind(dataset) == COCO:
+        if kind_of_files(report.dataset) == COCO:
             check_evaluators(cfg, report)
-        if hasattr(dataset, 'reduce_zero_label'):
-            setting = zero_label_setting(report.settings)
-            if said := zero_label_problem(setting, dataset.reduce_zero_label):
-                report.add('zero-setting', source, said)
-        left_out = passed_over(dataset, used, listed=splits is None)
+        left_out = passed_over(report.dataset, used, listed=splits is None)
         if left_out and report.num_images is not None:
-            report.add('passed-over', source, left_out)
-        said = reading_difference(usual, reading)
-        if said and not report.is_trained_on:
-            report.add('other-reading', source, said)
+            report.add('passed-over', report.source, left_out)
+    check_readings(reports)
     compare_names(reports)
     compare_images(reports)
     if problem := ignored_label_problem(cfg):
@@ -90,43 +77,43 @@ def check_config(cfg: Config, splits: Sequence[str] | None, inspector: Inspector
     return reports
 
 
-def _check_alone(
-    report: Report, inspector: Inspector, num_classes: int | None, trained: Naming | None
+def examine(
+    report: Report,
+    inspector: Inspector | None = None,
+    num_classes: int | None = None,
+    trained: Naming | None = None,
 ) -> None:
-    dataset = report.dataset
+    """Check a data set by itself: its files, and with an inspector its images too."""
     _check_paths(report)
-    if not report.faults:
-        kind = _kind(dataset)
-        try:
-            if kind == COCO:
-                coco.check(report, inspector)
-            elif kind == 'mmseg.BaseSegDataset':
-                segmentation.check(report, inspector)
-            else:
-                classification.check(report, inspector, num_classes, trained)
-        except OSError as error:
-            report.add('unreadable', error.filename or report.source, str(error))
+    if report.faults:
+        return
+    kind = kind_of_files(report.dataset)
+    try:
+        if kind == COCO:
+            coco.check(report, inspector)
+        elif kind == 'mmseg.BaseSegDataset' and inspector is not None:
+            segmentation.check(report, inspector)
+        elif kind == 'mmpretrain.CustomDataset':
+            classification.check(report, inspector, num_classes, trained)
+        elif report.source.endswith('.json'):
+            coco.read_json(report)
+    except OSError as error:
+        report.add('unreadable', error.filename or report.source, str(error))
+    if kind is not None:
         _load(report)
-    report.declared = declared_names(dataset, f'the config ({", ".join(report.splits)})')
 
 
-def _build(settings: ConfigDict) -> Any:
+def build(settings: ConfigDict) -> Any:
     """Build a data set that has loaded nothing."""
     try:
-        dataset = DATASETS.build(dict(settings, lazy_init=True, pipeline=[]))
+        return DATASETS.build(dict(settings, lazy_init=True, pipeline=[]))
     except Exception as error:  # it is up to the data set what it raises
         raise InvalidValueError(
             f'the data set {settings.get("type")} cannot be built: {error}'
         ) from error
-    if _kind(dataset) is None:
-        raise InvalidValueError(
-            f'data sets of type {settings.type} cannot be checked; allowed: '
-            f'{", ".join(SUPPORTED)} and types that read the same files'
-        )
-    return dataset
 
 
-def _kind(dataset: Any) -> str | None:
+def kind_of_files(dataset: Any) -> str | None:
     """The type of SUPPORTED whose files a data set reads."""
     for base in type(dataset).__mro__:
         library = base.__module__.partition('.')[0]
@@ -162,7 +149,7 @@ def _load(report: Report) -> None:
     report.num_images, report.num_left = len(dataset.data_list), len(left)
     if report.num_left < report.num_images:
         report.filtered = f'after filter_cfg={dict(dataset.filter_cfg or {})}'
-        if _kind(dataset) == COCO:
+        if kind_of_files(dataset) == COCO:
             report.filtered += f': {coco.filter_reasons(dataset, len(left))}'
     if not left:
         detail = f'0 of {report.num_images} images left {report.filtered}'.strip()

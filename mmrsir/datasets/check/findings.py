@@ -9,7 +9,7 @@ from typing import Any
 
 from mmengine.config import ConfigDict
 
-from ..class_counts import ClassCounts, to_table
+from ..class_counts import ClassCounts, to_tables
 from ..class_names import Naming
 from ..loading.reading import Reading
 from .faults import ERRORS, WARNINGS, Fault
@@ -35,10 +35,12 @@ class Report:
     digests: dict[str, bytes] = field(default_factory=dict)  # of the images' pixels, by path
     objects: list[int] = field(default_factory=list)  # of each image, without crowds
     labels: dict[str, str] = field(default_factory=dict)  # the class of each image, by path
+    is_blind: bool = False  # a test set without annotations
 
     @property
     def source(self) -> str:
-        return str(self.dataset.ann_file or next(iter(self.dataset.data_prefix.values())))
+        prefix = getattr(self.dataset, 'data_prefix', {})
+        return str(getattr(self.dataset, 'ann_file', '') or next(iter(prefix.values()), ''))
 
     @property
     def name(self) -> str:
@@ -82,6 +84,16 @@ def to_text(reports: Sequence[Report]) -> str:
     return '\n'.join(lines).encode(errors='backslashreplace').decode()
 
 
+def summary(faults: Sequence[Fault]) -> list[str]:
+    """Return a line for each kind of fault: how many there are, and the first."""
+    lines = []
+    for kind, meaning in {**ERRORS, **WARNINGS}.items():
+        found = [fault for fault in faults if fault.kind == kind]
+        if found:
+            lines.append(f'{kind} ({len(found)}): {meaning}: {found[0].path}: {found[0].detail}')
+    return lines
+
+
 def _natural(text: str) -> list[Any]:
     """Sort numbers in a text by their value."""
     return [int(part) if i % 2 else part for i, part in enumerate(re.split(r'(\d+)', text))]
@@ -103,14 +115,12 @@ def to_json(reports: Sequence[Report]) -> str:
 
 
 def _tables(reports: Sequence[Report]) -> list[str]:
-    """Lay out how often each class occurs: one table of all data sets with the same classes."""
-    groups: dict[tuple[str, ...], dict[str, ClassCounts]] = {}
+    counts: dict[str, ClassCounts] = {}
     for report in reports:
         if report.counts is not None and report.counts.num_images:
-            group = groups.setdefault(tuple(report.counts.names), {})
             name = '+'.join(report.splits)
-            group[name if name not in group else f'{name} {report.name}'] = report.counts
-    return [line for group in groups.values() for line in ('', *to_table(group))]
+            counts[name if name not in counts else f'{name} {report.name}'] = report.counts
+    return ['', *to_tables(counts)] if counts else []
 
 
 def _describe(report: Report) -> str:

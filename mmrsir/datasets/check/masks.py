@@ -1,9 +1,10 @@
 """The masks of COCO annotations: whether they are masks, and where their boxes are."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
 
 from ..loading.headers import Pixels
@@ -93,6 +94,26 @@ def decode_runs(mask: Record) -> Pixels:
     from pycocotools import mask as coco_mask  # without mmdet it may be absent
 
     return coco_mask.decode(_pack(mask))
+
+
+def draw_objects(
+    labels_of: Mapping[str, tuple[Record, Sequence[Record]]], path: str
+) -> Pixels | None:
+    """Draw an image's objects, by mask or else box: their numbers, (H, W); None without objects."""
+    image, objects = labels_of[path]
+    height, width = int(image['height']), int(image['width'])
+    drawn = np.zeros((height, width), np.int32)
+    for number, one in enumerate(objects, start=1):
+        mask = one.get('segmentation')
+        if isinstance(mask, dict):
+            drawn[decode_runs(mask) > 0] = number
+        elif mask:
+            polygons = [np.reshape(polygon, (-1, 2)).round().astype(np.int32) for polygon in mask]
+            cv2.fillPoly(drawn, polygons, number)
+        else:
+            x, y, w, h = (round(side) for side in one['bbox'])
+            drawn[max(y, 0) : y + h, max(x, 0) : x + w] = number
+    return drawn if objects else None
 
 
 def _pack(mask: Record) -> Record:

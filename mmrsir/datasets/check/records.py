@@ -3,6 +3,7 @@
 A finding is a kind of fault and its detail.
 """
 
+import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from typing import Any
 
 from ...utils.listing import first_ten
 from ...utils.suggestions import did_you_mean
+from ..class_counts import ClassCounts
 from ..class_names import folded
 
 Record = dict[str, Any]
@@ -209,3 +211,63 @@ def box_finding(annotation: Record, width: float, height: float) -> Finding | No
     if min(w, h) < 1 or annotation['area'] <= 0:  # what mmdet passes over
         return 'left-out', f'bbox={box}, area={annotation["area"]}'
     return None
+
+
+def count_objects(records: Records, classes: Sequence[str]) -> tuple[ClassCounts, list[int]]:
+    """Count the objects of each class, and those of each image that an evaluation looks for."""
+    objects_of_images = []
+    counts = ClassCounts.empty(classes, 'boxes')
+    label_of = {name: label for label, name in enumerate(classes)}
+    labels = {
+        one['id']: label_of[one['name']]
+        for one in records.sound['categories']
+        if one['name'] in label_of
+    }
+    for image in records.sound['images']:
+        objects = [one for one in records.of_image[image['id']] if one['category_id'] in labels]
+        objects_of_images.append(sum(not one.get('iscrowd') for one in objects))
+        counts.add_objects(
+            [
+                {
+                    'bbox_label': labels[one['category_id']],
+                    'ignore_flag': one.get('iscrowd'),
+                    'mask': one.get('segmentation'),
+                    'left_out': _is_left_out(one),
+                }
+                for one in objects
+            ]
+        )
+    counts.total = counts.num_images
+    return counts, objects_of_images
+
+
+def repeated_images(records: Records) -> Iterator[Finding]:
+    listed = defaultdict(list)
+    for image in records.sound['images']:
+        listed[os.path.normpath(image['file_name'])].append(image)
+    for name, images in listed.items():
+        if len(images) == 1:
+            continue
+        sizes = sorted({(image['width'], image['height']) for image in images})
+        if len(sizes) > 1:
+            said = ' and '.join(f'{width} x {height}' for width, height in sizes)
+            yield 'two-sizes', f'{name!r} is listed as {said} pixels'
+        ids = ', '.join(repr(image['id']) for image in images)
+        objects = [records.of_image[image['id']] for image in images]
+        numbers = ', '.join(str(len(one)) for one in objects)
+        said = f'{name!r} is listed under the image ids {ids}, with {numbers} annotations'
+        same = all(_boxes(one) == _boxes(objects[0]) for one in objects)
+        yield ('repeated-file' if same else 'two-records'), said
+
+
+def _boxes(annotations: Sequence[Record]) -> list[str]:
+    return sorted(f'{one["category_id"]} {one["bbox"]}' for one in annotations)
+
+
+def _is_left_out(annotation: Record) -> bool:
+    """Whether mmdet passes over an annotation."""
+    box = annotation['bbox']
+    if annotation.get('ignore') or not isinstance(box, list) or len(box) != 4:
+        return True
+    are_numbers = all(isinstance(one, (int, float)) for one in box)
+    return not are_numbers or annotation['area'] <= 0 or min(box[2:]) < 1

@@ -29,7 +29,7 @@ def check(report: Report, inspector: Inspector) -> None:
     check_turned(report, inspector, found, partial(_read_map, map_of), folder)
     maps = [path for path in map_of.values() if path is not None]
     classes = dataset.metainfo.get('classes')
-    counts = ClassCounts.empty(classes or (), 'pixels', 'pixels')
+    counts = ClassCounts.empty(classes or (), 'pixels')
     inspect_map = partial(inspect_label_map, labels=_labels(dataset))
     for inspection in inspector.inspect(inspect_map, maps, 'label maps'):
         report.faults += inspection.faults

@@ -1,29 +1,29 @@
-"""Settings of a config that must agree: the label that is ignored, and how splits are read."""
+"""Settings of a config that must agree with others, or with the data."""
 
-from collections.abc import Iterator, Mapping
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from mmengine.config import ConfigDict
+from mmengine.config import Config
 
-from ..loading.reading import Reading, transforms_of
+from ...utils.listing import first_ten
+from ...utils.settings import as_list, below_wrappers, transforms_of, type_name
+from ..class_names import Naming, difference
+from .findings import TRAIN, Report
 
 _IGNORED = 255  # by default, in all of mmseg
 _HEADS = ('decode_head', 'auxiliary_head')
-
-
-def below_wrappers(settings: Any) -> Iterator[Any]:
-    """The data sets that RepeatDataset, ConcatDataset and their like are made of."""
-    if 'dataset' in settings:
-        yield from below_wrappers(settings['dataset'])
-    elif 'datasets' in settings:
-        for part in settings['datasets']:
-            yield from below_wrappers(part)
-    else:
-        yield settings
-
-
-def as_list(settings: Any) -> list[Any]:
-    return list(settings) if isinstance(settings, (list, tuple)) else [settings] if settings else []
+# Where a detector limits its detections of an image.
+_OF_MODEL = (
+    'model.test_cfg.max_per_img',
+    'model.test_cfg.rpn.max_per_img',
+    'model.test_cfg.rcnn.max_per_img',
+    'tta_model.tta_cfg.max_per_img',
+)
+_COCO_METRICS = ('CocoMetric', 'CheckedCocoMetric')
+_COCO_LIMIT = 100
 
 
 def ignored_label_problem(cfg: Mapping[str, Any]) -> tuple[str, str] | None:
@@ -55,7 +55,7 @@ def _ignored_labels(cfg: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
             name = f'{split}_dataloader.dataset.ignore_index'
             yield name, dataset.get('ignore_index', _IGNORED)
         for one in as_list(cfg.get(f'{split}_evaluator')):
-            if one.get('type') == 'IoUMetric':
+            if type_name(one) == 'IoUMetric':
                 yield f'{split}_evaluator.ignore_index', one.get('ignore_index', _IGNORED)
 
 
@@ -70,39 +70,109 @@ def zero_label_problem(of_transform: bool | None, of_dataset: bool) -> str:
     )
 
 
-def zero_label_setting(settings: ConfigDict) -> bool | None:
-    """Return ``reduce_zero_label`` of the first ``LoadAnnotations`` of a data set that has one."""
-    transforms = transforms_of(settings.get('pipeline'), 'LoadAnnotations')
-    values = (one.get('reduce_zero_label') for one in transforms)
-    return next((bool(value) for value in values if value is not None), None)
+def check_readings(reports: Sequence[Report]) -> None:
+    """Compare how data sets read images and labels: with their transforms, and with training."""
+    trained = next((_reading(one) for one in reports if one.is_trained_on), {})
+    for report in reports:
+        dataset = report.dataset
+        transforms = transforms_of(report.settings.get('pipeline'), 'LoadAnnotations')
+        given = (one.get('reduce_zero_label') for one in transforms)
+        of_transform = next((one for one in given if one is not None), None)
+        if hasattr(dataset, 'reduce_zero_label') and (
+            said := zero_label_problem(of_transform, dataset.reduce_zero_label)
+        ):
+            report.add('zero-setting', report.source, said)
+        differ = [
+            f'{name} is {trained[name]!r} in train, {value!r} here'
+            for name, value in _reading(report).items()
+            if name in trained and trained[name] != value
+        ]
+        if differ and not report.is_trained_on:
+            report.add('other-reading', report.source, '; '.join(differ))
 
 
-def reading_settings(dataset: Any, settings: ConfigDict) -> dict[str, Any]:
-    """How a data set reads images and labels, by the name of each setting."""
-    reading = Reading.of(settings) or Reading()
+def _reading(report: Report) -> dict[str, Any]:
+    """Return how a data set reads images and labels, by the name of each setting."""
+    pipeline, reading = report.settings.get('pipeline'), report.reading
     found: dict[str, Any] = {
         'color_type': reading.color_type,
         'imdecode_backend': reading.backend,
         'value_range': reading.value_range,
         'to_rgb of Normalize': None,
     }
-    if hasattr(dataset, 'reduce_zero_label'):
-        found['reduce_zero_label'] = bool(dataset.reduce_zero_label)
-        found['label_map'] = dataset.label_map
-        found['imdecode_backend of LoadAnnotations'] = 'pillow'
-    for transform in transforms_of(settings.get('pipeline'), 'Normalize'):
+    for transform in transforms_of(pipeline, 'Normalize'):
         found['to_rgb of Normalize'] = transform.get('to_rgb', True)
-    if 'label_map' in found:
-        for transform in transforms_of(settings.get('pipeline'), 'LoadAnnotations'):
-            backend = transform.get('imdecode_backend', 'pillow')
-            found['imdecode_backend of LoadAnnotations'] = backend
+    if hasattr(report.dataset, 'reduce_zero_label'):
+        found['reduce_zero_label'] = bool(report.dataset.reduce_zero_label)
+        found['label_map'] = report.dataset.label_map
+        backends = [
+            one.get('imdecode_backend') for one in transforms_of(pipeline, 'LoadAnnotations')
+        ]
+        found['imdecode_backend of LoadAnnotations'] = next(filter(None, backends), 'pillow')
     return found
 
 
-def reading_difference(trained: Mapping[str, Any], evaluated: Mapping[str, Any]) -> str:
-    """Say what an evaluation reads in another way than the training; empty if nothing."""
-    return '; '.join(
-        f'{name} is {trained[name]!r} in train, {value!r} here'
-        for name, value in evaluated.items()
-        if name in trained and trained[name] != value
-    )
+def check_evaluators(cfg: Config, report: Report) -> None:
+    """Check that evaluators know the images and classes of a COCO data set; they may know more."""
+    used = report.dataset.ann_file
+    for split in report.splits:
+        for evaluator in as_list(cfg.get(f'{split}_evaluator')):
+            path = evaluator.get('ann_file') if isinstance(evaluator, dict) else None
+            if split == TRAIN or not path or not used or not os.path.isfile(used):
+                continue
+            if not os.path.isfile(path):
+                report.add('missing-file', path, 'does not exist; the evaluator reads it')
+            elif not os.path.samefile(path, used) and (said := _difference(path, report.dataset)):
+                said = f'the evaluator reads this file, the data set reads {used}: {said}'
+                report.add('evaluator-file', path, said)
+
+
+def _difference(path: str, dataset: Any) -> str | None:
+    try:
+        own, other = (json.loads(Path(one).read_bytes()) for one in (dataset.ann_file, path))
+        first, second = (
+            Naming(place, [one['name'] for one in content['categories'] if one['name'] in classes])
+            for classes in [dataset.metainfo['classes']]
+            for place, content in ((dataset.ann_file, own), (path, other))
+        )
+        listed = {image['id']: Path(image['file_name']).name for image in other['images']}
+        strangers = [
+            image['file_name']
+            for image in own['images']
+            if listed.get(image['id']) != Path(image['file_name']).name
+        ]
+    except (KeyError, OSError, TypeError, ValueError) as error:
+        return f'it is no COCO file: {type(error).__name__}: {error}'
+    if said := difference(first, second):
+        return said
+    if strangers:
+        total = len(own['images'])
+        return f'{len(strangers)} of {total} images have other ids or none: {first_ten(strangers)}'
+    return None
+
+
+def check_limits(cfg: Config, report: Report) -> None:
+    """Compare the numbers of objects with those that models find and evaluators count."""
+    limits = {}
+    for name in _OF_MODEL:
+        found: Any = cfg
+        for key in name.split('.'):
+            found = found.get(key) if isinstance(found, (dict, Config)) else None
+        limits[name] = found
+    for split in report.splits:
+        for one in as_list(cfg.get(f'{split}_evaluator')):
+            if isinstance(one, dict) and type_name(one) in _COCO_METRICS:
+                proposals = one.get('proposal_nums') or [_COCO_LIMIT]
+                counted = _COCO_LIMIT if _COCO_LIMIT in proposals else max(proposals)
+                limits[f'{split}_evaluator.max_dets'] = one.get('max_dets') or counted
+    most = max(report.objects, default=0)
+    low = {name: limit for name, limit in limits.items() if isinstance(limit, int) and limit < most}
+    if low:
+        least = min(low.values())
+        number = sum(count > least for count in report.objects)
+        settings = ', '.join(f'{name} (now {limit})' for name, limit in low.items())
+        detail = (
+            f'{number} of {len(report.objects)} images have more than {least} objects, up to '
+            f'{most}. Set to {most} or more: {settings}'
+        )
+        report.add('many-objects', report.source, detail)

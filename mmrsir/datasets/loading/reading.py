@@ -1,6 +1,5 @@
 """Decoding of images: one way for training, tests, the check, the demo and the page."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 from mmcv.image.io import imread_flags
 
 from ...utils.errors import InvalidTypeError, InvalidValueError, UserError
+from ...utils.settings import transforms_of
 from .headers import SIGNATURES, Pixels, open_image, orientation, turn, type_of_tiff
 from .jpeg import BrokenImageError, capture_standard_error, decode_jpeg
 
@@ -18,22 +18,6 @@ from .jpeg import BrokenImageError, capture_standard_error, decode_jpeg
 _NOT_TURNED = ('WEBP', 'AVIF')
 _OPPOSITE = {6: 8, 8: 6}
 _MAX_PIXELS = 2**30  # as of OpenCV
-
-
-def walk_settings(settings: Any) -> Iterator[dict[str, Any]]:
-    """Yield all dictionaries in settings, the outer ones first."""
-    if isinstance(settings, dict):
-        yield settings
-        settings = list(settings.values())
-    for one in settings if isinstance(settings, (list, tuple)) else ():
-        yield from walk_settings(one)
-
-
-def transforms_of(settings: Any, kind: str) -> Iterator[dict[str, Any]]:
-    """Yield the settings of all transforms of a type, whatever scope it has."""
-    for one in walk_settings(settings):
-        if str(one.get('type')).rpartition('.')[2] == kind:
-            yield one
 
 
 class ValueRangeError(UserError, ValueError):

@@ -13,10 +13,18 @@ from mmengine.config import Config
 from ...utils.missing import MissingPathError
 from .built_model import check_classes, check_model
 from .names import check_names, check_types
-from .paths import check_paths
+from .paths import check_backends, check_paths
 from .refusal import ConfigError, Mistake, refuse
 
-__all__ = ['ConfigError', 'Mistake', 'check_classes', 'check_model', 'check_settings', 'refuse']
+__all__ = [
+    'ConfigError',
+    'Mistake',
+    'check_backends',
+    'check_classes',
+    'check_model',
+    'check_settings',
+    'refuse',
+]
 
 
 def check_settings(cfg: Config, splits: Collection[str]) -> None:

@@ -8,12 +8,14 @@ from typing import Any
 
 from mmengine.config import Config
 from mmengine.dataset import BaseDataset
+from mmengine.fileio.backends import backends
 from mmengine.model import PretrainedInit
 from mmengine.registry import DATASETS
 from mmengine.utils import is_abs
 
 from ...utils.missing import nearest
-from .refusal import Mistake
+from ...utils.suggestions import did_you_mean
+from .refusal import ConfigError, Mistake
 from .sections import find, sections
 
 
@@ -21,6 +23,26 @@ def check_paths(cfg: Config, splits: Collection[str]) -> Iterator[Mistake]:
     for setting, path in _paths(cfg, splits):
         if '://' not in path and not _exists(path):
             yield Mistake(setting, f'{path} does not exist{_nearest(path)}')
+
+
+def check_backends(cfg: Config) -> None:
+    """Refuse a storage that mmengine does not know, or that it cannot make of its settings."""
+    for place, section, _ in sections(cfg):
+        given = section.get('backend_args') or {}
+        name, problem = given.get('backend'), ''
+        if name is not None and name not in backends:
+            problem = f'{name!r} is unknown{did_you_mean(name, backends)}'
+        elif name is not None:
+            try:
+                signature(backends[name]).bind(**{k: given[k] for k in given if k != 'backend'})
+            except TypeError as error:
+                problem = f'{name!r} cannot be used: {error}'
+        if problem:
+            setting = '.'.join((*place, 'backend_args.backend'))
+            known = ', '.join(map(repr, backends))
+            raise ConfigError(
+                f'{cfg.filename or "the config"}: {setting}={problem}; known: {known}'
+            )
 
 
 def _paths(cfg: Config, splits: Collection[str]) -> Iterator[tuple[str, str]]:

@@ -1,19 +1,21 @@
 """A guard of classes: what data, config and checkpoint call them, and how often they occur."""
 
-import logging
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from mmengine.config import ConfigDict
 from mmengine.dist import all_gather_object, is_main_process
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import BaseLoop, Runner
 
-from ...datasets.check.settings import ignored_label_problem
-from ...datasets.class_counts import ClassCounts, count_loaded, to_table
+from ...datasets.check.across import compare_names
+from ...datasets.check.findings import Report
+from ...datasets.check.loaded import DatasetError
+from ...datasets.check.settings import check_evaluators, ignored_label_problem
+from ...datasets.class_counts import ClassCounts, count_loaded, to_tables
 from ...datasets.class_names import (
     Naming,
-    contradiction,
     declared_names,
     difference,
     found_names,
@@ -21,12 +23,10 @@ from ...datasets.class_names import (
 )
 from ...utils.listing import first_ten
 from ..config_check import Mistake, refuse
-from ..loops.checked import EmptyDatasetError
 from ..scopes import class_names
 from .label_kinds import label_mistakes
 
 SPLITS = ('train', 'val', 'test')
-COMPARED = 100  # images, with those of an evaluator
 # Names that differ are a mistake of this setting of a data loader.
 SETTING = 'dataset.metainfo'
 
@@ -54,12 +54,16 @@ class ClassGuardHook(Hook):
 
     def before_run(self, runner: Runner) -> None:
         loops = dict(_loops(runner))
+        reports = [one for split, loop in loops.items() for one in _reports(split, loop)]
+        compare_names(reports)
+        for report in reports:
+            if hasattr(report.dataset, 'cat_ids'):
+                check_evaluators(runner.cfg, report)
         what = 'mixes up classes; tools/misc/check_dataset.py says what to write'
-        refuse(runner.cfg, what, list(_mistakes(loops)))
-        refuse(runner.cfg, 'does not fit its labels', list(label_mistakes(loops, runner.model)))
+        refuse(runner.cfg, what, [*_mistakes(reports)])
+        refuse(runner.cfg, 'does not fit its labels', [*label_mistakes(loops, runner.model)])
         problem = ignored_label_problem(runner.cfg)
-        if problem:
-            refuse(runner.cfg, 'ignores different labels', [Mistake(*problem)])
+        refuse(runner.cfg, 'ignores different labels', [Mistake(*problem)] if problem else [])
         for split, loop in loops.items():
             names = class_names(loop.dataloader.dataset)
             counts = names and count_loaded(loop.dataloader.dataset, names)
@@ -73,7 +77,7 @@ class ClassGuardHook(Hook):
         train = self._counts.get('train')
         for kind, detail in train.findings() if train else ():
             if kind == 'nothing-to-learn':
-                raise EmptyDatasetError(f'train_dataloader: {detail}')
+                raise DatasetError(f'train_dataloader: {detail}')
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         classes = _classes_of(checkpoint)
@@ -86,13 +90,12 @@ class ClassGuardHook(Hook):
         learned = Naming('the checkpoint', classes)
         mistakes = []
         for split, loop in loops.items():
-            for dataset in leaves(loop.dataloader.dataset):
-                declared, found = _names(dataset, split)
+            for report in _reports(split, loop):
                 said = None
-                if declared is not None:
-                    said = difference(learned, declared)
-                elif found is not None:
-                    said = difference(learned, found, may_lack_last=True)
+                if report.declared is not None:
+                    said = difference(learned, report.declared)
+                elif report.found is not None:
+                    said = difference(learned, report.found, may_lack_last=True)
                 if said is not None:
                     said += f'. The checkpoint has {first_ten([*map(repr, classes)])}: name these, '
                     said += 'in this order, in metainfo of the data set, or take another checkpoint'
@@ -121,16 +124,11 @@ class ClassGuardHook(Hook):
 
     def _look(self, split: str, outputs: Sequence[Any] | None) -> None:
         counts = self._counts.get(split)
-        if counts is None or counts.learned != 'pixels':
-            return
-        for sample in outputs or ():
-            if 'gt_sem_seg' not in sample:
-                continue
-            self._seen = self._seen or set()
-            labels = sample.gt_sem_seg.data
-            for label in set(range(len(counts.names))) - self._seen:
-                if (labels == label).any():
-                    self._seen.add(label)
+        if counts is not None and counts.learned == 'pixels':
+            for sample in outputs or ():
+                if 'gt_sem_seg' in sample:
+                    values = sample.gt_sem_seg.data.flatten().bincount().nonzero().flatten()
+                    self._seen = (self._seen or set()).union(values.tolist())
 
     def _say(self, runner: Runner, split: str, metrics: Mapping[str, float]) -> int | None:
         """Log which classes have no ground truth; return how many have some, if that is known."""
@@ -142,7 +140,7 @@ class ClassGuardHook(Hook):
             seen = all_gather_object(self._seen)
             if all(one is None for one in seen):  # there are no label maps
                 return None
-            present = set().union(*(one for one in seen if one))
+            present = set().union(*filter(None, seen)) & set(range(len(counts.names)))
         absent = [repr(name) for i, name in enumerate(counts.names) if i not in present]
         if not absent or (counts.is_sample and counts.learned != 'pixels' and len(present) > 1):
             return len(present)
@@ -157,7 +155,8 @@ class ClassGuardHook(Hook):
             text = f'{named}: no ground truth of {first_ten(absent)}'
             if counts.learned == 'pixels':
                 text += '. Such a class counts as 0 in mIoU if it is predicted anywhere, else not'
-        if split == 'val' and len(present) < 2 and _saves_best(runner):
+        saves_best = any(getattr(hook, 'save_best', None) for hook in runner.hooks)
+        if split == 'val' and len(present) < 2 and saves_best:
             text += '; no checkpoint is saved as the best one'
         runner.logger.warning(text)
         return len(present)
@@ -167,10 +166,6 @@ def rests_on_too_few_classes(runner: Runner) -> bool:
     return any(isinstance(one, ClassGuardHook) and one.rests_on_too_few for one in runner.hooks)
 
 
-def _saves_best(runner: Runner) -> bool:
-    return any(getattr(hook, 'save_best', None) for hook in runner.hooks)
-
-
 def _loops(runner: Runner) -> Iterator[tuple[str, BaseLoop]]:
     for split in SPLITS:
         loop = getattr(runner, f'_{split}_loop')
@@ -178,43 +173,23 @@ def _loops(runner: Runner) -> Iterator[tuple[str, BaseLoop]]:
             yield split, loop
 
 
-def _names(dataset: Any, split: str) -> tuple[Naming | None, Naming | None]:
+def _reports(split: str, loop: BaseLoop) -> Iterator[Report]:
+    """Yield a report of each data set of a loop that has yet to be compared with others."""
     place = f'{split}_dataloader'
-    return declared_names(dataset, f'the classes of {place}'), found_names(dataset, place)
+    for dataset in leaves(loop.dataloader.dataset):
+        declared = declared_names(dataset, f'the classes of {place}')
+        found = found_names(dataset, place)
+        yield Report(dataset, ConfigDict(), [split], declared=declared, found=found)
 
 
-def _mistakes(loops: Mapping[str, BaseLoop]) -> Iterator[Mistake]:
-    first: tuple[Naming | None, Naming | None] = None, None
-    for split, loop in loops.items():
-        setting = f'{split}_dataloader.{SETTING}'
-        for position, dataset in enumerate(leaves(loop.dataloader.dataset)):
-            declared, found = names = _names(dataset, split)
-            said = declared and found and contradiction(declared, found)
-            if split == 'train' and position == 0:
-                first = names
-            if not said and first[1] and found:
-                said = difference(first[1], found, may_lack_last=True)
-            if not said and first[0] and declared:
-                said = difference(first[0], declared)
-            if said:
-                yield Mistake(setting, said)
-            elif split != 'train' and declared:
-                yield from _evaluator_mistakes(split, loop, dataset, found or declared)
-
-
-def _evaluator_mistakes(split: str, loop: Any, dataset: Any, names: Naming) -> Iterator[Mistake]:
-    setting = f'{split}_evaluator.ann_file'
-    for metric in loop.evaluator.metrics:
-        truth = getattr(metric, 'truth', None)
-        if truth is None or not hasattr(dataset, 'cat_ids'):
-            continue
-        said = difference(names, Naming(metric.ann_file, truth.names))
-        for index in range(0, len(dataset), -(-len(dataset) // COMPARED)):
-            image = dataset.get_data_info(index)
-            if 'img_id' in image:
-                said = said or metric.difference(image['img_id'], image.get('img_path') or '')
-        if said:
-            yield Mistake(setting, said)
+def _mistakes(reports: Sequence[Report]) -> Iterator[Mistake]:
+    for report in reports:
+        for fault in report.faults:
+            split = report.splits[0]
+            if fault.kind in ('evaluator-file', 'missing-file'):
+                yield Mistake(f'{split}_evaluator.ann_file', f'{fault.path}: {fault.detail}')
+            elif fault.is_error:
+                yield Mistake(f'{split}_dataloader.{SETTING}', fault.detail)
 
 
 def _warn_of_order(runner: Runner, classes: Sequence[str], dataset: Any) -> None:
@@ -240,18 +215,14 @@ def _classes_of(checkpoint: Mapping[str, Any]) -> Sequence[str] | None:
     return None if isinstance(classes, str) else classes
 
 
-def _log_counts(runner: Runner, counts: Mapping[str, ClassCounts]) -> None:
-    tables: dict[tuple[str, ...], dict[str, ClassCounts]] = {}
-    for split, one in counts.items():
-        tables.setdefault(tuple(one.names), {})[split] = one
+def _log_counts(runner: Runner, counts: dict[str, ClassCounts]) -> None:
     samples = [
         f'{one.num_images:,} of {one.total:,} images of {split}'
         for split, one in counts.items()
         if one.is_sample
     ]
     said = f' in {" and ".join(samples)}; tools/misc/check_dataset.py counts all' if samples else ''
-    lines = [line for group in tables.values() for line in to_table(group)]
-    runner.logger.info('\n'.join([f'classes{said}:', *lines]))
+    runner.logger.info('\n'.join([f'classes{said}:', *to_tables(counts)]))
     for split, one in counts.items():
         for kind, detail in one.findings():
-            runner.logger.log(logging.WARNING, f'{split}_dataloader: {kind}: {detail}')
+            runner.logger.warning(f'{split}_dataloader: {kind}: {detail}')

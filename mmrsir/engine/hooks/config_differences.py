@@ -5,10 +5,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ...checkpoints.config_text import read_settings
+from ...utils.settings import type_name
 
 WIDTH = 160  # of a value in a line
-# What an optimizer wrapper takes from the config, beside its optimizer, and the default.
-OF_WRAPPER = {'accumulative_counts': 1, 'clip_grad': None}
 SECTIONS = ('model', 'train_dataloader', 'val_dataloader', 'val_evaluator')
 # What changes no result, or nothing after the start.
 WITHOUT_EFFECT = {
@@ -26,6 +25,10 @@ WITHOUT_EFFECT = {
 
 class _Unset:
     """Stands for the value of a setting that a config does not have."""
+
+
+# What an optimizer wrapper takes from the config, beside its optimizer, and the default.
+OF_WRAPPER = {'accumulative_counts': 1, 'clip_grad': _Unset}
 
 
 def read_config(checkpoint: dict[str, Any]) -> dict[str, Any]:
@@ -48,19 +51,11 @@ def wrappers(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     }
 
 
-def compare_wrappers(cfg: Mapping[str, Any], learned: dict[str, dict[str, Any]]) -> Iterator[str]:
-    for place, wrapper in wrappers(cfg).items():
-        for name, default in OF_WRAPPER.items() if place in learned else ():
-            now, before = (one.get(name, default) for one in (wrapper, learned[place]))
-            if now != before:
-                yield from_config(f'{place}.{name}', now, before)
-
-
-def compare_sections(cfg: Mapping[str, Any], before: dict[str, Any]) -> Iterator[str]:
+def compare_configs(cfg: Mapping[str, Any], before: Mapping[str, Any]) -> Iterator[str]:
     configured = _sections(cfg)
     for name, learned in _sections(before).items():
-        found = _differences(configured.get(name), learned, name)
-        yield from (from_config(*one) for one in found)
+        for difference in _differences(configured.get(name, _Unset), learned, name):
+            yield from_config(*difference)
 
 
 def _sections(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -68,6 +63,10 @@ def _sections(settings: Mapping[str, Any]) -> dict[str, Any]:
     model = sections.get('model')
     if isinstance(model, Mapping):  # the runner puts the preprocessor into it
         sections['model'] = {'data_preprocessor': settings.get('data_preprocessor'), **model}
+    for place, wrapper in wrappers(settings).items():
+        sections[place] = {
+            name: wrapper.get(name) or default for name, default in OF_WRAPPER.items()
+        }
     return sections
 
 
@@ -93,36 +92,29 @@ def _differences(now: Any, before: Any, place: str) -> Iterator[tuple[str, str |
 
     Settings of parts that have another type are not compared: the part is one difference.
     """
-    if isinstance(now, Mapping) and isinstance(before, Mapping) and kind_of(now) == kind_of(before):
+    both = now, before
+    if all(isinstance(one, Mapping) for one in both) and type_name(now) == type_name(before):
         for name in dict.fromkeys([*now, *before]):
             if name not in WITHOUT_EFFECT and name != 'type':
                 one, other = now.get(name, _Unset), before.get(name, _Unset)
                 yield from _differences(one, other, f'{place}.{name}')
-    elif _are_lists(now, before):
+    elif all(map(_has_parts, both)) and len(now) == len(before):
         for index, (one, other) in enumerate(zip(now, before, strict=True)):
             yield from _differences(one, other, f'{place}.{index}')
-    elif _plain(now) != _plain(before):
+    elif plain(now) != plain(before):
         yield place, _shown(now), _shown(before)
 
 
-def kind_of(part: Mapping[str, Any]) -> str:
-    """Return the type of a part, without its module or scope; '' where it has none."""
-    kind = part.get('type') or ''
-    return str(getattr(kind, '__name__', kind)).rpartition('.')[2]
+def _has_parts(value: Any) -> bool:
+    return isinstance(value, (list, tuple)) and any(isinstance(one, Mapping) for one in value)
 
 
-def _are_lists(now: Any, before: Any) -> bool:
-    """Return whether the items of both can be compared one by one: they are parts."""
-    both = isinstance(now, (list, tuple)) and isinstance(before, (list, tuple))
-    return both and len(now) == len(before) and any(isinstance(one, Mapping) for one in now)
-
-
-def _plain(value: Any) -> Any:
-    """Return a list for a tuple, and the name of a class."""
+def plain(value: Any) -> Any:
+    """Return a list for a tuple, and the name of a class, so that what is equal compares so."""
     if isinstance(value, Mapping):
-        return {name: _plain(one) for name, one in value.items()}
+        return {name: plain(one) for name, one in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(one) for one in value]
+        return [plain(one) for one in value]
     return getattr(value, '__name__', value)
 
 
@@ -130,9 +122,8 @@ def _shown(value: Any) -> str | None:
     if value is _Unset:
         return None
     if isinstance(value, Mapping) and 'type' in value:
-        return kind_of(value)
-    if isinstance(value, (list, tuple)) and any(isinstance(one, Mapping) for one in value):
+        return type_name(value)
+    text = str(plain(value))
+    if _has_parts(value):
         text = f'[{", ".join(_shown(one) or "" for one in value)}]'
-    else:
-        text = str(_plain(value))
     return textwrap.shorten(text, WIDTH, placeholder=' …')

@@ -7,7 +7,7 @@ from typing import Any
 from mmengine.runner import BaseLoop
 from torch import nn
 
-from ...datasets.class_names import leaves
+from ...datasets.class_names import leaves, spread
 from ..config_check import Mistake
 from ..config_check.built_model import class_heads
 from .checkpoint_match import unwrap
@@ -22,25 +22,36 @@ KNOWN = ('mmcv', 'mmdet', 'mmengine', 'mmpretrain', 'mmrsir', 'mmseg')
 def label_mistakes(loops: Mapping[str, BaseLoop], model: Any) -> Iterator[Mistake]:
     """Yield what would end a training, or its first validation, in an error that says little."""
     heads = class_heads(model) if isinstance(model, nn.Module) else {}
+    most = max((head.num_classes for head in heads.values()), default=0)
     for split, loop in loops.items():
-        dataset = next(iter(leaves(loop.dataloader.dataset)))
-        records = _records(dataset)
-        record = records[0] if records else {}
-        several = any(_has_several_labels(one) for one in records)
-        if split == 'train' and several and not _mixes_labels(model):
-            yield from _head_mistakes(heads)
+        evaluator = f'{split}_evaluator'
+        records = _records(next(leaves(loop.dataloader.dataset)))
+        labels = [one.get('gt_label') for one in records]
+        # A list of one label is read as a number.
+        several = any(isinstance(one, (list, tuple)) and len(one) != 1 for one in labels)
+        if split == 'train' and several:
+            yield from _head_mistakes(heads, model)
         for metric in getattr(getattr(loop, 'evaluator', None), 'metrics', ()):
             name = type(metric).__name__
-            if name == 'IoUMetric' and record and not metric.format_only:
-                yield from _map_mistakes(record, split)
-            if record and record.get('gt_label') is None and name in FOR_LABELS:
+            if name == 'Accuracy' and 0 < most < max(metric.topk):
+                said = f'top-{max(metric.topk)} needs as many classes or more, the model has {most}'
+                yield Mistake(f'{evaluator}.topk', said)
+            if not records:
+                continue
+            if name in FOR_LABELS and labels[0] is None:
                 said = f'{name} needs labels, and the data has none (with_label=False). Without '
-                yield Mistake(f'{split}_evaluator', f'{said}labels, demo/image_demo.py predicts')
-            if several and name in FOR_ONE_LABEL:
+                yield Mistake(evaluator, f'{said}labels, demo/image_demo.py predicts')
+            if name in FOR_ONE_LABEL and several:
                 said = f'{name} is for one label an image, but the data has lists of labels: use '
-                yield Mistake(f'{split}_evaluator', f'{said}MultiLabelMetric or AveragePrecision')
-            if name == 'Accuracy':
-                yield from _top_mistakes(heads, metric, split)
+                yield Mistake(evaluator, f'{said}MultiLabelMetric or AveragePrecision')
+            has_map = records[0].get('seg_map_path') is not None
+            if name == 'IoUMetric' and not has_map and not metric.format_only:
+                yield Mistake(
+                    evaluator,
+                    'IoUMetric needs label maps, and the data has none (data_prefix.seg_map_path '
+                    'is not set). IoUMetric(format_only=True, output_dir=FOLDER) writes the '
+                    'predictions; leave LoadAnnotations out of the pipeline',
+                )
 
 
 def _records(dataset: Any) -> list[dict[str, Any]]:
@@ -51,41 +62,13 @@ def _records(dataset: Any) -> list[dict[str, Any]]:
     parts += map(type, getattr(getattr(dataset, 'pipeline', None), 'transforms', ()))
     if any(one is not None and one.__module__.partition('.')[0] not in KNOWN for one in parts):
         return []
-    step = max(1, -(-len(dataset) // LOOKED_AT))
-    return [dataset.get_data_info(index) for index in range(0, len(dataset), step)]
+    return [dataset.get_data_info(index) for index in spread(len(dataset), LOOKED_AT)]
 
 
-def _has_several_labels(record: Mapping[str, Any]) -> bool:
-    label = record.get('gt_label')  # a list of one is read as a number
-    return isinstance(label, (list, tuple)) and len(label) != 1
-
-
-def _mixes_labels(model: nn.Module) -> bool:
-    """Return whether a classifier gets a score for each class, as any head can take."""
+def _head_mistakes(heads: Mapping[str, Any], model: nn.Module) -> Iterator[Mistake]:
+    """Yield heads for one label an image, unless each class gets a score, as any head can take."""
     preprocessor = getattr(unwrap(model), 'data_preprocessor', None)
-    return bool(getattr(preprocessor, 'to_onehot', False))
-
-
-def _top_mistakes(heads: Mapping[str, Any], metric: Any, split: str) -> Iterator[Mistake]:
-    most = max((head.num_classes for head in heads.values()), default=0)
-    largest = max(metric.topk)
-    if 0 < most < largest:
-        said = f'top-{largest} needs {largest} classes or more, the model has {most}'
-        yield Mistake(f'{split}_evaluator.topk', said)
-
-
-def _map_mistakes(record: Mapping[str, Any], split: str) -> Iterator[Mistake]:
-    if record.get('seg_map_path') is None:
-        yield Mistake(
-            f'{split}_evaluator',
-            'IoUMetric needs label maps, and the data has none (data_prefix.seg_map_path is not '
-            'set). IoUMetric(format_only=True, output_dir=FOLDER) writes the predictions; leave '
-            'LoadAnnotations out of the pipeline',
-        )
-
-
-def _head_mistakes(heads: Mapping[str, Any]) -> Iterator[Mistake]:
-    if 'mmpretrain' not in sys.modules:
+    if 'mmpretrain' not in sys.modules or getattr(preprocessor, 'to_onehot', False):
         return
     from mmpretrain.models import ClsHead
 

@@ -17,13 +17,13 @@ from ...checkpoints.reading import match_weights, strip_wrapper
 from ...utils.arguments import check_choice
 from ...utils.errors import UserError
 from ...utils.listing import first_ten
+from ...utils.settings import type_name
 from .checkpoint import RESUMPTION
 from .checkpoint_match import unwrap
 from .config_differences import (
-    compare_sections,
-    compare_wrappers,
+    compare_configs,
     from_config,
-    kind_of,
+    plain,
     read_config,
     trains_by_iterations,
     wrappers,
@@ -91,8 +91,7 @@ class ResumedSettingsHook(Hook):
             )
         lines = [
             *_compare_length(runner, checkpoint, before),
-            *compare_wrappers(runner.cfg, learned),
-            *compare_sections(runner.cfg, before),
+            *compare_configs(runner.cfg, before),
         ]
         _set_max_iters(runner, checkpoint)
         if self.schedule == 'config':
@@ -137,7 +136,7 @@ def _check_optimizers(
     configured = wrappers(runner.cfg)
     for place, wrapper, state in _optimizers(runner, checkpoint):
         kind, before = (
-            kind_of(one[place]['optimizer']) if place in one else ''
+            type_name(one[place]['optimizer']) if place in one else ''
             for one in (configured, learned)
         )
         if kind and before and before != kind:  # some take another's state without a word
@@ -152,14 +151,6 @@ def _check_optimizers(
             raise CannotResumeError(
                 f'{place} has {counts[0]}, but the checkpoint {counts[1]}: the config trains other '
                 'parameters, or its paramwise_cfg differs'
-            )
-        names = [set(groups[0]) for groups in (fresh, saved)]
-        # Each version of torch adds settings; an optimizer of another kind also lacks some.
-        if names[1] - names[0] - {'initial_lr', 'initial_momentum'} and names[0] - names[1]:
-            differ = ', '.join(sorted(names[0] ^ names[1]))
-            raise CannotResumeError(
-                f'{place}: the checkpoint has another kind of optimizer; only one of the two has '
-                f'{differ}'
             )
 
 
@@ -208,9 +199,7 @@ def _compare_schedules(runner: Any, checkpoint: dict[str, Any]) -> Iterator[str]
             for name in sorted(set(fresh[0]) & set(saved[0]) - {'params'}):
                 if name in ('lr', 'momentum') and f'initial_{name}' in fresh[0]:
                     continue  # the schedule moves it
-                now, before = (
-                    [_frozen(group.get(name)) for group in one] for one in (fresh, saved)
-                )
+                now, before = ([plain(one.get(name)) for one in each] for each in (fresh, saved))
                 if now != before:
                     setting = f'{place}.optimizer.{name.removeprefix("initial_")}'
                     yield f'{setting}: {_range(before)}, not {_range(now)}'
@@ -234,7 +223,7 @@ def _compare_schedules(runner: Any, checkpoint: dict[str, Any]) -> Iterator[str]
                 if own[name] != state[name]:
                     unit = ' epochs' if own['by_epoch'] else ' iterations'
                     unit = unit if name in COUNTED else ''
-                    values = f'{_plain(state[name])}{unit}, not {_plain(own[name])}{unit}'
+                    values = f'{_shown(state[name])}{unit}, not {_shown(own[name])}{unit}'
                     yield f'{place}.{index}.{name}: {values}'
 
 
@@ -299,19 +288,14 @@ def _note(runner: Any, lines: list[str]) -> None:
         dumped.write_text(note + dumped.read_text(encoding='utf-8'), encoding='utf-8')
 
 
-def _frozen(value: Any) -> Any:
-    """Return a tuple for a list, so that both are equal where their values are."""
-    return tuple(value) if isinstance(value, list) else value
-
-
 def _range(values: list[Any]) -> str:
     numbers = [value for value in values if isinstance(value, (int, float))]
     if len(numbers) == len(values) and min(numbers) != max(numbers):
         return f'{min(numbers):.6g} to {max(numbers):.6g}'
-    return _plain(values[0])
+    return _shown(values[0])
 
 
-def _plain(value: Any) -> str:
+def _shown(value: Any) -> str:
     if isinstance(value, Counter):  # milestones
         return str(sorted(value.elements()))
     if value == FOREVER:

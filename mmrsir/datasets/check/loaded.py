@@ -1,0 +1,98 @@
+"""Checks of the data sets that a run loads: of their files, without a look at images."""
+
+import logging
+import os
+from collections.abc import Collection
+from typing import Any
+
+from mmengine.dist import is_main_process
+from mmengine.logging import print_log
+
+from ...utils.errors import InvalidValueError, UserError
+from ...utils.settings import below_wrappers
+from ..class_counts import MOST_RECORDS
+from ..class_names import leaves, spread
+from ..loading.image_files import files_of, passed_over
+from . import coco
+from .configs import COCO, build, examine, kind_of_files
+from .faults import BOXES_ONLY, Fault
+from .findings import Report, summary
+
+MOST_ANNOTATIONS = 200_000  # that are looked at before a training: it takes some seconds
+_MORE = 'tools/misc/check_dataset.py says more'
+
+
+class DatasetError(UserError, ValueError):
+    """A data set cannot be loaded, or results on it would mean nothing."""
+
+
+def explain(settings: Any, name: str, cause: Exception | None = None) -> None:
+    """Raise an error that says why a data set has no images or cannot be loaded, if files tell.
+
+    ``name`` is that of the data loader, such as ``'train_dataloader'``.
+    """
+    for part in below_wrappers(settings):
+        try:
+            report = Report(build(part), part, [])
+        except InvalidValueError:  # the library has said it in its own words
+            continue
+        examine(report)
+        _refuse([fault for fault in report.faults if fault.is_error], name, cause)
+        if isinstance(cause, KeyError) and report.source.endswith('.json'):
+            raise DatasetError(f'{name}: {report.source}: a record has no {cause}') from cause
+
+
+def check_objects(settings: Any, dataset: Any, name: str) -> None:
+    """Refuse objects with which a training ends or results mean nothing; warn of other errors.
+
+    Of a data set that was built from settings, at most ``MOST_ANNOTATIONS`` objects are looked at.
+    """
+    masks = coco.loads_masks(settings)
+    for part, loaded in zip(below_wrappers(settings), leaves(dataset), strict=False):
+        if kind_of_files(loaded) == COCO and os.path.isfile(loaded.ann_file):
+            report = Report(loaded, part, [])
+            records = coco.read(report, masks, MOST_ANNOTATIONS)
+            errors = [fault for fault in report.faults if fault.is_error]
+            fatal: Collection[str] = coco.fatal_kinds(report, records) if records else ()
+            _refuse([fault for fault in errors if fault.kind in fatal], name)
+            for line in summary(errors):
+                _warn(f'{name}: {line}; {_MORE}')
+        elif masks:
+            _check_masks(loaded, name)
+
+
+def warn_of_unread_images(dataset: Any, name: str) -> None:
+    """Warn of images in the folders of data sets that list the files of folders."""
+    for part in leaves(dataset) if is_main_process() else ():
+        used = None
+        if hasattr(part, 'img_suffix') and hasattr(part, 'seg_map_suffix'):
+            used = {*files_of(map(part.get_data_info, range(len(part))))}
+        elif not hasattr(part, 'extensions'):
+            continue
+        if unread := passed_over(part, used, listed=False):
+            _warn(f'{name}: {unread}')
+
+
+def _check_masks(dataset: Any, name: str) -> None:
+    """Refuse objects of a data set in another format than COCO's of which some have no mask."""
+    number = bare = 0
+    for index in spread(len(dataset), MOST_RECORDS):
+        objects = dataset.get_data_info(index).get('instances') or ()
+        number += len(objects)
+        bare += sum('mask' not in one for one in objects)
+    if bare:
+        raise DatasetError(
+            f'{name}: {bare} of {number} objects in {dataset.ann_file} have no mask, and the '
+            'pipeline loads masks (with_mask=True). For boxes alone train Faster R-CNN, see '
+            f'{BOXES_ONLY}'
+        )
+
+
+def _refuse(faults: list[Fault], name: str, cause: Exception | None = None) -> None:
+    if faults:
+        raise DatasetError(f'{name}: {"; ".join(summary(faults))}; {_MORE}') from cause
+
+
+def _warn(text: str) -> None:
+    if is_main_process():
+        print_log(text, logger='current', level=logging.WARNING)
