@@ -10,11 +10,14 @@ import os
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ..utils.listing import first_ten
 
@@ -101,6 +104,18 @@ def surplus(found: Collection[str], classes: Collection[str]) -> str:
             said[0] += ': make a folder of this name; it may stay empty'
     there_are = first_ten([repr(name) for name in found])
     return '; '.join(said) or f'the data has {there_are or "no folder for a class"}'
+
+
+def new_labels(reduce_zero_label: bool, label_map: Mapping[int, int] | None) -> NDArray[np.uint8]:
+    """Return what mmseg makes of each value of a label map, (256,)."""
+    reduced = np.arange(256, dtype=np.uint8)
+    if reduce_zero_label:
+        reduced[1:255] -= 1
+        reduced[0] = 255
+    new_label = reduced.copy()
+    for old, new in (label_map or {}).items():
+        new_label[reduced == old] = new
+    return new_label
 
 
 def leaves(dataset: Any) -> Iterator[Any]:

@@ -24,18 +24,10 @@ FOLDERS = {'mmdet': 'mask_rcnn', 'mmseg': 'upernet', 'mmpretrain': 'cls'}
 
 
 def find_config(name: str) -> Path:
-    """Find a config file.
+    """Find a config file by its path, or one of ours by its name.
 
-    Args:
-        name: A path, or the name of one of our configs: ``<folder>/<name>`` such as
-            ``mask_rcnn/rsir_n_shapes``, with an underscore in between as in the libraries'
-            inferencers, or ``<name>`` alone where only one folder has it.
-
-    Returns:
-        Path of the config.
-
-    Raises:
-        MissingPathError: There is none, or more than one of that name; names the nearest.
+    ``mask_rcnn/rsir_n_shapes``; with an underscore in between, as in the libraries' inferencers; or
+    without the folder where only one has such a file.
     """
     if Path(name).is_file():
         return Path(name)

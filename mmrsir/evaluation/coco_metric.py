@@ -90,11 +90,6 @@ class CheckedCocoMetric(CocoMetric):
                 self._content['categories'].sort(key=lambda one: one['id'])
 
     @property
-    def truth(self) -> CocoTruth | None:
-        """The ground truth of ``ann_file``; None before it is known, and without such a file."""
-        return self._truth if self.ann_file is not None else None
-
-    @property
     def dataset_meta(self) -> dict[str, Any] | None:
         return self._dataset_meta
 

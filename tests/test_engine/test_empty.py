@@ -106,7 +106,6 @@ def test_objects_without_masks_are_named_where_masks_are_loaded(wrapper, setting
     ('mask', 'message'),
     [
         (dict(size=[99, 256], counts='ok3'), r'size=\[99, 256\] must be \[256, 256\]'),
-        (dict(size=[256, 256], counts="b'ok3'"), 'are no run lengths'),
         ([[], [[1, 2], [3, 4], [5, 6]]], 'is a list of points|a polygon has 0 numbers'),
         ([1, 2, 3, 4, 5, 6], 'put it into a list'),
     ],
@@ -200,8 +199,6 @@ def test_objects_of_other_formats_need_masks_too_unless_label_maps_have_them():
     [
         (lambda one, _: one.update(area='9'), r"area='9' \(write a number without quotes\)"),
         (lambda one, _: one.update(bbox=None), "have no 'bbox'"),
-        (lambda one, all_: all_['annotations'].append(one), 'has id=1 again'),
-        (lambda one, all_: all_['images'][0].update(width='256'), "width='256'"),
         (lambda one, all_: all_.pop('categories'), 'no list of categories'),
     ],
 )

@@ -72,18 +72,16 @@ def read_json(report: Report) -> Any:
 def read(report: Report, masks: bool, most: int | None = None) -> Records | None:
     """Read the annotations, and add to the report what is wrong with each.
 
-    Args:
-        report: Takes the faults.
-        masks: Whether a training loads masks.
-        most: How many annotations are looked at, evenly spread; None: all.
+    ``masks`` says whether a training loads masks. Of more than ``most`` annotations so many are
+    looked at, evenly spread.
     """
     path, classes = report.dataset.ann_file, report.dataset.metainfo.get('classes', ())
     content = read_json(report)
+    if content is None:
+        return None
     if 'img' not in report.dataset.data_prefix:
         problem = "data_prefix must name the folder of the images, such as img='train/'"
         report.add('missing-folder', path, problem)
-        return None
-    if content is None:
         return None
     report.is_blind = (
         report.dataset.test_mode and isinstance(content, dict) and not content.get('annotations')

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..class_counts import ClassCounts
+from ..class_names import new_labels
 from ..loading.headers import open_image
 from .findings import Report
 from .images import check_images, inspect_label_map
@@ -53,8 +54,10 @@ def _read_map(map_of: Mapping[str, str | None], path: str) -> Any:
 
 def _add(counts: ClassCounts, values: dict[int, int], dataset: Any) -> None:
     pixels: Counter[int] = Counter()
+    new_label = new_labels(dataset.reduce_zero_label, dataset.label_map)
     for value, number in values.items():
-        label = _label(value, dataset)
+        label = int(new_label[value & 255])  # as 8 bits
+        label = -1 if label == dataset.ignore_index else label
         pixels[label] += number
         if not 0 <= label < len(counts.names):
             counts.ignored_values[value] = counts.ignored_values.get(value, 0) + number
@@ -83,16 +86,6 @@ def _check_classes(report: Report, counts: ClassCounts, place: str) -> None:
             findings = [one for one in findings if one[0] != 'empty-class']
     for kind, detail in findings:
         report.add(kind, place, detail)
-
-
-def _label(value: int, dataset: Any) -> int:
-    """Return the label that mmseg's ``LoadAnnotations`` makes of a value; -1 if it is ignored."""
-    label = value & 255  # as 8 bits
-    if dataset.reduce_zero_label:
-        label = 255 if label in (0, 255) else label - 1
-    if dataset.label_map is not None:
-        label = dataset.label_map.get(label, label)
-    return -1 if label == dataset.ignore_index else label
 
 
 def _labels(dataset: Any) -> frozenset[int] | None:

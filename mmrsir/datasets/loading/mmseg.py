@@ -18,6 +18,7 @@ from PIL import Image
 
 from ...utils.errors import InvalidValueError, UserError
 from ..check.settings import zero_label_problem
+from ..class_names import new_labels
 from .image_files import image_suffixes, walk
 
 
@@ -136,21 +137,9 @@ class LoadAnnotations(transforms.LoadAnnotations):
         _check_map(path, values, results.get('ori_shape'))
         labels = values.astype(np.uint8)
         if results['reduce_zero_label'] or results.get('label_map'):
-            labels = _new_labels(results)[labels]
+            labels = new_labels(results['reduce_zero_label'], results.get('label_map'))[labels]
         results['gt_seg_map'] = labels
         results['seg_fields'].append('gt_seg_map')
-
-
-def _new_labels(results: dict[str, Any]) -> np.ndarray:
-    """Return what becomes of each label, (256,)."""
-    reduced = np.arange(256, dtype=np.uint8)
-    if results['reduce_zero_label']:
-        reduced[1:255] -= 1
-        reduced[0] = 255
-    new_label = reduced.copy()
-    for old, new in (results.get('label_map') or {}).items():
-        new_label[reduced == old] = new
-    return new_label
 
 
 def _check_map(path: str, values: np.ndarray, image_size: tuple[int, int] | None) -> None:

@@ -14,13 +14,7 @@ from ...datasets.check.findings import Report
 from ...datasets.check.loaded import DatasetError
 from ...datasets.check.settings import check_evaluators, ignored_label_problem
 from ...datasets.class_counts import ClassCounts, count_loaded, to_tables
-from ...datasets.class_names import (
-    Naming,
-    declared_names,
-    difference,
-    found_names,
-    leaves,
-)
+from ...datasets.class_names import Naming, declared_names, difference, found_names, leaves
 from ...utils.listing import first_ten
 from ..config_check import Mistake, refuse
 from ..scopes import class_names
@@ -186,9 +180,9 @@ def _mistakes(reports: Sequence[Report]) -> Iterator[Mistake]:
     for report in reports:
         for fault in report.faults:
             split = report.splits[0]
-            if fault.kind in ('evaluator-file', 'missing-file'):
+            if fault.kind == 'evaluator-file':
                 yield Mistake(f'{split}_evaluator.ann_file', f'{fault.path}: {fault.detail}')
-            elif fault.is_error:
+            elif fault.kind in ('class-order', 'other-classes'):
                 yield Mistake(f'{split}_dataloader.{SETTING}', fault.detail)
 
 

@@ -8,12 +8,7 @@ from mmengine.runner import BaseLoop, Runner, TestLoop, ValLoop
 from torch import nn
 from torch.utils.data import DataLoader
 
-from ...datasets.check.loaded import (
-    DatasetError,
-    check_objects,
-    explain,
-    warn_of_unread_images,
-)
+from ...datasets.check.loaded import DatasetError, check_objects, explain, warn_of_unread_images
 from ...utils.errors import InvalidValueError
 from ...utils.settings import walk_settings
 from ..config_check import check_classes
