@@ -26,13 +26,8 @@ class NoPipelineError(UserError, ValueError):
 def prepare(cfg: Config, meta: Mapping[str, Any]) -> None:
     """Put what the inferencers read of a config's data in place of its data sets.
 
-    Args:
-        cfg: The config to change.
-        meta: Of the checkpoint. Its ``dataset_meta`` has the classes; where it is missing, the
-            config's data sets are asked for theirs.
-
-    Raises:
-        NoPipelineError: The config does not say how images are prepared.
+    The ``dataset_meta`` in the ``meta`` of a checkpoint has the classes; where it is missing, the
+    config's data sets are asked for theirs.
     """
     init_default_scope(cfg.default_scope)
     described = meta.get('dataset_meta')
