@@ -184,14 +184,14 @@ def _default_cfgs() -> dict[str, dict[str, Any]]:
         for data_set, (classes, side) in CLASSES_AND_SIDES.items():
             path = found.get(f'rsir_{LETTERS[arch]}_{data_set}')
             if path is not None and path.suffix == '.safetensors':
-                tagged[f'rsir_{arch}.{data_set}'] = _default_cfg(classes, side, file=str(path))
+                cfg = dict(_default_cfg(classes, side), file=str(path))
+                tagged[f'rsir_{arch}.{data_set}'] = cfg
         cfgs |= tagged or {f'rsir_{arch}': _default_cfg(1000, 224)}
     return cfgs
 
 
-def _default_cfg(classes: int, side: int, **more: str) -> dict[str, Any]:
+def _default_cfg(classes: int, side: int) -> dict[str, Any]:
     return dict(
-        more,
         input_size=(3, side, side),
         pool_size=(ceil(side / STRIDES[-1]),) * 2,
         num_classes=classes,
