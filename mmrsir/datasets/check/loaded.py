@@ -19,6 +19,7 @@ from .faults import BOXES_ONLY, Fault
 from .findings import Report, summary
 
 MOST_ANNOTATIONS = 200_000  # that are looked at before a training: it takes some seconds
+LONG_TO_READ = 50e6  # bytes; the file of COCO's training images takes a quarter of a minute
 _MORE = 'tools/misc/check_dataset.py says more'
 
 
@@ -50,13 +51,15 @@ def check_objects(settings: Any, dataset: Any, name: str) -> None:
     masks = coco.loads_masks(settings)
     for part, loaded in zip(below_wrappers(settings), leaves(dataset), strict=False):
         if kind_of_files(loaded) == COCO and os.path.isfile(loaded.ann_file):
+            if os.path.getsize(loaded.ann_file) > LONG_TO_READ:
+                _say(logging.INFO, f'{name}: checking {loaded.ann_file}')
             report = Report(loaded, part, [])
             records = coco.read(report, masks, MOST_ANNOTATIONS)
             errors = [fault for fault in report.faults if fault.is_error]
             fatal: Collection[str] = coco.fatal_kinds(report, records) if records else ()
             _refuse([fault for fault in errors if fault.kind in fatal], name)
             for line in summary(errors):
-                _warn(f'{name}: {line}; {_MORE}')
+                _say(logging.WARNING, f'{name}: {line}; {_MORE}')
         elif masks:
             _check_masks(loaded, name)
 
@@ -70,7 +73,7 @@ def warn_of_unread_images(dataset: Any, name: str) -> None:
         elif not hasattr(part, 'extensions'):
             continue
         if unread := passed_over(part, used, listed=False):
-            _warn(f'{name}: {unread}')
+            _say(logging.WARNING, f'{name}: {unread}')
 
 
 def _check_masks(dataset: Any, name: str) -> None:
@@ -93,6 +96,6 @@ def _refuse(faults: list[Fault], name: str, cause: Exception | None = None) -> N
         raise DatasetError(f'{name}: {"; ".join(summary(faults))}; {_MORE}') from cause
 
 
-def _warn(text: str) -> None:
+def _say(level: int, text: str) -> None:
     if is_main_process():
-        print_log(text, logger='current', level=logging.WARNING)
+        print_log(text, logger='current', level=level)
