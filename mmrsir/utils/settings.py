@@ -14,8 +14,13 @@ def walk_settings(settings: Any) -> Iterator[dict[str, Any]]:
 
 
 def below_wrappers(settings: Any) -> Iterator[Any]:
-    """Yield the data sets that RepeatDataset, ConcatDataset and their like are made of."""
-    if 'dataset' in settings:
+    """Yield the data sets that RepeatDataset, ConcatDataset and their like are made of.
+
+    A data set that is built already is one of them.
+    """
+    if not isinstance(settings, dict):
+        yield settings
+    elif 'dataset' in settings:
         yield from below_wrappers(settings['dataset'])
     elif 'datasets' in settings:
         for part in settings['datasets']:
