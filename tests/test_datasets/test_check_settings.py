@@ -107,6 +107,12 @@ def test_two_settings_of_the_zero_label_are_named_with_both_values(cfg, of_datas
         DATASETS.build(cfg.train_dataloader.dataset)[0]
 
 
+def test_a_data_set_that_is_built_already_has_no_ignored_label_to_compare():
+    loader = dict(dataset=dict(datasets=[dict(ignore_index=7), object()]))
+    problem = ignored_label_problem(dict(default_scope='mmseg', train_dataloader=loader))
+    assert problem is None
+
+
 def crowded(tmp_path, **settings):
     """Faults of a data set of which one image for validation has 120 objects."""
     val = coco_record('val', CATEGORIES, [[1, 2], [1, 2] * 60])

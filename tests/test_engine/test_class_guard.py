@@ -143,6 +143,24 @@ def test_training_refuses_an_evaluator_of_other_annotations(tmp_path):
         begin(cfg, tmp_path / 'run')
 
 
+def test_training_refuses_classes_in_another_order_than_the_data(tmp_path):
+    turned = {split: coco_record(split, CATEGORIES[::-1], OBJECTS) for split in ('train', 'val')}
+    with pytest.raises(ConfigError, match="label 0 is 'star' in .*train.json of train_dataloader"):
+        begin(coco(tmp_path, **turned), tmp_path / 'run')
+
+
+def test_evaluators_of_panoptic_data_may_read_the_things_alone(tmp_path, monkeypatch):
+    cfg = coco(tmp_path, things=coco_record('val', CATEGORIES[:2], OBJECTS))
+    cfg.val_evaluator.ann_file = f'{tmp_path}/data/things.json'
+    runner = build(cfg, tmp_path / 'run')
+    with pytest.raises(ConfigError, match="things.json and 'star' in"):
+        guard_of(runner).before_run(runner)
+    # As in CocoPanopticDataset, which also has ``cat_ids``.
+    kind = type('Panoptic', (type(runner.val_dataloader.dataset),), {'parse_data_info': None})
+    runner.val_dataloader.dataset.__class__ = kind
+    guard_of(runner).before_run(runner)
+
+
 @pytest.mark.parametrize('classes', [None, TREES])
 def test_training_refuses_a_folder_of_val_that_is_sorted_elsewhere(tmp_path, classes):
     root = write_folders(tmp_path / 'data', train=TREES, val=['beech', 'Maple', 'oak'])
@@ -211,7 +229,7 @@ def evaluate(cfg, tmp_path, val):
 
 
 def test_class_without_ground_truth_is_named_beside_the_metric(tmp_path, said):
-    guard = evaluate(sound('maps', tmp_path / 'data'), tmp_path, [[0, 0], [1, 255]])
+    guard = evaluate(sound('maps', tmp_path / 'data'), tmp_path, [[0, 0], [1, 255], [-1, 0]])
     assert said(logging.WARNING)[-1] == (
         "mIoU of val: no ground truth of 'star'. "
         'Such a class counts as 0 in mIoU if it is predicted anywhere, else not'

@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 from mmengine.config import Config
@@ -52,8 +52,9 @@ def _ignored_labels(cfg: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     for split in ('train', 'val', 'test'):
         loader = cfg.get(f'{split}_dataloader')
         for dataset in below_wrappers(loader['dataset']) if isinstance(loader, dict) else ():
-            name = f'{split}_dataloader.dataset.ignore_index'
-            yield name, dataset.get('ignore_index', _IGNORED)
+            if isinstance(dataset, dict):  # else it is built already
+                name = f'{split}_dataloader.dataset.ignore_index'
+                yield name, dataset.get('ignore_index', _IGNORED)
         for one in as_list(cfg.get(f'{split}_evaluator')):
             if type_name(one) == 'IoUMetric':
                 yield f'{split}_evaluator.ignore_index', one.get('ignore_index', _IGNORED)
@@ -135,11 +136,12 @@ def _difference(path: str, dataset: Any) -> str | None:
             for classes in [dataset.metainfo['classes']]
             for place, content in ((dataset.ann_file, own), (path, other))
         )
-        listed = {image['id']: Path(image['file_name']).name for image in other['images']}
+        # Windows separates folders by both kinds of slashes.
+        listed = {one['id']: PureWindowsPath(one['file_name']).name for one in other['images']}
         strangers = [
-            image['file_name']
-            for image in own['images']
-            if listed.get(image['id']) != Path(image['file_name']).name
+            one['file_name']
+            for one in own['images']
+            if listed.get(one['id']) != PureWindowsPath(one['file_name']).name
         ]
     except (KeyError, OSError, TypeError, ValueError) as error:
         return f'it is no COCO file: {type(error).__name__}: {error}'

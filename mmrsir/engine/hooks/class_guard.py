@@ -10,6 +10,7 @@ from mmengine.registry import HOOKS
 from mmengine.runner import BaseLoop, Runner
 
 from ...datasets.check.across import compare_names
+from ...datasets.check.configs import COCO, kind_of_files
 from ...datasets.check.findings import Report
 from ...datasets.check.loaded import DatasetError
 from ...datasets.check.settings import check_evaluators, ignored_label_problem
@@ -51,7 +52,7 @@ class ClassGuardHook(Hook):
         reports = [one for split, loop in loops.items() for one in _reports(split, loop)]
         compare_names(reports)
         for report in reports:
-            if hasattr(report.dataset, 'cat_ids'):
+            if kind_of_files(report.dataset) == COCO:
                 check_evaluators(runner.cfg, report)
         what = 'mixes up classes; tools/misc/check_dataset.py says what to write'
         refuse(runner.cfg, what, [*_mistakes(reports)])
@@ -121,8 +122,10 @@ class ClassGuardHook(Hook):
         if counts is not None and counts.learned == 'pixels':
             for sample in outputs or ():
                 if 'gt_sem_seg' in sample:
-                    values = sample.gt_sem_seg.data.flatten().bincount().nonzero().flatten()
-                    self._seen = (self._seen or set()).union(values.tolist())
+                    labels = sample.gt_sem_seg.data
+                    # Some ignore a label below 0, which cannot be counted.
+                    numbers = labels[labels >= 0].long().bincount()
+                    self._seen = (self._seen or set()).union(numbers.nonzero().flatten().tolist())
 
     def _say(self, runner: Runner, split: str, metrics: Mapping[str, float]) -> int | None:
         """Log which classes have no ground truth; return how many have some, if that is known."""
