@@ -46,9 +46,8 @@ def draw_training_images(cfg: Config, number: int, out_dir: Path, seed: int = 0)
         packed = dataset[index]
         sample = packed['data_samples']
         if 'gt_instances' in sample and hasattr(sample.gt_instances.get('bboxes'), 'tensor'):
-            sample.gt_instances.bboxes = (
-                sample.gt_instances.bboxes.tensor
-            )  # as the preprocessor does
+            # As mmdet's preprocessor does.
+            sample.gt_instances.bboxes = sample.gt_instances.bboxes.tensor
         out_file = out_dir / f'{index:06}_{Path(sample.get("img_path", "")).stem}.jpg'
         image = _to_rgb(packed['inputs'], cfg)
         draw_sample(visualizer, image, sample, out_file=out_file, draw_pred=False)

@@ -190,8 +190,13 @@ class Records(list):
 def test_objects_of_other_formats_need_masks_too_unless_label_maps_have_them():
     dataset = Records([dict(instances=[{}, dict(mask=np.zeros((9, 9)))])])
     check_objects(dict(type='LoadPanopticAnnotations', with_mask=True), dataset, 'train_dataloader')
+    unlabelled = dict(type='LoadEmptyAnnotations', with_mask=True)
+    masked = Records([dict(instances=[dict(mask=np.zeros((9, 9)))])])
+    joined = SimpleNamespace(datasets=[masked, dataset])
+    labelled = dict(type='LoadAnnotations', with_mask=True)
+    check_objects(dict(datasets=[labelled, unlabelled]), joined, 'train_dataloader')
     with pytest.raises(DatasetError, match='1 of 2 objects in some.xml have no mask'):
-        check_objects(dict(type='LoadAnnotations', with_mask=True), dataset, 'train_dataloader')
+        check_objects(labelled, dataset, 'train_dataloader')
 
 
 @pytest.mark.parametrize(
@@ -205,6 +210,65 @@ def test_objects_of_other_formats_need_masks_too_unless_label_maps_have_them():
 def test_annotations_that_the_library_cannot_load_are_named(edit, message, settings, tmp_path):
     with pytest.raises(DatasetError, match=f'train_dataloader: .*some.json: .*{message}'):
         build(changed(settings, tmp_path / 'some.json', edit))
+
+
+def of_one_class(one, content):
+    for each in content['annotations']:
+        each['category_id'] = one['category_id']
+
+
+def without_a_name(_, content):
+    del content['images'][0]['file_name']
+
+
+def test_of_several_data_sets_the_one_that_cannot_be_loaded_is_named(settings, tmp_path):
+    original, parts = settings.dataset.ann_file, []
+    for edit in (of_one_class, without_a_name):
+        settings.dataset.ann_file = original
+        changed(settings, tmp_path / f'{edit.__name__}.json', edit)
+        parts.append(settings.dataset.to_dict())
+    settings.dataset = dict(type='ConcatDataset', datasets=parts)
+    with pytest.raises(
+        DatasetError, match="without_a_name.json: 1 of 8 images have no 'file_name'"
+    ):
+        build(settings)
+
+
+def test_files_of_another_storage_are_not_called_missing(settings):
+    dataset = settings.dataset
+    dataset.update(data_prefix=dict(img='s3://bucket/train/'), filter_cfg=TOO_SMALL)
+    with pytest.raises(DatasetError, match=r'no-images .*0 of 8 images left') as raised:
+        build(settings)
+    assert 'missing' not in str(raised.value)
+
+
+def test_data_sets_of_other_formats_say_how_many_images_are_left(tmp_path):
+    (tmp_path / 'Annotations').mkdir()
+    (tmp_path / 'JPEGImages').mkdir()
+    (tmp_path / 'list.txt').write_text('a\n')
+    box = '<bndbox><xmin>1</xmin><ymin>1</ymin><xmax>9</xmax><ymax>9</ymax></bndbox>'
+    size = '<size><width>50</width><height>50</height></size>'
+    (tmp_path / 'Annotations/a.xml').write_text(
+        f'<annotation>{size}<object><name>cat</name>{box}</object></annotation>'
+    )
+    dataset = dict(
+        type='mmdet.XMLDataset',
+        ann_file=str(tmp_path / 'list.txt'),
+        data_prefix=dict(sub_data_root=str(tmp_path)),
+        metainfo=dict(classes=('dog',)),
+        filter_cfg=dict(filter_empty_gt=True),
+        pipeline=[],
+    )
+    settings = dict(dataset=dataset, batch_size=1, sampler=dict(type='DefaultSampler'))
+    message = r"list.txt: 0 of 1 images left after filter_cfg=.*, with the classes 'dog'"
+    with pytest.raises(DatasetError, match=message):
+        build(settings)
+
+
+def test_a_data_set_that_is_built_already_is_refused_where_it_is_empty():
+    settings = dict(dataset=Records(), batch_size=1, sampler=dict(type='DefaultSampler'))
+    with pytest.raises(DatasetError, match='^train_dataloader: the data set is empty'):
+        build(settings)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from typing import Any
 
 from ...utils.encoding import encoding_problem
 from ...utils.listing import first_ten
-from ...utils.settings import walk_settings
+from ...utils.settings import type_name, walk_settings
 from ..class_names import Naming, spread
 from .findings import Report
 from .images import check_images
@@ -111,9 +111,9 @@ def read(report: Report, masks: bool, most: int | None = None) -> Records | None
 
 def loads_masks(settings: Any) -> bool:
     """Return whether a transform loads the masks of objects; panoptic ones are in label maps."""
+    others = 'LoadPanopticAnnotations', 'LoadEmptyAnnotations'
     return any(
-        one.get('with_mask') and 'Panoptic' not in str(one.get('type'))
-        for one in walk_settings(settings)
+        one.get('with_mask') and type_name(one) not in others for one in walk_settings(settings)
     )
 
 

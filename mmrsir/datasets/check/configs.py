@@ -11,6 +11,7 @@ from mmengine.registry import DATASETS, init_default_scope
 
 from ...utils.arguments import check_choice
 from ...utils.errors import InvalidValueError
+from ...utils.listing import first_ten
 from ...utils.missing import nearest
 from ...utils.settings import below_wrappers
 from ..class_names import Naming, declared_names
@@ -99,8 +100,7 @@ def examine(
             coco.read_json(report)
     except OSError as error:
         report.add('unreadable', error.filename or report.source, str(error))
-    if kind is not None:
-        _load(report)
+    load(report)
 
 
 def build(settings: ConfigDict) -> Any:
@@ -135,24 +135,28 @@ def _check_paths(report: Report) -> None:
             report.add('missing-folder', folder, f'does not exist{nearest(folder)}')
 
 
-def _load(report: Report) -> None:
+def load(report: Report) -> None:
     """Load a data set as for training and count its images."""
     dataset = report.dataset
+    kind = kind_of_files(dataset)
     try:
         with redirect_stdout(StringIO()):  # pycocotools prints
             dataset.data_list = dataset.load_data_list()
             left = dataset.filter_data()
     except Exception as error:  # it is up to the data set what it raises
-        if not report.has_errors:
+        if not report.has_errors and kind is not None:  # others say it in their own words
             report.add('unloadable', report.source, f'{type(error).__name__}: {error}')
         return
     report.num_images, report.num_left = len(dataset.data_list), len(left)
     if report.num_left < report.num_images:
         report.filtered = f'after filter_cfg={dict(dataset.filter_cfg or {})}'
-        if kind_of_files(dataset) == COCO:
+        if kind == COCO:
             report.filtered += f': {coco.filter_reasons(dataset, len(left))}'
     if not left:
         detail = f'0 of {report.num_images} images left {report.filtered}'.strip()
         if 'under min_size' in report.filtered:
             detail += '. Lower min_size in filter_cfg to train on small images'
+        elif kind is None and report.num_images:
+            names = dataset.metainfo.get('classes') or ['none']
+            detail += f', with the classes {first_ten([*map(repr, names)])}'
         report.add('no-images', report.source, detail)

@@ -14,7 +14,7 @@ from ..class_counts import MOST_RECORDS
 from ..class_names import leaves, spread
 from ..loading.image_files import files_of, passed_over
 from . import coco
-from .configs import COCO, build, examine, kind_of_files
+from .configs import COCO, build, examine, kind_of_files, load
 from .faults import BOXES_ONLY, Fault
 from .findings import Report, summary
 
@@ -33,11 +33,18 @@ def explain(settings: Any, name: str, cause: Exception | None = None) -> None:
     ``name`` is that of the data loader, such as ``'train_dataloader'``.
     """
     for part in below_wrappers(settings):
+        if not isinstance(part, dict):  # it is built already
+            continue
         try:
             report = Report(build(part), part, [])
         except InvalidValueError:  # the library has said it in its own words
             continue
-        examine(report)
+        if _is_elsewhere(report):  # the files cannot be looked at
+            load(report)
+        else:
+            examine(report)
+        if cause is not None and report.num_left:  # it is about another part
+            continue
         _refuse([fault for fault in report.faults if fault.is_error], name, cause)
         if isinstance(cause, KeyError) and report.source.endswith('.json'):
             raise DatasetError(f'{name}: {report.source}: a record has no {cause}') from cause
@@ -48,8 +55,8 @@ def check_objects(settings: Any, dataset: Any, name: str) -> None:
 
     Of a data set that was built from settings, at most ``MOST_ANNOTATIONS`` objects are looked at.
     """
-    masks = coco.loads_masks(settings)
     for part, loaded in zip(below_wrappers(settings), leaves(dataset), strict=False):
+        masks = coco.loads_masks(part)
         if kind_of_files(loaded) == COCO and os.path.isfile(loaded.ann_file):
             if os.path.getsize(loaded.ann_file) > LONG_TO_READ:
                 _say(logging.INFO, f'{name}: checking {loaded.ann_file}')
@@ -89,6 +96,13 @@ def _check_masks(dataset: Any, name: str) -> None:
             'pipeline loads masks (with_mask=True). For boxes alone train Faster R-CNN, see '
             f'{BOXES_ONLY}'
         )
+
+
+def _is_elsewhere(report: Report) -> bool:
+    """Return whether files of a data set are not in folders of this machine."""
+    storage = (report.settings.get('backend_args') or {}).get('backend', 'local')
+    paths = [report.dataset.ann_file, *report.dataset.data_prefix.values()]
+    return storage != 'local' or any('://' in str(path) for path in paths)
 
 
 def _refuse(faults: list[Fault], name: str, cause: Exception | None = None) -> None:
