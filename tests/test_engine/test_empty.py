@@ -176,7 +176,7 @@ def test_annotations_whose_results_would_mean_nothing_are_refused(
 
 def test_of_many_annotations_some_are_looked_at(settings, tmp_path, monkeypatch):
     monkeypatch.setattr(loaded, 'MOST_ANNOTATIONS', 4)
-    with pytest.raises(DatasetError, match=r'none of the [34] objects has a mask'):
+    with pytest.raises(DatasetError, match=r'none of the [34] objects has a mask; that is of'):
         build(changed(settings, tmp_path / 'some.json', move(1, segmentation=None)))
 
 

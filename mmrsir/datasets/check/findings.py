@@ -36,6 +36,7 @@ class Report:
     objects: list[int] = field(default_factory=list)  # of each image, without crowds
     labels: dict[str, str] = field(default_factory=dict)  # the class of each image, by path
     is_blind: bool = False  # a test set without annotations
+    is_sample: bool = False  # some of its annotations were looked at
 
     @property
     def source(self) -> str:

@@ -21,6 +21,7 @@ from .findings import Report, summary
 MOST_ANNOTATIONS = 200_000  # that are looked at before a training: it takes some seconds
 LONG_TO_READ = 50e6  # bytes; the file of COCO's training images takes a quarter of a minute
 _MORE = 'tools/misc/check_dataset.py says more'
+_ALL = f'that is of {MOST_ANNOTATIONS:,} annotations; tools/misc/check_dataset.py looks at all'
 
 
 class DatasetError(UserError, ValueError):
@@ -64,9 +65,10 @@ def check_objects(settings: Any, dataset: Any, name: str) -> None:
             records = coco.read(report, masks, MOST_ANNOTATIONS)
             errors = [fault for fault in report.faults if fault.is_error]
             fatal: Collection[str] = coco.fatal_kinds(report, records) if records else ()
-            _refuse([fault for fault in errors if fault.kind in fatal], name)
+            more = _ALL if report.is_sample else _MORE
+            _refuse([fault for fault in errors if fault.kind in fatal], name, more=more)
             for line in summary(errors):
-                _say(logging.WARNING, f'{name}: {line}; {_MORE}')
+                _say(logging.WARNING, f'{name}: {line}; {more}')
         elif masks:
             _check_masks(loaded, name)
 
@@ -105,9 +107,11 @@ def _is_elsewhere(report: Report) -> bool:
     return storage != 'local' or any('://' in str(path) for path in paths)
 
 
-def _refuse(faults: list[Fault], name: str, cause: Exception | None = None) -> None:
+def _refuse(
+    faults: list[Fault], name: str, cause: Exception | None = None, more: str = _MORE
+) -> None:
     if faults:
-        raise DatasetError(f'{name}: {"; ".join(summary(faults))}; {_MORE}') from cause
+        raise DatasetError(f'{name}: {"; ".join(summary(faults))}; {more}') from cause
 
 
 def _say(level: int, text: str) -> None:
