@@ -137,10 +137,11 @@ def move(share, **fields):
     [
         move(0.2, image_id=77),
         move(0.2, segmentation=OUTSIDE),
+        move(1, bbox=[-40, 10, 90, 50]),
         lambda one, _: one.update(segmentation=[[]]),
         lambda one, _: one.update(segmentation=[[], [1, 2, 9, 2, 9]]),
     ],
-    ids=['image', 'outside', 'empty', 'short'],
+    ids=['image', 'outside', 'whole', 'empty', 'short'],
 )
 def test_annotations_that_mmdet_leaves_out_are_counted_before_a_training(
     edit, settings, tmp_path, monkeypatch
@@ -161,8 +162,10 @@ def test_annotations_that_mmdet_leaves_out_are_counted_before_a_training(
         (move(1, image_id=77), 'dangling-image'),
         (lambda one, _: one.update(image_id=str(one['image_id'])), 'dangling-image'),
         (move(0.6, segmentation=OUTSIDE), 'mask-box'),
+        (move(0.6, bbox=[-80, 10, 90, 50]), 'bad-box'),
+        (move(0.6, bbox=[0.1, 0.2, 1, 1]), 'bad-box'),
     ],
-    ids=['no image', 'text', 'outside'],
+    ids=['no image', 'text', 'outside', 'box outside', 'normalized'],
 )
 @pytest.mark.parametrize('name', ['train_dataloader', 'val_dataloader'])
 def test_annotations_whose_results_would_mean_nothing_are_refused(

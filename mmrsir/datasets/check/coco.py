@@ -24,6 +24,7 @@ from .records import (
     box_finding,
     class_findings,
     count_objects,
+    is_outside,
     reference_findings,
     repeated_images,
     sort_records,
@@ -122,12 +123,18 @@ def fatal_kinds(report: Report, records: Records) -> set[str]:
     """Return the kinds of faults with which a training would end, or mean nothing.
 
     mmdet leaves out boxes without an area, polygons of too few points, and annotations of images
-    that are not listed. A few masks outside of their images do not matter either.
+    that are not listed. A few boxes or masks outside of their images do not matter either, nor do
+    boxes of whole objects of which the image shows the larger part.
     """
     objects = records.sound['annotations']
     number = Counter(fault.kind for fault in report.faults)
     fatal = {'no-mask', 'bad-rle'}
-    fatal |= {kind for kind in ('bad-box', 'mask-box') if 2 * number[kind] > len(objects)}
+    outside = sum(is_outside(one['bbox'], *size) for one, size in _shapes(records))
+    fatal |= {
+        kind
+        for kind, count in (('bad-box', outside), ('mask-box', number['mask-box']))
+        if 2 * count > len(objects)
+    }
     listed = records.ids['images']
     as_text = set(map(str, listed))
     strangers = [one['image_id'] for one in objects if one['image_id'] not in listed]

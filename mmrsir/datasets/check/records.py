@@ -194,14 +194,31 @@ def reference_findings(records: Records) -> Iterator[Finding]:
                 yield kind, f'annotation {annotation["id"]!r}: {key}={identity!r}{hint}'
 
 
+def _is_box(box: Any) -> bool:
+    return isinstance(box, list) and len(box) == 4 and all(map(is_number, box))
+
+
+def _is_normalized(box: list[float], width: float, height: float) -> bool:
+    return max(box) <= 1 < min(width, height)
+
+
+def is_outside(box: Any, width: float, height: float) -> bool:
+    """Return whether the image has less than half of a box, or what is given is none in pixels."""
+    if not _is_box(box) or min(box[2:]) < 0 or _is_normalized(box, width, height):
+        return True
+    x, y, w, h = box
+    columns, rows = min(x + w, width) - max(x, 0), min(y + h, height) - max(y, 0)
+    return 2 * max(columns, 0) * max(rows, 0) < w * h
+
+
 def box_finding(annotation: Record, width: float, height: float) -> Finding | None:
     box = annotation['bbox']
-    if not (isinstance(box, list) and len(box) == 4 and all(map(is_number, box))):
+    if not _is_box(box):
         return 'bad-box', f'bbox={box!r:.60} must be x, y, width, height'
     x, y, w, h = box
     if w < 0 or h < 0:
         return 'bad-box', f'bbox={box} has a negative side'
-    if max(box) <= 1 < min(width, height):
+    if _is_normalized(box, width, height):
         what_to_do = 'multiply them by width and height of the image'
         return 'bad-box', f'bbox={box} has coordinates from 0 to 1: {what_to_do}'
     if min(x, y) < -_TOLERANCE or x + w > width + _TOLERANCE or y + h > height + _TOLERANCE:
