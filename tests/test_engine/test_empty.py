@@ -106,7 +106,7 @@ def test_objects_without_masks_are_named_where_masks_are_loaded(wrapper, setting
     ('mask', 'message'),
     [
         (dict(size=[99, 256], counts='ok3'), r'size=\[99, 256\] must be \[256, 256\]'),
-        ([[], [[1, 2], [3, 4], [5, 6]]], 'is a list of points|a polygon has 0 numbers'),
+        ([[], [[1, 2], [3, 4], [5, 6]]], 'is a list of points'),
         ([1, 2, 3, 4, 5, 6], 'put it into a list'),
     ],
 )

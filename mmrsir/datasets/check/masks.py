@@ -135,12 +135,13 @@ def _polygon_problem(polygons: Any) -> str:
             'polygons: put it into a list, [[x1, y1, x2, y2, …]]'
         )
     flat = '[x1, y1, x2, y2, …]'
-    for polygon in polygons:
+    for polygon in polygons:  # what ends a training comes first
         if not _are_numbers(polygon):
             points = isinstance(polygon, list) and polygon
             if points and all(_are_numbers(point) and len(point) == 2 for point in points):
                 return f'{polygon!r:.40} is a list of points; COCO has flat polygons: {flat}'
             return f'{polygon!r:.60} must be a list of numbers, without quotes: {flat}'
+    for polygon in polygons:
         if len(polygon) < _LEAST_COORDINATES or len(polygon) % 2:
             return f'a polygon has {len(polygon)} numbers; it needs pairs of x and y, three or more'
     return ''
