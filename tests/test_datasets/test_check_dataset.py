@@ -265,6 +265,18 @@ def test_data_sets_of_other_kinds_are_refused(shapes, layout, kind, said):
         check(layout, shapes / layout, type=kind)
 
 
+@pytest.mark.parametrize(
+    'settings',
+    [
+        dict(data_prefix='s3://bucket/train'),
+        dict(pipeline=[dict(type='LoadImageFromFile', backend_args=dict(backend='lmdb'))]),
+    ],
+)
+def test_files_of_another_storage_are_refused_and_not_called_missing(imagenet, settings):
+    with pytest.raises(ValueError, match='only files in folders of this machine can be checked'):
+        check('imagenet', imagenet, **settings)
+
+
 def test_split_that_the_config_lacks_is_refused(imagenet):
     cfg = deepcopy(read(CONFIGS['imagenet']))
     cfg.test_dataloader = None

@@ -13,7 +13,7 @@ from ...utils.arguments import check_choice
 from ...utils.errors import InvalidValueError
 from ...utils.listing import first_ten
 from ...utils.missing import nearest
-from ...utils.settings import below_wrappers
+from ...utils.settings import below_wrappers, walk_settings
 from ..class_names import Naming, declared_names
 from ..loading.image_files import files_of, passed_over
 from . import classification, coco, segmentation
@@ -52,7 +52,13 @@ def check_config(cfg: Config, splits: Sequence[str] | None, inspector: Inspector
                         f'data sets of type {settings.type} cannot be checked; allowed: '
                         f'{", ".join(SUPPORTED)} and types that read the same files'
                     )
-                reports.append(Report(dataset, settings, [split]))
+                report = Report(dataset, settings, [split])
+                if is_elsewhere(report):
+                    raise InvalidValueError(
+                        f'{report.source}: only files in folders of this machine can be checked, '
+                        'not those of another backend of backend_args, or of an address'
+                    )
+                reports.append(report)
             elif split not in report.splits:
                 report.splits.append(split)
     head = cfg.get('model', {}).get('head')
@@ -111,6 +117,15 @@ def build(settings: ConfigDict) -> Any:
         raise InvalidValueError(
             f'the data set {settings.get("type")} cannot be built: {error}'
         ) from error
+
+
+def is_elsewhere(report: Report) -> bool:
+    """Return whether files of a data set are not in folders of this machine."""
+    storages = [one.get('backend_args') or {} for one in walk_settings(report.settings)]
+    paths = [report.dataset.ann_file, *report.dataset.data_prefix.values()]
+    return any(one.get('backend', 'local') != 'local' for one in storages) or any(
+        '://' in str(path) for path in paths
+    )
 
 
 def kind_of_files(dataset: Any) -> str | None:

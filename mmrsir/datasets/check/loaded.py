@@ -14,7 +14,7 @@ from ..class_counts import MOST_RECORDS
 from ..class_names import leaves, spread
 from ..loading.image_files import files_of, passed_over
 from . import coco
-from .configs import COCO, build, examine, kind_of_files, load
+from .configs import COCO, build, examine, is_elsewhere, kind_of_files, load
 from .faults import BOXES_ONLY, Fault
 from .findings import Report, summary
 
@@ -40,7 +40,7 @@ def explain(settings: Any, name: str, cause: Exception | None = None) -> None:
             report = Report(build(part), part, [])
         except InvalidValueError:  # the library has said it in its own words
             continue
-        if _is_elsewhere(report):  # the files cannot be looked at
+        if is_elsewhere(report):  # the files cannot be looked at
             load(report)
         else:
             examine(report)
@@ -98,13 +98,6 @@ def _check_masks(dataset: Any, name: str) -> None:
             'pipeline loads masks (with_mask=True). For boxes alone train Faster R-CNN, see '
             f'{BOXES_ONLY}'
         )
-
-
-def _is_elsewhere(report: Report) -> bool:
-    """Return whether files of a data set are not in folders of this machine."""
-    storage = (report.settings.get('backend_args') or {}).get('backend', 'local')
-    paths = [report.dataset.ann_file, *report.dataset.data_prefix.values()]
-    return storage != 'local' or any('://' in str(path) for path in paths)
 
 
 def _refuse(
