@@ -137,6 +137,8 @@ def _with_bases(path: Path) -> Iterator[Path]:
 def _missing_base(path: Path) -> str:
     """Say which base of a config, or of its bases, is not there; '' if all are."""
     for name in Config._get_base_files(str(path)):
+        if '{{' in name:  # mmengine replaces it before it reads the text
+            continue
         said = f'config {path} has _base_ = {name!r}, but'
         try:
             base = Path(Config._get_cfg_path(name, str(path))[0])
@@ -146,6 +148,8 @@ def _missing_base(path: Path) -> str:
             return f'{said} no configs come with {package!r}{hint}'
         except FileNotFoundError as error:
             base = Path(str(error).split('"')[1])
+        if base.is_dir():
+            return f'{said} {base} is a folder'
         if not base.is_file():
             return f'{said} {base} does not exist{nearest(base)}'
         if below := _missing_base(base):

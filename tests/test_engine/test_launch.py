@@ -75,6 +75,7 @@ def test_a_config_with_a_mistake_is_named_in_one_line(text, message, tmp_path):
     [
         ('./bsae.py', r'bsae.py does not exist; did you mean .*/base.py\?'),
         ('mmdet::_base_/default_runtimee', r'does not exist; did you mean .*default_runtime.py\?'),
+        ('./', 'is a folder'),
         ('mmdett::_base_/default_runtime', "no configs come with 'mmdett'; did you mean 'mmdet'"),
     ],
 )
@@ -84,6 +85,15 @@ def test_a_missing_base_is_named_with_who_asks_for_it_and_what_is_near(base, sai
     (tmp_path / 'mine.py').write_text("_base_ = ['./base.py', './child.py']")
     with pytest.raises(UserError, match=rf'config \S*child.py has _base_ = {base!r}, but .*{said}'):
         read_file(tmp_path / 'mine.py')
+
+
+def test_bases_that_are_there_are_not_blamed_for_another_missing_file(tmp_path):
+    (tmp_path / 'base.py').write_text('')
+    bases = "_base_ = ['./base.py', '{{ fileDirname }}/base.py']"
+    (tmp_path / 'mine.py').write_text(f"{bases}\nnames = open('gone.txt').read()")
+    with pytest.raises(FileNotFoundError, match='gone.txt') as raised:
+        read_file(tmp_path / 'mine.py')
+    assert '_base_' not in str(raised.value)
 
 
 def test_missing_checkpoint_is_named_before_anything_is_built(tmp_path):
