@@ -146,6 +146,11 @@ def optimizer_that_takes_the_state_of_another(cfg, state):
     cfg.optim_wrapper.optimizer.type = 'RAdam'
 
 
+def other_optimizer_than_that_of_an_unknown_config(cfg, state):
+    other_optimizer(cfg, state)
+    del state['meta']['cfg']
+
+
 def other_groups(cfg, state):
     cfg.model.backbone.frozen_stages = 1
     cfg.optim_wrapper.paramwise_cfg = None
@@ -179,6 +184,10 @@ def shorter(cfg, state):
         (
             optimizer_that_takes_the_state_of_another,
             'another kind of optimizer, AdamW; the config has RAdam',
+        ),
+        (
+            other_optimizer_than_that_of_an_unknown_config,
+            'another kind of optimizer; only one of the two has .*betas',
         ),
         (other_groups, 'trains other parameters, or its paramwise_cfg differs'),
         (other_kind_of_schedule, 'is a CosineAnnealingLR, but the checkpoint has another kind'),

@@ -152,6 +152,15 @@ def _check_optimizers(
                 f'{place} has {counts[0]}, but the checkpoint {counts[1]}: the config trains other '
                 'parameters, or its paramwise_cfg differs'
             )
+        # For a checkpoint without a config. Each version of torch adds settings; an optimizer of
+        # another kind also lacks some.
+        names = [set(groups[0]) for groups in (fresh, saved)]
+        if names[1] - names[0] - {'initial_lr', 'initial_momentum'} and names[0] - names[1]:
+            differ = ', '.join(sorted(names[0] ^ names[1]))
+            raise CannotResumeError(
+                f'{place}: the checkpoint has another kind of optimizer; only one of the two has '
+                f'{differ}'
+            )
 
 
 def _set_max_iters(runner: Any, checkpoint: dict[str, Any]) -> None:
