@@ -34,7 +34,8 @@ def markdown(rows: Sequence[Outcome]) -> str:
                 cells.append(MISSING)
             else:
                 seeds = f'{one.seeds}' if one.solved is None else f'{one.solved} of {one.seeds}'
-                cells.append(f'{one.mean:.1f} ± {one.deviation:.1f} ({seeds})')
+                spread = f' ± {one.deviation:.1f}' if one.seeds > 1 else ''  # one seed has none
+                cells.append(f'{one.mean:.1f}{spread} ({seeds})')
             if difference is None:
                 cells.append(MISSING)
             else:

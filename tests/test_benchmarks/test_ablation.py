@@ -199,7 +199,7 @@ def test_table():
         '| rsir | 0.00 M | 0 M | 81.0 ± 1.4 (2 of 2) | - | - | - |',
         '| rsir, random | 0.00 M | 0 M | 82.2 ± 1.8 (2 of 2) | **+1.2 ± 0.2** | - | - |',
         '| grid | 0.00 M | 0 M | 81.0 ± 2.8 (2 of 2) | +0.0 ± 1.0 | - | - |',
-        '| axial | 0.00 M | 0 M | 80.0 ± 0.0 (1 of 1) | - | 80.0 ± 0.0 (1 of 1) | - |',
+        '| axial | 0.00 M | 0 M | 80.0 (1 of 1) | - | 80.0 (1 of 1) | - |',
     ]
 
 
@@ -221,7 +221,7 @@ def test_tool_trains_what_is_missing_and_keeps_it(tmp_path, capsys):
     known = replace(ROW, task='digits', variant='axial', accuracy=12.5)
     trained.write_text(json.dumps([asdict(known)]))
     ablate.main(chosen)
-    assert '| axial | 0.00 M | 0 M | 12.5 ± 0.0 (0 of 1) |' in capsys.readouterr().out
+    assert '| axial | 0.00 M | 0 M | 12.5 (0 of 1) |' in capsys.readouterr().out
     rows = read_csv(tmp_path / 'results.csv')
     assert [row.label for row in rows] == ['axial', 'rsir', 'rsir, random', 'rsir, mean of 2 draws']
     assert (tmp_path / 'results.png').exists() and (tmp_path / 'table.md').exists()
