@@ -10,6 +10,7 @@ from mmengine.logging import print_log
 from mmengine.registry import DATASETS, init_default_scope
 
 from ..utils.errors import UserError
+from ..utils.settings import type_name
 from ..visualization.dataset import visualizer_settings
 
 # Data sets that the inferencers of the libraries take without files.
@@ -67,7 +68,7 @@ def _test_pipeline(cfg: Config) -> list[Any]:
     for transforms, _ in _data_sets(cfg, ('train',)):
         made = [one for transform in transforms for one in _without_chance(transform)]
         kinds = [one['type'] for one in made]
-        if not kinds or not _kind(made[-1]).startswith('Pack'):
+        if not kinds or not type_name(made[-1]).startswith('Pack'):
             continue
         print_log(
             'the config has no test_dataloader, val_dataloader or test_pipeline: images are '
@@ -104,7 +105,7 @@ def _data_sets(cfg: Config, splits: tuple[str, ...]) -> Iterator[tuple[list[Any]
 
 def _without_chance(transform: dict[str, Any]) -> list[dict[str, Any]]:
     """Return what does in a test what a transform does in training; empty if nothing does."""
-    kind = _kind(transform)
+    kind = type_name(transform)
     if kind in PREPARING or kind.startswith('Pack'):
         return [transform]
     if kind == 'RandomResize':
@@ -121,8 +122,3 @@ def _without_chance(transform: dict[str, Any]) -> list[dict[str, Any]]:
             dict(type='CenterCrop', crop_size=side),
         ]
     return []
-
-
-def _kind(transform: dict[str, Any]) -> str:
-    kind = transform['type']
-    return (kind if isinstance(kind, str) else kind.__name__).rpartition('.')[2]

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.export import Dim
 
 from ..apis import Predictor
+from ..utils.settings import type_name
 from .parts import Part
 
 Outputs = Callable[[Tensor], Any]
@@ -108,7 +109,7 @@ def describe(predictor: Predictor, part: str) -> dict[str, str]:
         described['steps'] = [
             dict(step)
             for step in predictor.cfg.test_dataloader.dataset.pipeline
-            if not step['type'].rpartition('.')[2].startswith(LEFT_OUT)
+            if not type_name(step).startswith(LEFT_OUT)
         ]
     return {key: json.dumps(value) for key, value in described.items()}
 

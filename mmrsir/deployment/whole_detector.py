@@ -10,6 +10,7 @@ from torch import nn
 from torch.export import Dim
 
 from ..utils.errors import InvalidValueError
+from ..utils.settings import type_name
 from .comparison import Detections
 from .detector import Detector
 from .export import onnx_runner, to_onnx
@@ -51,7 +52,7 @@ def preprocessing_of(cfg: Any, model: nn.Module) -> Preprocessing:
     """
     scale, keep_ratio = None, True
     for step in cfg.test_dataloader.dataset.pipeline:
-        kind = step['type'].rpartition('.')[2]
+        kind = type_name(step)
         if kind == 'Resize' and isinstance(step.get('scale'), (tuple, list)):
             scale, keep_ratio = tuple(step['scale']), step.get('keep_ratio', False)
             if step.get('interpolation', 'bilinear') != 'bilinear':

@@ -64,7 +64,9 @@ def check_objects(settings: Any, dataset: Any, name: str) -> None:
             report = Report(loaded, part, [])
             records = coco.read(report, masks, MOST_ANNOTATIONS)
             errors = [fault for fault in report.faults if fault.is_error]
-            fatal: Collection[str] = coco.fatal_kinds(report, records) if records else ()
+            fatal: Collection[str] = ()
+            if records and errors:
+                fatal = coco.fatal_kinds(report, records)
             more = _ALL if report.is_sample else _MORE
             _refuse([fault for fault in errors if fault.kind in fatal], name, more=more)
             for line in summary(errors):

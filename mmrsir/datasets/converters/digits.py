@@ -4,9 +4,10 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from rich.progress import track
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
+
+from ...utils.progress import show_progress
 
 VAL_SHARE = 0.2
 SEED = 0
@@ -25,7 +26,7 @@ def make_digits(out_dir: str | Path) -> dict[str, int]:
     )
     grey = np.round(digits.images * (255 / digits.images.max())).astype(np.uint8)
     for split, members in (('train', train), ('val', val)):
-        for number in track(members, description=f'writing {split}', transient=True):
+        for number in show_progress(members, f'writing {split}'):
             folder = Path(out_dir, split, str(digits.target[number]))
             folder.mkdir(parents=True, exist_ok=True)
             Image.fromarray(grey[number]).save(folder / f'{number:04d}.png')
