@@ -183,6 +183,20 @@ def test_of_many_annotations_some_are_looked_at(settings, tmp_path, monkeypatch)
         build(changed(settings, tmp_path / 'some.json', move(1, segmentation=None)))
 
 
+def refuse_in_two_processes(settings):
+    reads = []
+    read_all = loaded.coco.read
+    loaded.coco.read = lambda *args: reads.append(args) or read_all(*args)
+    with pytest.raises(DatasetError, match=r'none of the \d+ objects has a mask'):
+        build(settings)
+    assert len(reads) == (get_rank() == 0)
+
+
+def test_one_process_looks_at_annotations_and_all_raise_the_error(settings, tmp_path):
+    changed(settings, tmp_path / 'some.json', move(1, segmentation=None))
+    run_in_two_processes(refuse_in_two_processes, settings)
+
+
 class Records(list):
     ann_file = 'some.xml'
 

@@ -5,7 +5,7 @@ import os
 from collections.abc import Collection
 from typing import Any
 
-from mmengine.dist import is_main_process
+from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.logging import print_log
 
 from ...utils.errors import InvalidValueError, UserError
@@ -55,24 +55,17 @@ def check_objects(settings: Any, dataset: Any, name: str) -> None:
     """Refuse objects with which a training ends or results mean nothing; warn of other errors.
 
     Of a data set that was built from settings, at most ``MOST_ANNOTATIONS`` objects are looked at.
+    Of several processes one looks, for the memory's sake; all raise the error.
     """
-    for part, loaded in zip(below_wrappers(settings), leaves(dataset), strict=False):
-        masks = coco.loads_masks(part)
-        if kind_of_files(loaded) == COCO and os.path.isfile(loaded.ann_file):
-            if os.path.getsize(loaded.ann_file) > LONG_TO_READ:
-                _say(logging.INFO, f'{name}: checking {loaded.ann_file}')
-            report = Report(loaded, part, [])
-            records = coco.read(report, masks, MOST_ANNOTATIONS)
-            errors = [fault for fault in report.faults if fault.is_error]
-            fatal: Collection[str] = ()
-            if records and errors:
-                fatal = coco.fatal_kinds(report, records)
-            more = _ALL if report.is_sample else _MORE
-            _refuse([fault for fault in errors if fault.kind in fatal], name, more=more)
-            for line in summary(errors):
-                _say(logging.WARNING, f'{name}: {line}; {more}')
-        elif masks:
-            _check_masks(loaded, name)
+    failure: list[Exception | None] = [None]
+    if is_main_process():
+        try:
+            _check_objects(settings, dataset, name)
+        except Exception as error:  # of any kind, or the other processes would wait
+            failure = [error]
+    broadcast_object_list(failure)
+    if failure[0] is not None:
+        raise failure[0]
 
 
 def warn_of_unread_images(dataset: Any, name: str) -> None:
@@ -84,7 +77,27 @@ def warn_of_unread_images(dataset: Any, name: str) -> None:
         elif not hasattr(part, 'extensions'):
             continue
         if unread := passed_over(part, used, listed=False):
-            _say(logging.WARNING, f'{name}: {unread}')
+            print_log(f'{name}: {unread}', logger='current', level=logging.WARNING)
+
+
+def _check_objects(settings: Any, dataset: Any, name: str) -> None:
+    for part, loaded in zip(below_wrappers(settings), leaves(dataset), strict=False):
+        masks = coco.loads_masks(part)
+        if kind_of_files(loaded) == COCO and os.path.isfile(loaded.ann_file):
+            if os.path.getsize(loaded.ann_file) > LONG_TO_READ:
+                print_log(f'{name}: checking {loaded.ann_file}', logger='current')
+            report = Report(loaded, part, [])
+            records = coco.read(report, masks, MOST_ANNOTATIONS)
+            errors = [fault for fault in report.faults if fault.is_error]
+            fatal: Collection[str] = ()
+            if records and errors:
+                fatal = coco.fatal_kinds(report, records)
+            more = _ALL if report.is_sample else _MORE
+            _refuse([fault for fault in errors if fault.kind in fatal], name, more=more)
+            for line in summary(errors):
+                print_log(f'{name}: {line}; {more}', logger='current', level=logging.WARNING)
+        elif masks:
+            _check_masks(loaded, name)
 
 
 def _check_masks(dataset: Any, name: str) -> None:
@@ -107,8 +120,3 @@ def _refuse(
 ) -> None:
     if faults:
         raise DatasetError(f'{name}: {"; ".join(summary(faults))}; {more}') from cause
-
-
-def _say(level: int, text: str) -> None:
-    if is_main_process():
-        print_log(text, logger='current', level=level)
