@@ -158,9 +158,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         environment=describe_environment(device),
     )
     console.print(describe_machine(results), highlight=False)
-    progress = Console(stderr=True)
     for case in cases:
-        results.rows += run_case(case, args.models, args.modes, args.warmup, args.repeats, progress)
+        results.rows += run_case(case, args.models, args.modes, args.warmup, args.repeats)
         results.write(out)  # after each case, as a later one may end the process
         console.print(render_case(results, case))
     picture = out.with_suffix('.png')

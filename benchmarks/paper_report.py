@@ -14,16 +14,14 @@ from mmengine.logging import MMLogger
 from paper.rows import EXPERIMENTS, PaperRow, count, read_notes, read_rows
 from paper.tables import render
 from paper.throughput import RECORDED, Throughput, measure, record
-from rich.console import Console
-from rich.progress import track
 from speed.cases import PRECISIONS
 from speed.environment import describe_device, describe_environment
 
 from mmrsir.utils.arguments import check_int
 from mmrsir.utils.errors import InvalidValueError, UserError, plain_errors
+from mmrsir.utils.progress import show_progress
 
 ROOT = Path(__file__).resolve().parents[1]
-PROGRESS = Console(stderr=True)
 
 
 def argument_parser() -> argparse.ArgumentParser:
@@ -82,7 +80,7 @@ def main() -> None:
     refused = []
     for table in EXPERIMENTS if args.table is None else [args.table]:
         rows = read_rows(ROOT, table)
-        counted = track(rows, f'Table {table}: counting', console=PROGRESS, transient=True)
+        counted = show_progress(rows, f'Table {table}: counting')
         costs = [count(row) for row in counted]
         timed = not args.no_throughput and EXPERIMENTS[table].reference is not None
         throughput = time_all(rows, args) if timed else None
@@ -107,7 +105,7 @@ def time_all(rows: list[PaperRow], args: argparse.Namespace) -> Throughput:
     known = describe_environment(torch.device(args.device))
     if args.device == 'cuda':
         torch.backends.cudnn.benchmark = True
-    speeds = measure(rows, batch, args.precision, args.device, args.warmup, args.repeats, PROGRESS)
+    speeds = measure(rows, batch, args.precision, args.device, args.warmup, args.repeats)
     return Throughput(
         speeds,
         f'batch {batch}, {args.precision}, median and quartiles of {args.repeats} rounds; '

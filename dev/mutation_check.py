@@ -25,12 +25,12 @@ from time import monotonic
 import yaml  # type: ignore[import-untyped]
 from rich import box
 from rich.console import Console
-from rich.progress import track
 from rich.table import Column, Table
 from rich.text import Text
 
 from mmrsir.utils.arguments import check_choice
 from mmrsir.utils.errors import InvalidValueError, UserError, plain_errors
+from mmrsir.utils.progress import show_progress
 
 ROOT = Path(__file__).parents[1]
 MUTANTS = Path(__file__).with_name('mutants.yml')
@@ -139,12 +139,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument('--only', nargs='+', metavar='NAME', help='mutants (default: all)')
     args = parser.parse_args(argv)
     mutants = {mutant.name: mutant for mutant in read_mutants(MUTANTS)}
-    progress = Console(stderr=True)
     for name in args.only or ():
         check_choice('--only', name, mutants)
     chosen = [mutants[name] for name in args.only or mutants]
     checked = check(chosen, ROOT)
-    results = list(track(checked, 'testing', total=len(chosen), console=progress))
+    results = list(show_progress(checked, 'testing', len(chosen)))
     Console().print(render(results))
     survivors = sum(result.killer is None for result in results)
     print(f'{len(results) - survivors} killed, {survivors} survived')

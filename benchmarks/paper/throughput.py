@@ -9,14 +9,13 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from rich.console import Console
-from rich.progress import track
 from speed.cases import Case
 from speed.runs import forward
 from speed.subjects import build
 from speed.timing import Contender, averaged, describe, stopwatch, take_turns
 
 from mmrsir.utils.errors import InvalidValueError
+from mmrsir.utils.progress import show_progress
 
 from .rows import EXPERIMENTS, NOT_MEASURED, PaperRow
 
@@ -61,17 +60,15 @@ def measure(
     device: str,
     warmup: int,
     repeats: int,
-    console: Console,
 ) -> dict[str, Speed | str]:
     """Time the forward passes of the models of a table in turn, each at its image size."""
-    show = partial(track, console=console, transient=True, disable=not console.is_terminal)
     contenders = [
         _enter(row.config, Case('forward', *row.image_size, batch, precision, device))
-        for row in show(rows, 'Building')
+        for row in show_progress(rows, 'Building')
     ]
     watch = averaged(stopwatch(torch.device(device)), TURN_SECONDS)
     turns = take_turns(contenders, warmup, repeats, watch)
-    for _ in show(turns, 'Timing', total=(warmup + repeats) * len(contenders)):
+    for _ in show_progress(turns, 'Timing', (warmup + repeats) * len(contenders)):
         pass
     models = [row.model for row in rows]
     reference = contenders[models.index(str(EXPERIMENTS[rows[0].table].reference))]

@@ -8,8 +8,8 @@ from functools import partial
 from typing import Any
 
 import torch
-from rich.console import Console
-from rich.progress import track
+
+from mmrsir.utils.progress import show_progress
 
 from .cases import Case
 from .floor import record_layers, replay
@@ -51,23 +51,23 @@ def run_case(
     modes: Sequence[str],
     warmup: int,
     repeats: int,
-    console: Console,
 ) -> list[Timing]:
     """Time models, and their layers alone, in turn."""
     device = torch.device(case.device)
-    show = partial(track, console=console, transient=True, disable=not console.is_terminal)
     gc.collect()  # models of the case before
     if device.type == 'cuda':
         torch.cuda.empty_cache()
     with _compiler(modes):
         entries: list[Entry] = []
-        for model in show(models, f'{case}: building'):
+        for model in show_progress(models, f'{case}: building'):
             entries += _enter(model, modes, case)
         contenders = list(dict.fromkeys(one for e in entries for one in (e.step, e.floor)))
         turns = take_turns(contenders, warmup, repeats, stopwatch(device))
-        for _ in show(turns, f'{case}: timing', total=(warmup + repeats) * len(contenders)):
+        for _ in show_progress(
+            turns, f'{case}: timing', total=(warmup + repeats) * len(contenders)
+        ):
             pass
-        return [_finish(one, case, device) for one in show(entries, f'{case}: memory')]
+        return [_finish(one, case, device) for one in show_progress(entries, f'{case}: memory')]
 
 
 @contextmanager

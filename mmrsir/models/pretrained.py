@@ -9,6 +9,7 @@ from ..checkpoints.config_text import read_settings
 from ..checkpoints.reading import NOTHING, load_pretrained, read_checkpoint
 from ..utils.errors import InvalidValueError
 from ..utils.run_log import has_run_log, log_information
+from ..utils.settings import type_name
 
 Built = TypeVar('Built', bound='PretrainedModule')
 PRETRAINED = ('Pretrained', PretrainedInit)
@@ -91,7 +92,7 @@ def _find_settings(name: str, checkpoint: str) -> dict[str, Any]:
     text = read_checkpoint(checkpoint).get('meta', {}).get('cfg')
     model = read_settings(text).get('model', {}) if text else {}
     backbone = model.get('backbone') or {}
-    found = str(backbone.get('type')).rpartition('.')[2]
+    found = type_name(backbone)
     if not backbone:
         raise InvalidValueError(
             f'{checkpoint} does not say how its backbone is built: it has no config of a model. '

@@ -63,7 +63,7 @@ def modules(monkeypatch):
 
 
 def run_case(case, models, modes=('eager',), warmup=1, repeats=3):
-    return runs.run_case(case, models, modes, warmup, repeats, Console(quiet=True))
+    return runs.run_case(case, models, modes, warmup, repeats)
 
 
 def results_of(*rows, baseline='a'):

@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from rich.console import Console
 from speed import floor, literal, runs, subjects
 from speed.cases import PRECISIONS, Case
 from speed.floor import record_layers, replay
@@ -217,8 +216,7 @@ def test_windows_of_maxvit_do_not_grow_with_the_image():
 )
 def test_whole_models_of_all_libraries_run(task, step):
     name = f'config:{ROOT}/configs/{task}/rsir_n_shapes.py'
-    quiet = Console(quiet=True)
-    (row,) = runs.run_case(Case(step, 64, 96, 2), [name], ('eager',), 1, 1, quiet)
+    (row,) = runs.run_case(Case(step, 64, 96, 2), [name], ('eager',), 1, 1)
     assert row.failure is None
 
 

@@ -16,7 +16,6 @@ from paper import rows as paper
 from paper import tables, throughput
 from paper.rows import Cost
 from paper.throughput import Speed, Throughput
-from rich.console import Console
 from speed.subjects import Subject
 
 from mmrsir.utils.errors import UserError, plain_errors
@@ -202,7 +201,7 @@ def test_models_take_turns_each_at_its_image_size(three_rows, monkeypatch):
     monkeypatch.setattr(throughput, 'TURN_SECONDS', 0)
     seconds = iter([9, 9, 9, 1, 2, 3, 4, 3, 3])  # the first round does not count
     monkeypatch.setattr(throughput, 'stopwatch', lambda device: lambda run: run() or next(seconds))
-    speeds = throughput.measure(rows, 6, 'fp32', 'cpu', 1, 2, Console(quiet=True))
+    speeds = throughput.measure(rows, 6, 'fp32', 'cpu', 1, 2)
     assert ran == [224, 224, 384, 224, 384, 224, 384, 224, 224]
     assert speeds == {
         # Times of the two rounds: Swin-T 3 and 3, RSIR-T 1 and 3, ViT-B 2 and 4.
@@ -219,7 +218,7 @@ def test_without_the_reference_nothing_is_compared(three_rows, monkeypatch):
 
     rows = [row._replace(entries={row.model: {'Metadata': row.metadata}}) for row in three_rows]
     monkeypatch.setattr(throughput, 'build', build)
-    speeds = throughput.measure(rows, 6, 'fp32', 'cpu', 1, 2, Console(quiet=True))
+    speeds = throughput.measure(rows, 6, 'fp32', 'cpu', 1, 2)
     assert speeds['RSIR-T'] == 'ValueError: no 224' and speeds['ViT-B'] == 'ValueError: no 384'
 
 
