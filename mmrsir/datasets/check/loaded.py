@@ -57,15 +57,17 @@ def check_objects(settings: Any, dataset: Any, name: str) -> None:
     Of a data set that was built from settings, at most ``MOST_ANNOTATIONS`` objects are looked at.
     Of several processes one looks, for the memory's sake; all raise the error.
     """
-    failure: list[Exception | None] = [None]
-    if is_main_process():
-        try:
+    problem: list[str | None] = [None]
+    try:
+        if is_main_process():
             _check_objects(settings, dataset, name)
-        except Exception as error:  # of any kind, or the other processes would wait
-            failure = [error]
-    broadcast_object_list(failure)
-    if failure[0] is not None:
-        raise failure[0]
+    except Exception as error:  # of any kind, or the other processes would wait
+        problem = [str(error)]
+        raise
+    finally:
+        broadcast_object_list(problem)
+    if problem[0] is not None:
+        raise DatasetError(problem[0])
 
 
 def warn_of_unread_images(dataset: Any, name: str) -> None:
