@@ -93,7 +93,7 @@ def _find_settings(name: str, checkpoint: str) -> dict[str, Any]:
     model = read_settings(text).get('model', {}) if text else {}
     backbone = model.get('backbone') or {}
     found = type_name(backbone)
-    if not backbone:
+    if not found:
         raise InvalidValueError(
             f'{checkpoint} does not say how its backbone is built: it has no config of a model. '
             f"Build it yourself: {name}(…, init_cfg=dict(type='Pretrained', "

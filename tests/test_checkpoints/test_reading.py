@@ -194,6 +194,11 @@ def test_from_pretrained_says_what_is_wrong(configured, tmp_path):
     torch.save(backbone().state_dict(), tmp_path / 'bare.pth')
     with pytest.raises(ValueError, match='no config of a model. Build it yourself'):
         RSIRTransformer.from_pretrained(str(tmp_path / 'bare.pth'))
+    settings = dict(cfg='model = dict(backbone=dict(arch="nano"))')
+    untyped = dict(state_dict=backbone().state_dict(), meta=settings)
+    torch.save(untyped, tmp_path / 'untyped.pth')
+    with pytest.raises(ValueError, match='no config of a model. Build it yourself'):
+        RSIRTransformer.from_pretrained(str(tmp_path / 'untyped.pth'))
 
 
 def test_mmengine_loads_safetensors(tmp_path):

@@ -57,15 +57,16 @@ def check_objects(settings: Any, dataset: Any, name: str) -> None:
     Of a data set that was built from settings, at most ``MOST_ANNOTATIONS`` objects are looked at.
     Of several processes one looks, for the memory's sake; all raise the error.
     """
-    problem: list[str | None] = [None]
-    try:
-        if is_main_process():
+    failure: Exception | None = None
+    if is_main_process():
+        try:
             _check_objects(settings, dataset, name)
-    except Exception as error:  # of any kind, or the other processes would wait
-        problem = [str(error)]
-        raise
-    finally:
-        broadcast_object_list(problem)
+        except Exception as error:  # of any kind, or the other processes would wait
+            failure = error
+    problem = [None if failure is None else str(failure)]  # not all errors can be sent
+    broadcast_object_list(problem)
+    if failure is not None:
+        raise failure
     if problem[0] is not None:
         raise DatasetError(problem[0])
 
